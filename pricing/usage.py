@@ -1,0 +1,73 @@
+"""Usage: the tokens of one request, in buckets that never overlap."""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens to bill for one request; each token is in exactly one bucket.
+
+    Providers report nested counts (OpenAI's ``prompt_tokens`` includes the cached
+    ones). Whoever reads a provider's JSON subtracts first; from here on a price is
+    a plain dot product.
+
+    Attributes:
+        input_tokens: Text input that was neither read from nor written to a cache.
+        output_tokens: Text output, without the reasoning.
+        reasoning_tokens: Hidden output; billed as output unless the card prices it apart.
+        fees: Calls billed by the piece: ``(("web_search", 2),)``.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_in_tokens: int = 0
+    audio_cached_tokens: int = 0
+    image_in_tokens: int = 0
+    image_cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_out_tokens: int = 0
+    image_out_tokens: int = 0
+    fees: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(getattr(self, name) < 0 for name in TOKEN_BUCKETS):
+            raise ValueError(f"negative token count: {self}")
+
+    @property
+    def input_total(self) -> int:
+        """All input tokens, cached and media included: what OpenAI calls ``prompt_tokens``."""
+        return (
+            self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_5m_tokens
+            + self.cache_write_1h_tokens
+            + self.audio_in_tokens
+            + self.audio_cached_tokens
+            + self.image_in_tokens
+            + self.image_cached_tokens
+        )
+
+    @property
+    def cached_total(self) -> int:
+        return self.cache_read_tokens + self.audio_cached_tokens + self.image_cached_tokens
+
+    @property
+    def output_total(self) -> int:
+        """All output tokens, reasoning included: what OpenAI calls ``completion_tokens``."""
+        return (
+            self.output_tokens
+            + self.reasoning_tokens
+            + self.audio_out_tokens
+            + self.image_out_tokens
+        )
+
+    @property
+    def total(self) -> int:
+        return self.input_total + self.output_total
+
+
+TOKEN_BUCKETS: Final = tuple(f.name for f in fields(Usage) if f.name.endswith("_tokens"))
