@@ -24,6 +24,9 @@ SCHEMA: Final = 1
 METADATA_BYTES_MAX: Final = 4096
 
 
+NO_USAGE: Final = Usage()
+
+
 class Kind(StrEnum):
     SETTLE = "settle"
     RELEASE = "release"
@@ -83,7 +86,7 @@ class UsageEvent:
     price_id: str | None = None
     book_version: str | None = None
     service_tier: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     source: Source | None = None
     raw_usage: str | None = None
     status: Status = Status.OK
@@ -112,7 +115,7 @@ class UsageEvent:
             value = getattr(self, name)
             if value != default:
                 document[name] = value
-        if self.usage != _NO_USAGE:
+        if self.usage != NO_USAGE:
             document["usage"] = {
                 name: value for name in _USAGE_FIELDS if (value := getattr(self.usage, name))
             }
@@ -127,7 +130,6 @@ _DETAILS: Final = tuple(
     (f.name, f.default) for f in fields(UsageEvent) if f.name not in _OUTER and f.name != "usage"
 )
 _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
-_NO_USAGE: Final = Usage()
 _ENUMS: Final[tuple[tuple[str, type[StrEnum]], ...]] = (("status", Status), ("source", Source))
 
 
@@ -161,7 +163,7 @@ def decode(entry: Mapping[bytes, bytes]) -> UsageEvent:
 
 def _usage(counts: Mapping[str, Any] | None) -> Usage:
     if not counts:
-        return _NO_USAGE
+        return NO_USAGE
     known = {name: counts[name] for name in _USAGE_FIELDS if name in counts}
     if "fees" in known:
         known["fees"] = tuple((name, count) for name, count in known["fees"])

@@ -71,8 +71,7 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
 def rate_limited(customer: str, per_minute: int, wait_ms: int) -> RateLimited:
     seconds = min(60, max(1, -(-wait_ms // 1000)))
     return RateLimited(
-        f'Customer "{customer}" may make {per_minute} calls per minute. '
-        f"Try again in {seconds} s.",
+        f'Customer "{customer}" may make {per_minute} calls per minute. Try again in {seconds} s.',
         details={
             "customer_identifier": customer,
             "limit": "rate_limit",

@@ -74,9 +74,7 @@ class Store:
             await self._task
         await self._pool.aclose()
 
-    def script(
-        self, name: str, keys: Sequence[str], args: Sequence[Part]
-    ) -> asyncio.Future[Any]:
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Part]) -> asyncio.Future[Any]:
         """Run one verb of ``scripts/``; awaiting the result gives the raw reply."""
         return self.command("EVALSHA", self._scripts[name].sha, len(keys), *keys, *args)
 
@@ -125,7 +123,7 @@ class Store:
             _resolve(future, error)
 
     async def _exchange(self, batch: list[tuple[Part, ...]]) -> list[Any]:
-        connection = await self._pool.get_connection()
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             replies = await _round_trip(connection, batch)
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]

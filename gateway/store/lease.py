@@ -20,9 +20,7 @@ class Lease:
 
     async def take(self) -> bool:
         """Take the lease, or keep it; False while somebody else has it."""
-        taken = await self._store.command(
-            "SET", BACKGROUND_LEASE, self._mine, "NX", "PX", LEASE_MS
-        )
+        taken = await self._store.command("SET", BACKGROUND_LEASE, self._mine, "NX", "PX", LEASE_MS)
         if taken is not None:
             return True
         if await self._store.command("GET", BACKGROUND_LEASE) != self._mine.encode():
