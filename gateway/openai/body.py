@@ -19,10 +19,10 @@ _OPENING: Final = b"[{"
 
 
 class Member(NamedTuple):
-    """One ``"key": value`` of the object, as offsets into its bytes.
+    r"""One ``"key": value`` of the object, as offsets into its bytes.
 
     Attributes:
-        key: Unescaped: ``"mod\\u0065l"`` is ``model``.
+        key: Unescaped: ``"mod\u0065l"`` is ``model``.
         start: Where the key's opening quote stands.
         value_start: The value's first byte.
         value_end: One past the value's last byte.
@@ -73,7 +73,8 @@ def members(body: bytes) -> tuple[Member, ...]:
             position = hit.end()
         else:
             key_start, key_end, value_start, value_end, position = _deep_member(masked, position)
-        key = _key(body[key_start:key_end])
+        raw = body[key_start:key_end]
+        key = raw.decode() if _BACKSLASH not in raw else str(orjson.loads(b'"' + raw + b'"'))
         found.append(Member(key, key_start - 1, value_start, value_end))
         if masked[position - 1] == 125:  # a closing brace
             return tuple(found)
@@ -126,12 +127,6 @@ def _masked(body: bytes) -> bytes:
     if _BACKSLASH not in body:
         return body
     return body.replace(b"\\\\", b"__").replace(b'\\"', b"__")
-
-
-def _key(raw: bytes) -> str:
-    if _BACKSLASH in raw:
-        return str(orjson.loads(b'"' + raw + b'"'))
-    return raw.decode()
 
 
 def _deep_member(masked: bytes, position: int) -> tuple[int, int, int, int, int]:
