@@ -11,6 +11,7 @@ from typing import Final
 from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
+
 from pricing.money import Pico
 from pricing.usage import Usage
 
