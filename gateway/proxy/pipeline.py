@@ -104,7 +104,9 @@ class Pipeline:
             log.warning("answer_broken request_id=%s code=%s", tab.request_id, exc.code)
         except Exception:
             tab.error = GatewayError("Something went wrong in the gateway.")
-            raise
+            if not tab.answering:
+                raise
+            log.exception("relay_failed request_id=%s", tab.request_id)
         finally:
             await asyncio.shield(self._conclude(self._end(tab, hold)))
 
