@@ -140,7 +140,7 @@ class EmbeddedStore:
             log_file.replace(log_file.with_suffix(".log.old"))
         with log_file.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - the package's own binary
-                [str(_binary()), str(conf)],
+                [str(binary()), str(conf)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -295,7 +295,8 @@ def _quoted(value: bytes) -> bytes:
     return f'"{escaped}"'.encode()
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """The server's program for this platform; raises `StoreError` where there is none."""
     try:
         return Path(get_binary_path())
     except ValkeyServerError as exc:
