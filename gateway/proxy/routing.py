@@ -33,6 +33,10 @@ class Upstreams:
             if any(fnmatchcase(upstream.settings.name, glob) for glob in app.upstreams):
                 yield upstream
 
+    def provider_of(self, model: str) -> str:
+        """Whose prices a model has that no call names an upstream for; "" when unknown."""
+        return next((u.settings.provider for u in self.all if u.serves(model)), "")
+
     async def aclose(self) -> None:
         for upstream in self.all:
             await upstream.aclose()

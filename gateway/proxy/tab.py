@@ -7,8 +7,6 @@ whether the call is settled or released, and for how much.
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pricing.cost import upper_bound
-
 from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller
@@ -16,11 +14,12 @@ from gateway.customers.profile import Terms
 from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.ledger.ledger import Hold
-from gateway.openai.call import Call
+from gateway.openai.call import Call, Endpoint
 from gateway.openai.usage import Reading
 from gateway.proxy.upstream import Outgoing, Upstream
 from gateway.rating import Bill, Rated, Rating, bill
-from pricing.money import PPM, Pico
+from pricing.cost import upper_bound
+from pricing.money import PPM
 from pricing.usage import Usage
 
 BYTES_PER_TOKEN: Final = 4
@@ -100,7 +99,9 @@ class Tab:
                 card.context_tokens if by_reference else min(input_tokens, card.context_tokens)
             )
         output_max = self.call.output_max_tokens
-        if output_max is None:
+        if self.call.endpoint is Endpoint.EMBEDDINGS:
+            output_max = 0
+        elif output_max is None:
             output_max = card.output_max_tokens
         if output_max is None:
             if terms.limited:
@@ -232,6 +233,6 @@ class Tab:
             # An estimate never passes the hold; and what has no rate costs what was held,
             # since nothing that was sent is free.
             charge = hold.amount_pico
-            cost = Pico(charge * PPM // (PPM + markup_ppm))
-            return replace(billed, charge_pico=Pico(charge), cost_pico=cost, unpriced=False)
+            cost = charge * PPM // (PPM + markup_ppm)
+            return replace(billed, charge_pico=charge, cost_pico=cost, unpriced=False)
         return billed
