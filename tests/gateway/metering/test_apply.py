@@ -10,7 +10,7 @@ def partition(store):
     return store.keyspace.partitions[0]
 
 
-async def cursor(store, partition) -> bytes | None:
+async def cursor(store, partition):
     return await store.command("HGET", partition.cursors, "flush")
 
 
