@@ -22,7 +22,7 @@ from pricing.usage import TOKEN_BUCKETS, Usage
 
 SCHEMA: Final = 1
 METADATA_BYTES_MAX: Final = 4096
-NO_USAGE: Final = Usage()
+_NO_USAGE: Final = Usage()
 
 
 class Kind(StrEnum):
@@ -85,7 +85,7 @@ class UsageEvent:
     price_id: str | None = None
     book_version: str | None = None
     service_tier: str | None = None
-    usage: Usage = NO_USAGE
+    usage: Usage = _NO_USAGE
     source: Source | None = None
     raw_usage: str | None = None
     status: Status = Status.OK
@@ -126,7 +126,7 @@ class UsageEvent:
             value = getattr(self, name)
             if value != default:
                 document[name] = value
-        if self.usage != NO_USAGE:
+        if self.usage != _NO_USAGE:
             document["usage"] = {
                 name: value for name in _USAGE_FIELDS if (value := getattr(self.usage, name))
             }
@@ -152,6 +152,9 @@ _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 _Reader = Callable[[Any], Any]
 _T = TypeVar("_T")
 _INT64: Final = 2**63
+_TOKENS_MAX: Final = 10**15
+"""Of one bucket; an event's totals stay within int64."""
+
 _YEAR_9999_MS: Final = 253_370_764_800_000
 
 
@@ -225,8 +228,8 @@ def _exactly(cls: type[_T]) -> Callable[[Any], _T]:
     return read
 
 
-_int: Final = _whole(-_INT64, _INT64)
-_count: Final = _whole(0, _INT64)
+_int: Final = _whole(1 - _INT64, _INT64)
+_count: Final = _whole(0, _TOKENS_MAX)
 _text: Final = _exactly(str)
 
 

@@ -11,7 +11,6 @@ from typing import Final
 from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
-from pricing.money import Pico
 from pricing.usage import Usage
 
 
@@ -49,8 +48,8 @@ class Bill:
         problem: The component that the price has no rate for.
     """
 
-    cost_pico: Pico = Pico(0)
-    charge_pico: Pico = Pico(0)
+    cost_pico: int = 0
+    charge_pico: int = 0
     price_id: str | None = None
     unpriced: bool = False
     problem: str | None = None
@@ -69,7 +68,7 @@ class Rating:
                 "limits": {"max_output": unpriced.output_max_tokens},
                 "base": {"input": unpriced.input_usd, "output": unpriced.output_usd},
             }
-            self._fallback = PriceBook.empty().overlaid([entry]).find(_FALLBACK, _FALLBACK).card
+            self._fallback = PriceBook((), "").overlaid([entry]).find(_FALLBACK, _FALLBACK).card
         self.rejects_unpriced: Final = unpriced is Unpriced.REJECT
 
     def rate(self, provider: str, model: str, at_ms: int) -> Rated:

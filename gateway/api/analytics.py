@@ -91,9 +91,7 @@ class Analytics:
         numbers = wanted.customer_numbers
         if number is None or (numbers is not None and number not in numbers):
             return 0
-        its_own = await self._services.archive.summary(
-            replace(wanted, customer_numbers=(number,))
-        )
+        its_own = await self._services.archive.summary(replace(wanted, customer_numbers=(number,)))
         return its_own.active_users
 
     async def _filter(self, query: Query) -> LogFilter:

@@ -70,7 +70,7 @@ class Endpoint(BaseRoute):
         try:
             handler = self._handlers.get(request.method)
             if handler is None:
-                raise MethodNotAllowed(request.method, self._handlers)  # noqa: TRY301
+                raise MethodNotAllowed(request.method, self._handlers)
             raw: Mapping[str, bytes] = request.scope["raw_path_params"]
             request.scope["path_params"] = {name: _decoded(text) for name, text in raw.items()}
             return await handler(request)
@@ -78,7 +78,7 @@ class Endpoint(BaseRoute):
             return self._on_error(exc)
         except ClientDisconnect:
             raise
-        except Exception:  # noqa: BLE001 - a fault of ours must not show its inside
+        except Exception:
             log.exception("unexpected_error path=%s", self.pattern)
             return self._on_error(GatewayError("internal error"))
 

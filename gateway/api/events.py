@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import answer
+from gateway.api.answers import MethodNotAllowed, answer
 from gateway.api.auth import calling_app
 from gateway.api.bodies import read_json
 from gateway.api.endpoint import Endpoint
@@ -16,6 +16,7 @@ from gateway.api.report import checked_event_id, read_report
 from gateway.api.services import Services
 from gateway.customers.apps import App
 from gateway.errors import CallerError, Conflict, GatewayError, InvalidCall, LedgerUnavailable
+from gateway.openai.errors import wire_form
 
 BATCH_EVENTS_MAX: Final = 1_000
 AT_ONCE_MAX: Final = 100
@@ -68,19 +69,20 @@ class Events:
         Raises:
             LedgerUnavailable: before any of them was taken.
         """
-        results: list[Json] = []
-        counts: Counter[str] = Counter()
+        outcomes: list[Taken | BaseException] = []
         for start in range(0, len(batch), AT_ONCE_MAX):
             some = batch[start : start + AT_ONCE_MAX]
-            outcomes = await asyncio.gather(
+            outcomes += await asyncio.gather(
                 *(self._take(content, app) for content in some), return_exceptions=True
             )
-            for content, outcome in zip(some, outcomes, strict=True):
-                if isinstance(outcome, LedgerUnavailable) and not counts["accepted"]:
-                    raise outcome
-                status, result = _result(content, outcome)
-                counts[status] += 1
-                results.append(result)
+            away = next((o for o in outcomes if isinstance(o, LedgerUnavailable)), None)
+            if away is not None:
+                if not any(isinstance(outcome, Taken) for outcome in outcomes):
+                    raise away
+                outcomes += [away] * (len(batch) - len(outcomes))
+                break
+        results = [_result(*pair) for pair in zip(batch, outcomes, strict=True)]
+        counts = Counter(result["status"] for result in results)
         return answer(
             {
                 "accepted": counts["accepted"],
@@ -90,6 +92,16 @@ class Events:
             },
             202,
         )
+
+
+def refusal(error: GatewayError) -> Response:
+    """Errors in the shape that OpenAI's clients read."""
+    status, headers, body = wire_form(error)
+    if isinstance(error, MethodNotAllowed):
+        status, headers = 405, [*headers, (b"allow", error.allow.encode())]
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
 
 
 def _batch(content: object) -> list[Any] | None:
@@ -108,20 +120,20 @@ def _batch(content: object) -> list[Any] | None:
     return content
 
 
-def _result(content: object, outcome: Taken | BaseException) -> tuple[str, Json]:
+def _result(content: object, outcome: Taken | BaseException) -> Json:
     if isinstance(outcome, Taken):
-        status = "duplicate" if outcome.duplicate else "accepted"
-        result = {
+        return {
             "eventId": outcome.event_id,
-            "status": status,
+            "status": "duplicate" if outcome.duplicate else "accepted",
             "costUsd": outcome.charge_usd,
             "error": None,
         }
-        return status, result
     if not isinstance(outcome, CallerError | LedgerUnavailable):
         raise outcome
-    status = "conflict" if isinstance(outcome, Conflict) else "rejected"
     given = content.get("eventId") if isinstance(content, dict) else None
-    error = {"message": str(outcome), "param": outcome.param, "code": outcome.code}
-    event_id = given if isinstance(given, str) else None
-    return status, {"eventId": event_id, "status": status, "costUsd": None, "error": error}
+    return {
+        "eventId": given if isinstance(given, str) else None,
+        "status": "conflict" if isinstance(outcome, Conflict) else "rejected",
+        "costUsd": None,
+        "error": {"message": str(outcome), "param": outcome.param, "code": outcome.code},
+    }

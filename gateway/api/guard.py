@@ -20,9 +20,7 @@ class Guard:
 
         async def checked(request: Request) -> Response:
             check_host(request.headers.get("host", ""), self._services.hosts)
-            require_manager(
-                request.headers, self._services.apps, self._services.admin_key_sha256
-            )
+            require_manager(request.headers, self._services.apps, self._services.admin_key_sha256)
             return await handler(request)
 
         return checked

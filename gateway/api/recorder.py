@@ -60,9 +60,7 @@ class Recorder:
         request_id = new_request_id(services.clock.now_ms())
 
         def priced(markup_ppm: int) -> UsageEvent:
-            amount = bill(
-                rated, report.usage, markup_ppm=markup_ppm, completed_ms=report.at_ms
-            )
+            amount = bill(rated, report.usage, markup_ppm=markup_ppm, completed_ms=report.at_ms)
             return UsageEvent(
                 request_id=request_id,
                 kind=Kind.EVENT,

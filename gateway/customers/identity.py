@@ -18,7 +18,7 @@ from gateway.customers.apps import App, Identity, ParamsPolicy
 from gateway.customers.fields import FIELDS, PROFILE_FIELDS, Canonical
 from gateway.customers.profile import ANONYMOUS
 from gateway.errors import InvalidCall
-from gateway.openai.call import ABSENT, CustomerFields
+from gateway.openai.carriers import ABSENT, CustomerFields
 
 CUSTOMER_HEADER: Final = b"x-farebox-customer"
 PARAMS_HEADERS: Final = (b"x-data-keywordsai-params", b"x-data-respan-params")

@@ -39,7 +39,7 @@ _CACHED: Final = (
 _CACHE_WRITES: Final = ("cache_write_tokens", "cache_creation_input_tokens")
 
 
-class UsageUnreadable(Exception):  # noqa: N818 - a state of the provider's block, not of ours
+class UsageUnreadable(Exception):
     """There is a block, but no token count in it that makes sense."""
 
 

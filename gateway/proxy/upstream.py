@@ -5,6 +5,7 @@ above this file knows which client is below. `httpx.AsyncClient` with its cookie
 redirects and hooks stays off the call path.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ import httpx
 from gateway.errors import (
     GatewayBusy,
     UpstreamBroken,
-    UpstreamError,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -25,7 +25,7 @@ from gateway.proxy.headers import CREDENTIALS, RawHeaders
 
 CONNECTIONS_MAX: Final = 10_000
 KEEPALIVE_SECONDS: Final = 30.0
-PASSTHROUGH: Final = "passthrough"
+URLS_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,8 @@ class UpstreamSettings:
     Attributes:
         provider: Whose prices and usage dialect.
         base_url: Up to and including ``/v1``; no trailing slash.
-        api_key: None: the upstream wants none.
+        api_key: None: the upstream wants none, or the caller's own.
+        passthrough: The caller's key goes upstream; its app token is in a header of ours.
         auth: The header that carries the key: ``authorization`` as a bearer, or another.
         models: Globs of the models it serves.
         include_usage: Whether streams may be asked for their usage.
@@ -55,6 +56,7 @@ class UpstreamSettings:
     provider: str
     base_url: str
     api_key: str | None = field(default=None, repr=False)
+    passthrough: bool = False
     auth: str = "bearer"
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -147,8 +149,12 @@ class Upstream:
             stream=body,
             extensions={"timeout": {"connect": self.settings.timeouts.connect, "pool": 5.0}},
         )
-        with translated():
-            return Answer(await self._transport.handle_async_request(request))
+        try:
+            async with asyncio.timeout(self.settings.timeouts.first_byte):
+                with translated():
+                    return Answer(await self._transport.handle_async_request(request))
+        except TimeoutError as exc:
+            raise UpstreamTimeout("The provider did not begin to answer in time.") from exc
 
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
@@ -168,9 +174,6 @@ class Upstream:
         if self.settings.auth == "bearer":
             return [(CREDENTIALS[0], f"Bearer {key}".encode())]
         return [(self.settings.auth.encode(), key.encode())]
-
-
-URLS_MAX: Final = 1_000
 
 
 def new_transport() -> httpx.AsyncBaseTransport:
@@ -199,4 +202,4 @@ def translated() -> Iterator[None]:
     except httpx.TransportError as exc:
         raise UpstreamBroken("The provider's answer broke off.") from exc
     except httpx.HTTPError as exc:
-        raise UpstreamError("The provider's answer could not be read.") from exc
+        raise UpstreamBroken("The provider's answer could not be read.") from exc
