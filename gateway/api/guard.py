@@ -14,12 +14,13 @@ class Guard:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._hosts = frozenset(name.lower() for name in services.hosts)
 
     def managed(self, handler: Handler) -> Handler:
         """Only under a known host, and only for who may manage."""
 
         async def checked(request: Request) -> Response:
-            check_host(request.headers.get("host", ""), self._services.hosts)
+            check_host(request.headers.get("host", ""), self._hosts)
             require_manager(request.headers, self._services.apps, self._services.admin_key_sha256)
             return await handler(request)
 
@@ -29,7 +30,7 @@ class Guard:
         """Only under a known host."""
 
         async def checked(request: Request) -> Response:
-            check_host(request.headers.get("host", ""), self._services.hosts)
+            check_host(request.headers.get("host", ""), self._hosts)
             return await handler(request)
 
         return checked

@@ -41,12 +41,12 @@ class Logs:
 
     def routes(self, guarded: Callable[[Handler], Handler]) -> list[Endpoint]:
         return [
-            Endpoint("/api/request-logs/list", {"GET": guarded(self.list)}),
+            Endpoint("/api/request-logs/list", {"GET": guarded(self.page)}),
             Endpoint("/api/request-logs/summary", {"GET": guarded(self.summary)}),
             Endpoint("/api/request-logs/{id}", {"GET": guarded(self.show)}),
         ]
 
-    async def list(self, request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         query = Query(request, (*_FILTERS, "page", "page_size", "sort_by"))
         page, page_size = query.page(PAGE_SIZE)
         newest_first = query.choice("sort_by", _NEWEST_FIRST) is not False

@@ -101,7 +101,18 @@ def read_report(content: object, app: App, *, event_id: str | None, now_ms: int)
         provider=provider,
         at_ms=now_ms if told_ms is None else min(told_ms, now_ms),
         metadata=metadata,
-        fingerprint=_fingerprint(customer, usage, model, provider, told_ms, metadata),
+        fingerprint=_fingerprint(
+            {
+                "consumerId": customer,
+                "inputTokens": usage.input_total,
+                "inputTokensCached": usage.cache_read_tokens,
+                "outputTokens": usage.output_tokens,
+                "model": model,
+                "provider": provider,
+                "timestamp": told_ms,
+                "metadata": metadata,
+            }
+        ),
     )
 
 
@@ -163,24 +174,7 @@ def _timestamp(value: object, now_ms: int) -> int:
     return at_ms
 
 
-def _fingerprint(
-    customer: str | None,
-    usage: Usage,
-    model: str | None,
-    provider: str | None,
-    told_ms: int | None,
-    metadata: Mapping[str, Any] | None,
-) -> str:
-    said = {
-        "consumerId": customer,
-        "inputTokens": usage.input_total,
-        "inputTokensCached": usage.cache_read_tokens,
-        "outputTokens": usage.output_tokens,
-        "model": model,
-        "provider": provider,
-        "timestamp": told_ms,
-        "metadata": metadata,
-    }
+def _fingerprint(said: Mapping[str, Any]) -> str:
     given = {name: value for name, value in said.items() if value is not None}
     return sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -1,5 +1,7 @@
 """All routes of this package, for `gateway.app` to mount."""
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,9 +16,11 @@ from gateway.api.start import Start
 from gateway.api.users import Users
 from gateway.errors import NotFound
 
+METHODS: Final = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
+
 
 def routes(services: Services) -> list[Endpoint]:
-    """Users, logs, analytics, events, health and the start page; none shadows another."""
+    """Users, logs, analytics, events, health, the start page; last, every other path: 404."""
     guard = Guard(services)
     return [
         *Users(services).routes(guard.managed),
@@ -25,15 +29,8 @@ def routes(services: Services) -> list[Endpoint]:
         *Events(services).routes(),
         *Health(services).routes(),
         *Start(services).routes(guard.local),
+        Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]
-
-
-def unknown() -> Endpoint:
-    """What is left of ``/api/``: mount it last, since calls have paths there too."""
-    return Endpoint(f"/api/{REST}", dict.fromkeys(_METHODS, _not_found))
-
-
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 async def _not_found(request: Request) -> Response:

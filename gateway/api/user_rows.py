@@ -4,7 +4,6 @@ Two sources, which may differ for a moment: money comes from the ledger's accoun
 exact, and everything that is counted comes from the counters, which trail by a second.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -113,8 +112,7 @@ def _period_kind(standing: Standing) -> str:
 
 
 def _spent_in(standing: Standing, kind: str) -> int:
-    by_kind: Mapping[str, Spent] = standing.balance.by_kind
-    return by_kind.get(kind, _NOTHING).charge_pico
+    return standing.balance.by_kind.get(kind, _NOTHING).charge_pico
 
 
 def _tightest(standing: Standing) -> Json:

@@ -38,7 +38,7 @@ class Users:
         return [
             Endpoint("/api/users", {"GET": guarded(self.index), "POST": create, "PATCH": change}),
             Endpoint("/api/users/create", {"POST": create}),
-            Endpoint("/api/users/list", {"GET": guarded(self.list)}),
+            Endpoint("/api/users/list", {"GET": guarded(self.page)}),
             Endpoint("/api/users/{id}", {"GET": show, "PATCH": change}),
             Endpoint("/api/user/detail", {"GET": show}),
             Endpoint("/api/user/detail/{id}", {"GET": show}),
@@ -58,7 +58,7 @@ class Users:
         """``/api/users/`` lists; with ``?customer_identifier=`` it shows that one."""
         if IDENTIFIER in request.query_params:
             return await self.show(request)
-        return await self.list(request)
+        return await self.page(request)
 
     async def show(self, request: Request) -> Response:
         profile = await self._services.directory.known(_asked_for(request))
@@ -72,7 +72,7 @@ class Users:
         check_merged_metadata(await directory.known(identifier), change)
         return answer(await self._detail(await directory.change(identifier, change)))
 
-    async def list(self, request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         query = Query(request, ("page", "page_size", "sort_by"))
         page, page_size = query.page(PAGE_SIZE)
         order = query.choice("sort_by", _ORDERS)
