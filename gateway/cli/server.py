@@ -68,7 +68,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-class _HeadTooLarge(Exception):  # noqa: N818 - seen by the parser only
+class _HeadTooLarge(Exception):
     pass
 
 
