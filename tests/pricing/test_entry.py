@@ -25,7 +25,19 @@ def priced(**fields):
         (entry(color="red"), "prices[0] (p/m).color: unknown field"),
         (entry(prices=[]), "prices[0] (p/m).prices: is missing: give one price at least"),
         (entry(free=True), "prices[0] (p/m).free: stands for a whole price"),
-        (entry(free="yes"), "prices[0] (p/m).free: must be true or false, not 'yes'"),
+        (entry(base={"input": "1"}), "prices[0] (p/m).base: stands for a whole price"),
+        (
+            {"provider": "p", "model": "m", "base": {"input": 1.5}},
+            "prices[0] (p/m).base.input: write the amount as a string",
+        ),
+        (
+            {"provider": "p", "model": "m", "free": True, "base": {"input": "1"}},
+            "prices[0] (p/m).base: a free price has none",
+        ),
+        (
+            {"provider": "p", "model": "m", "free": "yes"},
+            "prices[0] (p/m).free: must be true or false, not 'yes'",
+        ),
         (entry(match="m-1"), "prices[0] (p/m).match: must be a list, not 'm-1'"),
         (entry(limits={"context": "8k"}), ".limits.context: must be a whole number, not '8k'"),
         (entry(limits={"max_output": True}), ".limits.max_output: must be a whole number"),
@@ -87,6 +99,13 @@ def test_what_is_wrong_is_named(wrong, message) -> None:
         parse_card(wrong, "prices[0]")
 
     assert message in str(caught.value)
+
+
+def test_one_price_for_ever_needs_no_list() -> None:
+    short = parse_card({"provider": "p", "model": "m", "base": {"input": "1"}})
+
+    assert parse_card(entry()).prices == short.prices
+    assert short.price_at(0) == short.prices[0]
 
 
 def test_two_prices_cannot_share_an_id() -> None:
