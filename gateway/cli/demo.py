@@ -123,11 +123,11 @@ def _upstream(seed: int) -> Iterator[str]:
 def _write_history(demo: Demo, resolved: Resolved) -> None:
     """Book the past, as the same events through the same scripts as live calls.
 
-    `gateway.app.write_history` wires it: the demo package itself reaches no ledger.
+    `gateway.past` wires it: the demo package itself reaches no ledger.
     """
     if demo.days == 0:
         return
-    from gateway.app import write_history
+    from gateway.past import write_history
 
     with _progress(f"Writing {demo.days} days of history") as advance:
         asyncio.run(
