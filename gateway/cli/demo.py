@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import uvicorn
 
+from gateway.cli.demo_traffic import trickle_calls
 from gateway.cli.fatal import Fatal
 from gateway.cli.serve import curl, run_gateway
 from gateway.cli.server import bound, ended_by_signals, log_to_stderr, url_of
@@ -152,12 +153,10 @@ def _progress(label: str) -> Iterator[Callable[[float], None]]:
 @contextmanager
 def _traffic(demo: Demo, resolved: Resolved, url: str) -> Iterator[None]:
     """Live calls through the front door, in a thread, until the demo ends."""
-    from gateway.demo.traffic import call_now_and_then
-
     tokens = {app.id: app.token.get_secret_value() for app in resolved.config.apps if app.token}
     over = threading.Event()
     thread = threading.Thread(
-        target=call_now_and_then,
+        target=trickle_calls,
         kwargs={
             "url": url,
             "tokens": tokens,

@@ -49,7 +49,7 @@ IN_A_COMMENT = {
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path: Path):
     def write(text: str) -> Path:
         file = tmp_path / "farebox.yaml"
         file.write_text(text)
@@ -366,11 +366,13 @@ def test_without_a_file_every_provider_with_a_key_is_served(tmp_path, monkeypatc
     env = {"OPENAI_API_KEY": "sk-1", "GEMINI_API_KEY": "g-1", "GROQ_API_KEY": ""}
 
     config = from_environment(env)
-    token = (tmp_path / "farebox-data" / "app_token").read_text().strip()
+    kept = (tmp_path / "farebox-data" / "app_token").read_text().strip()
+    token = config.apps[0].token
 
     assert ["openai", "google"] == [upstream.name for upstream in config.upstreams]
     assert ["sk-1", "g-1"] == [upstream.own_key for upstream in config.upstreams]
-    assert token == config.apps[0].token.get_secret_value()
+    assert token is not None
+    assert kept == token.get_secret_value()
     assert config == from_environment(env)
 
 
