@@ -10,12 +10,12 @@ import os
 import resource
 import signal
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import uvloop
 
@@ -24,10 +24,13 @@ from benchmarks.processes import Cores
 from benchmarks.scenarios import FULL, QUICK, Figures, Sizes, measured
 from benchmarks.targets import TARGETS, mock_upstream
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
 
 def main() -> int:
     options = _options()
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _interrupted)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sizes = QUICK if options.quick else FULL
@@ -106,11 +109,13 @@ def _targets(text: str) -> list[str]:
     names = text.split(",")
     unknown = set(names) - set(TARGETS)
     if unknown:
-        raise ValueError(f"unknown targets: {', '.join(sorted(unknown))}")
+        raise ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
     return names
 
 
 def _interrupted(*_: object) -> NoReturn:
+    for number in STOP_SIGNALS:  # an impatient second Ctrl-C would leave processes behind
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

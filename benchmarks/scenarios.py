@@ -15,6 +15,7 @@ SCENARIO_S_MAX: Final = 180.0
 IN_FLIGHT: Final = (1, 64, 1_000)
 RATE_PER_S: Final = 200.0
 UPSTREAM_MS: Final = 50
+LATENCY_CONNECTIONS: Final = 256
 PACED: Final = Plan(chunks=100, gap_ms=20)
 BULK: Final = Plan(chunks=2_000)
 OPEN: Final = Plan(chunks=2, gap_ms=FOREVER_MS)
@@ -62,8 +63,14 @@ async def measured(target: Target, sizes: Sizes) -> Figures:
     async with asyncio.timeout(SCENARIO_S_MAX), load.connected(target.port, 8) as pool:
         await load.closed_loop(pool, sizes.warm_up_calls, Plan(), numbers)
     for scenario in (_memory, _unary, _latency, _streams):
-        async with asyncio.timeout(SCENARIO_S_MAX):
-            figures |= await scenario(target, sizes, numbers)
+        where = f"{target.name}, {scenario.__name__.removeprefix('_')}"
+        try:
+            async with asyncio.timeout(SCENARIO_S_MAX):
+                figures |= await scenario(target, sizes, numbers)
+        except TimeoutError as exc:
+            raise RuntimeError(f"{where}: not done within {SCENARIO_S_MAX:g} s") from exc
+        except load.WrongAnswer as exc:
+            raise RuntimeError(f"{where}: {exc}") from exc
     return figures
 
 
@@ -97,8 +104,8 @@ async def _unary(target: Target, sizes: Sizes, numbers: Iterator[int]) -> Figure
                 timings = await load.closed_loop(pool, calls, Plan(), numbers)
                 elapsed_s = perf_counter() - started_s
                 await asyncio.sleep(SETTLE_S)
-        figures |= used.per(calls, f"call, {where}")
-        figures[f"calls per second, {where}"] = calls / elapsed_s
+        figures |= used.per(len(timings), f"call, {where}")
+        figures[f"calls per second, {where}"] = len(timings) / elapsed_s
         figures |= _percentiles([t.total_s for t in timings], f"time of a call, {where}")
     return figures
 
@@ -106,7 +113,7 @@ async def _unary(target: Target, sizes: Sizes, numbers: Iterator[int]) -> Figure
 async def _latency(target: Target, sizes: Sizes, numbers: Iterator[int]) -> Figures:
     """An open loop at a rate that every target can take, with an upstream that takes its time."""
     plan = Plan(delay_ms=UPSTREAM_MS)
-    async with load.connected(target.port, 128) as pool:
+    async with load.connected(target.port, LATENCY_CONNECTIONS) as pool:
         with Used(target) as used:
             timings = await load.open_loop(pool, sizes.latency_calls, RATE_PER_S, plan, numbers)
     where = f"{RATE_PER_S:g} calls/s, {UPSTREAM_MS} ms upstream"
@@ -126,7 +133,7 @@ async def _streams(target: Target, sizes: Sizes, numbers: Iterator[int]) -> Figu
             with Used(target) as used:
                 timings = await load.closed_loop(pool, streams, plan, numbers)
                 await asyncio.sleep(SETTLE_S)
-        figures |= used.per(streams * plan.chunks, f"chunk, {kind}")
+        figures |= used.per(len(timings) * plan.chunks, f"chunk, {kind}")
         if plan.gap_ms:
             first = [timing.first_s * 1e3 for timing in timings]
             figures["time to first byte of a stream, p50, ms"] = measure.percentile(first, 0.5)

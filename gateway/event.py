@@ -152,6 +152,9 @@ _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 _Reader = Callable[[Any], Any]
 _T = TypeVar("_T")
 _INT64: Final = 2**63
+_TOKENS_MAX: Final = 10**15
+"""Of one bucket; an event's totals stay within int64."""
+
 _YEAR_9999_MS: Final = 253_370_764_800_000
 
 
@@ -225,8 +228,8 @@ def _exactly(cls: type[_T]) -> Callable[[Any], _T]:
     return read
 
 
-_int: Final = _whole(-_INT64, _INT64)
-_count: Final = _whole(0, _INT64)
+_int: Final = _whole(1 - _INT64, _INT64)
+_count: Final = _whole(0, _TOKENS_MAX)
 _text: Final = _exactly(str)
 
 

@@ -38,12 +38,13 @@ class Parts:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
+        await self.archive.prepare()
         await self.store.connect()
         try:
             yield
         finally:
             await self.store.close()
-            self.archive.close()
+            await self.archive.close()
 
 
 def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:

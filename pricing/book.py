@@ -35,7 +35,11 @@ class PriceBook:
     def __init__(self, cards: Sequence[Card], version: str) -> None:
         """Later cards win names over earlier ones, so that an overlay can be appended."""
         self.version = version
-        self._cards = {(canonical_provider(card.provider), card.model): card for card in cards}
+        self._cards: dict[tuple[str, str], Card] = {}
+        for card in cards:
+            key = (canonical_provider(card.provider), card.model)
+            self._cards.pop(key, None)  # to the end: it must win again in the next overlay
+            self._cards[key] = card
         self._index = {
             (canonical_provider(card.provider), name): card for card in cards for name in card.match
         }

@@ -37,6 +37,7 @@ CARD_FIELDS: Final = frozenset(
         "date_suffix",
         "prices",
         "free",
+        "base",
     }
 )
 PRICE_FIELDS: Final = frozenset(
@@ -65,7 +66,8 @@ def parse_card(entry: Mapping[str, object], where: str = "") -> Card:
     """Check one entry and build its card.
 
     Args:
-        entry: As in ``pricing/data/<provider>.yaml``; ``free: true`` may stand for `prices`.
+        entry: As in ``pricing/data/<provider>.yaml``. Where one price holds for ever, its
+            ``free: true`` or `base` may stand in place of `prices`.
         where: What to call the entry in an error, such as ``prices[3]``.
 
     Raises:
@@ -93,13 +95,13 @@ def parse_card(entry: Mapping[str, object], where: str = "") -> Card:
 
 
 def _prices(fields: Fields, name: str) -> tuple[Price, ...]:
-    if fields.flag("free"):
-        if "prices" in fields.mapping:
-            fields.fail("free", "stands for a whole price: leave `prices` out")
-        return (Price(id=f"{name}@free", free=True),)
-    prices = tuple(_price(price, name) for price in fields.each("prices"))
-    if not prices:
-        fields.fail("prices", "is missing: give one price at least, or `free: true`")
+    short = {key: fields.mapping[key] for key in ("free", "base") if fields.mapping.get(key)}
+    if short and "prices" in fields.mapping:
+        fields.fail(next(iter(short)), "stands for a whole price: leave `prices` out")
+    entries = [Fields(short, fields.where)] if short else fields.each("prices")
+    if not entries:
+        fields.fail("prices", "is missing: give one price at least, or `base` or `free: true`")
+    prices = tuple(_price(entry, name) for entry in entries)
     seen: set[str] = set()
     for number, price in enumerate(prices):
         if price.id in seen:

@@ -77,7 +77,7 @@ def _config(demo: Demo, folder: Path, upstream_url: str) -> Config:
                     "name": "demo",
                     "provider": "demo",
                     "base_url": f"{upstream_url}/v1",
-                    "api_key": "none",
+                    "api_key": "demo-upstream-key",
                     "models": ["demo-*"],
                 }
             ],
@@ -124,11 +124,11 @@ def _upstream(seed: int) -> Iterator[str]:
 def _write_history(demo: Demo, resolved: Resolved) -> None:
     """Book the past, as the same events through the same scripts as live calls.
 
-    `gateway.app.write_history` wires it: the demo package itself reaches no ledger.
+    `gateway.past` wires it: the demo package itself reaches no ledger.
     """
     if demo.days == 0:
         return
-    from gateway.app import write_history
+    from gateway.past import write_history
 
     with _progress(f"Writing {demo.days} days of history") as advance:
         asyncio.run(

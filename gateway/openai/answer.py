@@ -57,8 +57,8 @@ class Facts:
 
     def add(self, document: dict[str, Any]) -> None:
         """Take in one answer or frame."""
-        for name, key in (("model", "model"), ("service_tier",) * 2, ("upstream_id", "id")):
-            self._note(name, document.get(key))
+        for name in ("model", "service_tier", "id"):
+            self._note(name, document.get(name))
         choices = document.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
@@ -81,10 +81,15 @@ class Facts:
             usage = usage_from(self._block)
         except UsageUnreadable:
             usage = Usage()
-        if usage.total:
-            return Reading(usage=usage, **self._known)
         unparsed = _excerpt(self._block) if self._block else self._unparsed
-        return Reading(unparsed=unparsed, **self._known)
+        return Reading(
+            usage=usage if usage.total else None,
+            unparsed=None if usage.total else unparsed,
+            model=self._known.get("model"),
+            service_tier=self._known.get("service_tier"),
+            finish_reason=self._known.get("finish_reason"),
+            upstream_id=self._known.get("id"),
+        )
 
     def _note(self, name: str, value: object) -> None:
         if isinstance(value, str) and value:
