@@ -138,12 +138,8 @@ def _upstream(upstream: Upstream) -> Finding:
 
 
 def _prices(config: Config) -> Iterator[Finding]:
-    """Overlay faults, and the models named without wildcards that have no price."""
-    try:
-        book = PriceBook.load().overlaid(config.prices)
-    except ValueError as exc:
-        yield Finding(FAULTY, "prices", str(exc))
-        return
+    """The models named without wildcards that have no price."""
+    book = PriceBook.load().overlaid(config.prices)
     names = {
         (upstream.provider, model)
         for upstream in config.upstreams

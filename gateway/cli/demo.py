@@ -28,6 +28,8 @@ from gateway.store.embedded import EmbeddedStore
 
 START_SECONDS_MAX = 10.0
 MODEL = "demo-small"
+HISTORY_FILE = "history-written"
+"""Marks a kept folder that has its past: a second start does not write it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,8 @@ def _write_history(demo: Demo, resolved: Resolved) -> None:
 
     `gateway.past` wires it: the demo package itself reaches no ledger.
     """
-    if demo.days == 0:
+    written = resolved.config.data_dir / HISTORY_FILE
+    if demo.days == 0 or written.exists():
         return
     from gateway.past import write_history
 
@@ -141,6 +144,7 @@ def _write_history(demo: Demo, resolved: Resolved) -> None:
                 progress=advance,
             )
         )
+    written.touch()
 
 
 @contextmanager

@@ -203,6 +203,13 @@ limits: {}
         (LEAST + "budgets: {reject_status: 500}", "must be 402 or 429"),
         (LEAST + "server: {port: 65536}", "less than or equal to 65535"),
         (LEAST + "server: {workers: true}", "must be a whole number"),
+        (LEAST + "prices: [{provider: x}]", "prices[0]: model: is missing"),
+        (
+            LEAST
+            + "prices: [{provider: x, model: y, free: true}, {provider: x, model: y, free: on}]",
+            "prices[1]: (x/y).free: must be true or false",
+        ),
+        (LEAST + "prices: [hunter2]", "prices[0]: must be a mapping"),
         (LEAST + "server: 7", "server: must be a mapping"),
         (LEAST + "limits: {request_bytes: 1.5}", "must be a whole number"),
         (LEAST + "customers: {default: {period_budget: .nan}}", "finite"),
@@ -308,9 +315,18 @@ def test_numbers_and_switches_may_come_from_the_environment(write):
 
 
 def test_prices_keep_the_digits_they_were_written_with(write):
-    config = load(write(LEAST + "prices: [{base: {input: 0.10, output: '1'}, free: no}]"), env={})
+    entry = "{provider: x, model: no, base: {input: 0.10, output: '1'}, limits: {context: 8192}}"
 
-    assert ({"base": {"input": "0.10", "output": "1"}, "free": "no"},) == config.prices
+    config = load(write(LEAST + f"prices: [{entry}]"), env={})
+
+    assert (
+        {
+            "provider": "x",
+            "model": "no",
+            "base": {"input": "0.10", "output": "1"},
+            "limits": {"context": 8192},
+        },
+    ) == config.prices
 
 
 def test_no_secret_is_shown(write):
