@@ -76,7 +76,7 @@ class LedgerMachine(RuleBasedStateMachine):
         room = None if self.limit is None else self.limit - self.spent
         held = sum(self.open.values())
         try:
-            hold = self.run(self.bench.hold(CUSTOMER, amount))
+            hold: Hold = self.run(self.bench.hold(CUSTOMER, amount))
         except BudgetExceeded:
             assert room is not None
             assert 0 < amount > room
@@ -169,7 +169,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_the_scripts_agree_with_the_model(url: str) -> None:
-    """held = Σ holds, spent = Σ events, one end per call, and no admission beyond a limit."""
+    """Held = Σ holds, spent = Σ events, one end per call, and no admission beyond a limit."""
     machine = type("Machine", (LedgerMachine,), {"url": url})
     run_state_machine_as_test(
         machine,
