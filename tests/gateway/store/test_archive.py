@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
 from gateway.event import Kind, Source, Status, UsageEvent
@@ -378,7 +378,7 @@ async def test_a_file_that_cannot_be_opened_is_an_error(tmp_path) -> None:
 def test_names_the_dialect_it_does_not_speak() -> None:
     """PostgreSQL comes later, and says so until then."""
     with pytest.raises(ValueError, match="postgresql"):
-        insert_ignoring("postgresql")
+        insert_ignoring(postgresql.dialect())
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
