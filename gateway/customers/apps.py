@@ -71,7 +71,9 @@ class Apps:
             )
         app = self._by_digest.get(token_digest(token))
         if app is None:
-            raise InvalidToken("This app token is not known here. Check the api_key of your client.")
+            raise InvalidToken(
+                "This app token is not known here. Check the api_key of your client."
+            )
         return app
 
 

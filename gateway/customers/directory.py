@@ -23,9 +23,7 @@ WRITTEN: Final = 1
 
 
 class Directory:
-    def __init__(
-        self, store: Store, *, defaults: Limits, calendar: Calendar, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, *, defaults: Limits, calendar: Calendar, clock: Clock) -> None:
         self.calendar = calendar
         self._store = store
         self._defaults = defaults
@@ -73,7 +71,9 @@ class Directory:
             [("HGET", partitions[p].profile(n), "identifier") for n, p in numbers.items()]
         )
         return {
-            n: reply.decode() for n, reply in zip(numbers, replies, strict=True) if reply is not None
+            n: reply.decode()
+            for n, reply in zip(numbers, replies, strict=True)
+            if reply is not None
         }
 
     def plan(self, profile: Profile, change: Mapping[str, Canonical]) -> Upsert:
@@ -120,9 +120,7 @@ class Directory:
 
     async def _write(self, profile: Profile, change: Mapping[str, Canonical]) -> Profile | None:
         """Write by compare-and-set; None when somebody else was first."""
-        planned = self._checked(
-            upsert(profile, change, now_ms=self._clock.now_ms(), by_call=False)
-        )
+        planned = self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=False))
         if not planned.pairs:
             return profile
         partition = self.partition_of(profile.identifier)

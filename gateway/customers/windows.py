@@ -12,7 +12,6 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
-
 _Day = TypeVar("_Day", date, datetime)
 
 
@@ -163,9 +162,7 @@ class Calendar:
         return parsed.astimezone(self._zone).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
-def _guesses(
-    start: datetime, now: datetime, anchor: Anchor, end: datetime | None
-) -> Iterator[int]:
+def _guesses(start: datetime, now: datetime, anchor: Anchor, end: datetime | None) -> Iterator[int]:
     if end is not None:
         k = (now - start) // (end - start)
     else:

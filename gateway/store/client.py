@@ -15,6 +15,7 @@ batch whose connection broke is sent once more on a new one.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import redis.asyncio as redis
@@ -28,6 +29,7 @@ BATCH_COMMANDS_MAX: Final = 1_000
 PENDING_COMMANDS_MAX: Final = 100_000
 BATCH_SECONDS_MAX: Final = 5.0
 CONNECT_SECONDS_MAX: Final = 2.0
+GREETING_PAUSE_SECONDS: Final = 0.5
 
 Part = str | int | bytes
 _Waiting = tuple[tuple[Part, ...], asyncio.Future[Any]]
@@ -41,6 +43,10 @@ class Store:
     Open it with `connect`; `close` sends what is pending and ends the task. Replies are
     raw: bytes, int, None or lists of them.
 
+    Attributes:
+        keyspace: The partitions, as the store has them once it `is_ready`.
+        is_ready: The store has been reached, if only once: its partitions are known.
+
     Raises, from every command:
         LedgerUnavailable: no connection, no reply in time, or the server is out of memory.
         redis.exceptions.ResponseError: the server's own error for this command.
@@ -53,34 +59,35 @@ class Store:
         self._scripts = scripts.load_all()
         self._pending: list[_Waiting] = []
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self.keyspace = Keyspace()
+        self.is_ready = False
 
     async def connect(self) -> None:
-        """Start, and read (or fix, at the very first start) the number of partitions.
-
-        Raises:
-            LedgerUnavailable: the store does not answer.
-        """
-        self._task = asyncio.create_task(self._run(), name="store")
-        await self.command("HSETNX", META, "partitions", PARTITIONS)
-        self.keyspace = Keyspace(int(await self.command("HGET", META, "partitions")))
+        """Start. A store that is away is tried again until it comes; see `is_ready`."""
+        self._tasks.append(asyncio.create_task(self._run(), name="store"))
+        try:
+            await self._greet()
+        except LedgerUnavailable:
+            self._tasks.append(asyncio.create_task(self._keep_greeting(), name="store-greeting"))
 
     async def close(self) -> None:
         self._closing = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
+        await asyncio.gather(*self._tasks)
         await self._pool.aclose()
 
-    def script(
-        self, name: str, keys: Sequence[str], args: Sequence[Part]
-    ) -> asyncio.Future[Any]:
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Part]) -> asyncio.Future[Any]:
         """Run one verb of ``scripts/``; awaiting the result gives the raw reply."""
         return self.command("EVALSHA", self._scripts[name].sha, len(keys), *keys, *args)
 
     def command(self, *parts: Part) -> asyncio.Future[Any]:
+        if not self.is_ready:
+            return _failed("The ledger is not reachable; try again shortly.")
+        return self._submit(parts)
+
+    def _submit(self, parts: tuple[Part, ...]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closing:
             future.set_exception(LedgerUnavailable("The ledger's connection is closed."))
@@ -94,6 +101,18 @@ class Store:
     async def commands(self, batch: Sequence[Sequence[Part]]) -> list[Any]:
         """Send several in one pipeline; replies in order, the first error raises."""
         return list(await asyncio.gather(*(self.command(*parts) for parts in batch)))
+
+    async def _greet(self) -> None:
+        """Read, or fix at the very first start, the number of partitions."""
+        await self._submit(("HSETNX", META, "partitions", PARTITIONS))
+        self.keyspace = Keyspace(int(await self._submit(("HGET", META, "partitions"))))
+        self.is_ready = True
+
+    async def _keep_greeting(self) -> None:
+        while not (self.is_ready or self._closing):
+            await asyncio.sleep(GREETING_PAUSE_SECONDS)
+            with suppress(LedgerUnavailable):
+                await self._greet()
 
     async def _run(self) -> None:
         while not (self._closing and not self._pending):
@@ -125,7 +144,7 @@ class Store:
             _resolve(future, error)
 
     async def _exchange(self, batch: list[tuple[Part, ...]]) -> list[Any]:
-        connection = await self._pool.get_connection()
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             replies = await _round_trip(connection, batch)
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -159,6 +178,12 @@ async def _round_trip(
         except ResponseError as exc:
             replies.append(exc)
     return replies
+
+
+def _failed(message: str) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(LedgerUnavailable(message))
+    return future
 
 
 def _resolve(future: asyncio.Future[Any], reply: Any) -> None:

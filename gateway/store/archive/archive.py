@@ -58,15 +58,24 @@ class Archive:
         self._insert = insert_ignoring(engine.dialect)
 
     @classmethod
+    def at(cls, data_dir: Path) -> Self:
+        """The archive in `data_dir`; nothing is opened yet."""
+        return cls(_sqlite(data_dir / FILE_NAME))
+
+    @classmethod
     async def open(cls, data_dir: Path) -> Self:
-        """Open the file in `data_dir`, or create it.
+        """The same, prepared."""
+        archive = cls.at(data_dir)
+        await archive.prepare()
+        return archive
+
+    async def prepare(self) -> None:
+        """Create the file and its tables where they are missing.
 
         Raises:
             RuntimeError: a later version of farebox has written it.
         """
-        engine = _sqlite(data_dir / FILE_NAME)
-        await asyncio.to_thread(_create, engine)
-        return cls(engine)
+        await asyncio.to_thread(_create, self._engine)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
@@ -159,6 +168,7 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
 
 def _create(engine: Engine) -> None:
     """Create what is missing. Workers that start together wait for each other at BEGIN."""
+    Path(engine.url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
