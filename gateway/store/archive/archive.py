@@ -55,7 +55,7 @@ class Archive:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = insert_ignoring(engine.dialect.name)
+        self._insert = insert_ignoring(engine.dialect)
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:
@@ -123,7 +123,7 @@ class Archive:
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
         rows = [to_row(archived) for archived in events]
         with self._engine.begin() as connection:
-            connection.execute(self._insert, rows)
+            connection.exec_driver_sql(self._insert, rows)
 
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
