@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +28,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.version import installed_version
 
 Scope = MutableMapping[str, Any]
 Channel = Callable[..., Awaitable[Any]]
@@ -174,7 +174,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
 
 def _about(config: Config, store_url: str) -> About:
     return About(
-        version=version("farebox"),
+        version=installed_version(),
         store="embedded" if config.redis.url is None else urlsplit(store_url).scheme,
         upstreams=tuple(Served(u.name, u.models) for u in config.upstreams),
         policy=config.budgets.policy,

@@ -36,9 +36,7 @@ async def write_history(
         await _create(parts, cast_members(customers, seed))
         now_ms = parts.clock.now_ms()
         begin_ms = now_ms - days * 86_400_000
-        for calls in _batched(
-            history(days=days, customers=customers, seed=seed, now_ms=now_ms)
-        ):
+        for calls in _batched(history(days=days, customers=customers, seed=seed, now_ms=now_ms)):
             await asyncio.gather(*(_book(parts, call) for call in calls))
             progress((calls[-1].at_ms - begin_ms) / (now_ms - begin_ms))
         while await parts.flusher.step():

@@ -76,7 +76,7 @@ def _config(demo: Demo, folder: Path, upstream_url: str) -> Config:
                     "name": "demo",
                     "provider": "demo",
                     "base_url": f"{upstream_url}/v1",
-                    "api_key": "none",
+                    "api_key": "demo-upstream-key",
                     "models": ["demo-*"],
                 }
             ],

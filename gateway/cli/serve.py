@@ -12,10 +12,10 @@ import click
 
 from gateway.cli.fatal import Fatal
 from gateway.cli.server import bound, ended_by_signals, log_to_stderr, run, url_of
-from gateway.cli.texts import installed_version
 from gateway.config import Config, Resolved, resolve
 from gateway.config.kept import ADMIN_KEY_FILE, APP_TOKEN_FILE
 from gateway.store.embedded import EmbeddedStore, is_running
+from gateway.version import installed_version
 
 
 def serve(config: Config) -> None:

@@ -1,19 +1,11 @@
-"""What the commands print that is not about one run: version, example config, schema."""
+"""What the commands print that is not about one run: the example config, its schema."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from gateway.config import Config
-
-
-def installed_version() -> str:
-    try:
-        return version("farebox")
-    except PackageNotFoundError:  # a checkout on the path
-        return "(not installed)"
 
 
 def example_config() -> str:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -31,7 +31,7 @@ def call_now_and_then(
 
 def _call(client: httpx.Client, live: LiveCall, tokens: Mapping[str, str]) -> None:
     member = live.member
-    body = {
+    body: dict[str, Any] = {
         "model": live.model,
         "customer_params": {
             "customer_identifier": member.identifier,

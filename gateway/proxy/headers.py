@@ -42,7 +42,7 @@ _NOT_UPSTREAM: Final = (
         b"openai-project",
     }
 )
-_NOT_BACK: Final = HOP_BY_HOP | {b"set-cookie"}
+_NOT_BACK: Final = HOP_BY_HOP | {b"date", b"set-cookie"}  # our server writes its own date
 _OURS: Final = b"x-farebox-"
 _READABLE_ENCODINGS: Final = frozenset({b"gzip", b"deflate"})
 

@@ -6,7 +6,7 @@ exactly one event, in a task that no cancelled request can take along.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -244,8 +244,8 @@ class Pipeline:
         except LedgerUnavailable:
             log.warning("refusal_not_recorded request_id=%s", request.request_id)
 
-    def _conclude(self, ending: Any) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(ending)
+    def _conclude(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(ending)
         self._conclusions.add(task)
         task.add_done_callback(self._conclusions.discard)
         return task

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import UpstreamTimeout
+from gateway.openai.answer import read_answer
 from gateway.openai.sse import StreamReader
-from gateway.openai.usage import read_answer
 from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
 from gateway.proxy.upstream import Answer

@@ -14,8 +14,8 @@ from gateway.customers.profile import Terms
 from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.ledger.ledger import Hold
+from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
-from gateway.openai.usage import Reading
 from gateway.proxy.upstream import Outgoing, Upstream
 from gateway.rating import Bill, Rated, Rating, bill
 from pricing.cost import upper_bound
