@@ -229,7 +229,7 @@ async def test_a_faulty_event_is_named_and_not_counted(api, changes, param) -> N
         (b" " * 100_001, {}, 413),
         (b"{}", {"authorization": "Bearer nobody"}, 401),
         (b"{}", {"authorization": "Basic abc"}, 401),
-        (b"{}", {"authorization": "Bearer \xc3\xbc"}, 401),
+        (b"{}", {"authorization": b"Bearer \xc3\xbc"}, 401),
     ],
 )
 async def test_an_unreadable_request_is_refused_in_the_same_shape(

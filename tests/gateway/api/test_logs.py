@@ -1,5 +1,7 @@
 """Logs: every event is a row, opened it explains its price."""
 
+from typing import Any
+
 import pytest
 
 from gateway.api.log_rows import line_items
@@ -37,10 +39,11 @@ FACTS = {
 }
 
 
-async def rows(api, **query) -> list[dict]:
+async def rows(api, **query) -> list[dict[str, Any]]:
     response = await api.get("/api/request-logs/list/", **query)
     assert 200 == response.status_code, response.text
-    return response.json()["results"]
+    found: list[dict[str, Any]] = response.json()["results"]
+    return found
 
 
 async def test_a_row_has_every_field(api) -> None:
