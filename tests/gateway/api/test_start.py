@@ -5,7 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gateway.api.services import Served
+from gateway.api.services import About, Served
+from gateway.api.start import example_model
+
+from .conftest import BOOK
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +67,20 @@ async def test_what_is_configured_cannot_inject(api) -> None:
     page = Page(response.text)
     assert "script" not in page.tags
     assert evil in page.text
+
+
+@pytest.mark.parametrize(
+    ("globs", "model"),
+    [
+        (("gpt-*",), "gpt-4o-mini"),
+        (("*",), "gpt-4o-mini"),
+        (("sma*",), "small"),
+        (("llama3",), "llama3"),
+        (("x-*",), "gpt-4o-mini"),
+    ],
+)
+def test_the_example_names_a_model_that_is_served(globs, model) -> None:
+    """What is copied from the page works here, if anything is known that does."""
+    about = About(version="1", store="unix", upstreams=(Served("lab", globs),), policy="soft")
+
+    assert model == example_model(about, BOOK)
