@@ -15,8 +15,10 @@ from gateway.store.archive.queries import (
     CustomerUse,
     LogFilter,
     Metric,
+    ModelUse,
     Summary,
     conditions,
+    models,
     read_customer_use,
     read_summary,
     summary,
@@ -34,6 +36,7 @@ from gateway.store.archive.table import (
 FILE_NAME: Final = "archive.sqlite3"
 PAGE_SIZE_MAX: Final = 1_000
 TOP_MAX: Final = 1_000
+MODELS_MAX: Final = 1_000
 BUSY_SECONDS_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 8
 
@@ -119,6 +122,14 @@ class Archive:
         statement = top_users(wanted, metric, min(limit, TOP_MAX))
         rows = await asyncio.to_thread(self._rows, statement)
         return [read_customer_use(row) for row in rows]
+
+    async def models(self, wanted: LogFilter) -> list[ModelUse]:
+        """The models that were called, the most called first, at most `MODELS_MAX`."""
+        rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
+        return [
+            ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
+            for row in rows
+        ]
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
         rows = [to_row(archived) for archived in events]
