@@ -21,7 +21,7 @@ CONNECT_AT_ONCE: Final = 100
 CLOSED_LOOP_S_MAX: Final = 30.0
 
 
-class WrongAnswer(RuntimeError):  # noqa: N818 - named for the case, as in gateway.errors
+class WrongAnswer(RuntimeError):
     """An answer that is not what this caller was to get."""
 
 

@@ -26,7 +26,7 @@ STALL_S_MAX: Final = 600.0
 FAULTS_MAX: Final = 8
 
 
-class UnknownFault(ValueError):  # noqa: N818 - named for the case, as in gateway.errors
+class UnknownFault(ValueError):
     """The text names no fault; the message says which do exist."""
 
 

@@ -18,7 +18,7 @@ DONE: Final = b"data: [DONE]\n\n"
 _MODEL_CREATED_S: Final = 1_767_225_600
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a defect
+class Refusal(Exception):
     """An HTTP error in OpenAI's shape."""
 
     def __init__(
