@@ -14,6 +14,7 @@ Femto = NewType("Femto", int)
 PICO_PER_USD = 10**12
 FEMTO_PER_USD = 10**15
 FEMTO_PER_PICO = 1_000
+EXPONENT_MAX = 30
 PPM = 1_000_000
 """Parts per million: the unit of a markup (12.5 % is 125,000)."""
 
@@ -36,6 +37,11 @@ def femto_per_token(usd_per_million: str | int | Decimal) -> Femto:
     return Femto(_scaled(usd_per_million, FEMTO_PER_USD // 1_000_000, "one femto-dollar a token"))
 
 
+def usd_per_million(rate_femto: int) -> str:
+    """Format a rate in femto-USD per token as published: ``"0.15"`` USD per million tokens."""
+    return usd(rate_femto * 1_000)
+
+
 def usd(amount_pico: int) -> str:
     """Format as the shortest exact decimal string: ``"0.00021"``, ``"10"``, ``"-3.5"``."""
     whole, rest = divmod(abs(amount_pico), PICO_PER_USD)
@@ -52,9 +58,12 @@ def div_half_even(numerator: int, denominator: int) -> int:
     return quotient
 
 
-def charge_pico(cost_femto: int, markup_ppm: int) -> Pico:
-    """Mark up an unrounded cost: femto-USD in, pico-USD out, rounded half-even once."""
-    return Pico(div_half_even(cost_femto * (PPM + markup_ppm), PPM * FEMTO_PER_PICO))
+def charge_pico(cost_femto: int, markup_ppm: int, *, per: int = 1) -> Pico:
+    """Mark up an unrounded cost: femto-USD in, pico-USD out, rounded half-even once.
+
+    The cost is the rational `cost_femto` / `per`: a rate by the hour rarely divides evenly.
+    """
+    return Pico(div_half_even(cost_femto * (PPM + markup_ppm), PPM * FEMTO_PER_PICO * per))
 
 
 def _scaled(amount: str | int | Decimal, factor: int, grain: str) -> int:
@@ -64,6 +73,8 @@ def _scaled(amount: str | int | Decimal, factor: int, grain: str) -> int:
         raise ValueError(f"{amount!r} is not a decimal number") from exc
     if not number.is_finite():
         raise ValueError(f"{amount!r} is not a finite number")
+    if number and not -EXPONENT_MAX <= number.adjusted() <= EXPONENT_MAX:
+        raise ValueError(f"{amount} USD is out of range")  # 1e999999999 would fill the memory
     numerator, denominator = number.as_integer_ratio()
     whole, rest = divmod(numerator * factor, denominator)
     if rest:

@@ -1,6 +1,8 @@
 """Usage: the tokens of one request, in buckets that never overlap."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final
 
 
@@ -34,8 +36,10 @@ class Usage:
     fees: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        if any(getattr(self, name) < 0 for name in TOKEN_BUCKETS):
+        if min(token_counts(self)) < 0:
             raise ValueError(f"negative token count: {self}")
+        if self.fees and min(quantity for _, quantity in self.fees) < 0:
+            raise ValueError(f"negative number of calls: {self}")
 
     @property
     def input_total(self) -> int:
@@ -71,3 +75,6 @@ class Usage:
 
 
 TOKEN_BUCKETS: Final = tuple(f.name for f in fields(Usage) if f.name.endswith("_tokens"))
+
+token_counts: Final[Callable[[Usage], tuple[int, ...]]] = attrgetter(*TOKEN_BUCKETS)
+"""The counts of all buckets, in the order of `TOKEN_BUCKETS`."""

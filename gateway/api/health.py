@@ -1,0 +1,46 @@
+"""Health: ``/livez`` says that the process runs, ``/readyz`` that it can take calls."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.answers import answer
+from gateway.api.endpoint import Endpoint
+from gateway.api.services import Services
+from gateway.errors import LedgerUnavailable
+
+PING_SECONDS_MAX: Final = 1.0
+
+
+class Health:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Endpoint]:
+        return [
+            Endpoint("/livez", {"GET": self.live}),
+            Endpoint("/readyz", {"GET": self.ready}),
+        ]
+
+    async def live(self, _: Request) -> Response:
+        return answer({"status": "ok"})
+
+    async def ready(self, _: Request) -> Response:
+        reasons = []
+        if self._services.draining():
+            reasons.append("draining")
+        if not await self._ledger_answers():
+            reasons.append("ledger: no answer")
+        if reasons:
+            return answer({"status": "not ready", "reasons": reasons}, 503)
+        return answer({"status": "ready"})
+
+    async def _ledger_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(PING_SECONDS_MAX):
+                await self._services.store.command("PING")
+        except (LedgerUnavailable, TimeoutError):
+            return False
+        return True

@@ -1,0 +1,37 @@
+"""All routes of this package, for `gateway.app` to mount."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.analytics import Analytics
+from gateway.api.endpoint import REST, Endpoint
+from gateway.api.events import Events
+from gateway.api.guard import Guard
+from gateway.api.health import Health
+from gateway.api.logs import Logs
+from gateway.api.services import Services
+from gateway.api.start import Start
+from gateway.api.users import Users
+from gateway.errors import NotFound
+
+METHODS: Final = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def routes(services: Services) -> list[Endpoint]:
+    """Users, logs, analytics, events, health, the start page; last, every other path: 404."""
+    guard = Guard(services)
+    return [
+        *Users(services).routes(guard.managed),
+        *Logs(services).routes(guard.managed),
+        *Analytics(services).routes(guard.managed),
+        *Events(services).routes(),
+        *Health(services).routes(),
+        *Start(services).routes(guard.local),
+        Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
+    ]
+
+
+async def _not_found(request: Request) -> Response:
+    raise NotFound(f"There is no {request.url.path[:128]}.")

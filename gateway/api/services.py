@@ -1,0 +1,66 @@
+"""What the management routes are built from, wired together by `gateway.app`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from gateway.clock import Clock
+from gateway.customers.apps import Apps
+from gateway.customers.directory import Directory
+from gateway.ledger.ledger import Ledger
+from gateway.metering.counters import Counters
+from gateway.rating import Rating
+from gateway.store.archive import Archive
+from gateway.store.client import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An upstream, for the start page: its name and the globs of its models."""
+
+    name: str
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is running, for the start page. No secrets: `store` is a word, never a URL.
+
+    Attributes:
+        store: ``embedded``, or the scheme of the URL (``redis``, ``rediss``, ``unix``).
+        policy: What happens at a limit: ``reject`` or ``soft``.
+    """
+
+    version: str
+    store: str
+    upstreams: tuple[Served, ...]
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything the routes of this package use.
+
+    Attributes:
+        zone: The reporting zone, in which a date without a time is read.
+        provider_of: Whose prices a reported event has that names a model but no provider.
+        admin_key_sha256: Hex digest; the key itself is never kept.
+        hosts: Names under which the gateway may be addressed, besides loopback and IPs.
+        draining: Whether the process has been told to stop.
+    """
+
+    store: Store
+    directory: Directory
+    ledger: Ledger
+    counters: Counters
+    archive: Archive
+    rating: Rating
+    apps: Apps
+    clock: Clock
+    zone: tzinfo
+    provider_of: Callable[[str], str]
+    admin_key_sha256: str
+    hosts: frozenset[str]
+    request_bytes_max: int
+    draining: Callable[[], bool]
+    about: About

@@ -1,0 +1,146 @@
+"""A customer as the users API shows it: the row of a list, and the detail.
+
+Two sources, which may differ for a moment: money comes from the ledger's account, which is
+exact, and everything that is counted comes from the counters, which trail by a second.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from gateway.api.figures import average_seconds, dollars, dollars_or_none, percent
+from gateway.clock import rfc3339
+from gateway.customers.profile import Profile, Terms
+from gateway.customers.windows import CUSTOM, KIND_OF
+from gateway.ledger.ledger import Balance, Spent
+from gateway.metering.totals import Lifetime
+from pricing.money import usd
+
+Json = dict[str, Any]
+
+_NOTHING = Spent()
+
+
+def row(profile: Profile, lifetime: Lifetime) -> Json:
+    totals = lifetime.totals
+    return {
+        "id": str(profile.number),  # a string: more digits than a JavaScript number keeps
+        "customer_identifier": profile.identifier,
+        "name": profile.text("name"),
+        "email": profile.text("email"),
+        "first_seen": _time(first_seen_ms(profile, lifetime)),
+        "last_active_timeframe": _time(lifetime.last_seen_ms),
+        "active_days": lifetime.active_days,
+        "number_of_requests": totals.calls,
+        "total_tokens": totals.input_tokens + totals.output_tokens,
+        "total_cost": dollars(totals.charge_pico),
+        "average_latency": average_seconds(totals.latency_ms_sum, totals.latency_calls),
+        "average_ttft": average_seconds(totals.first_token_ms_sum, totals.first_token_calls),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A customer and its numbers, as they stand at `now_ms`."""
+
+    profile: Profile
+    lifetime: Lifetime
+    balance: Balance
+    terms: Terms
+    now_ms: int
+    zone: tzinfo
+
+
+def detail(standing: Standing) -> Json:
+    profile, totals = standing.profile, standing.lifetime.totals
+    limits = standing.terms.limits
+    spent = standing.balance.spent.charge_pico
+    return {
+        **row(profile, standing.lifetime),
+        **_period(standing),
+        "total_budget": dollars_or_none(limits.total_budget_pico),
+        "total_usage": dollars(spent),
+        "total_requests": totals.calls,
+        "total_prompt_tokens": totals.input_tokens,
+        "total_completion_tokens": totals.output_tokens,
+        "average_monthly_cost": _average_monthly_cost(standing),
+        "last_active": _time(standing.lifetime.last_seen_ms),
+        "created_at": _time(profile.whole("created_ms")),
+        "updated_at": _time(profile.whole("updated_ms")),
+        "metadata": profile.metadata,
+        "group_identifier": profile.text("group_identifier"),
+        "markup_percentage": percent(limits.markup_ppm),
+        "rate_limit": limits.rate_limit,
+        "blocked": profile.blocked,
+        "pinned": sorted(profile.pinned),
+        "spent_usd": usd(spent),
+        "held_usd": usd(standing.balance.held_pico),
+        **_tightest(standing),
+        "usage_sources": {
+            "reported_usd": usd(totals.reported_pico + totals.event_pico),
+            "estimated_usd": usd(totals.estimated_pico),
+            "unresolved_usd": usd(totals.unresolved_pico),
+            "unpriced_requests": totals.unpriced,
+        },
+    }
+
+
+def first_seen_ms(profile: Profile, lifetime: Lifetime) -> int | None:
+    """Its first call or its creation, whichever is earlier: events can be dated back."""
+    moments = (lifetime.first_seen_ms, profile.whole("created_ms"))
+    return min((ms for ms in moments if ms is not None), default=None)
+
+
+def _period(standing: Standing) -> Json:
+    """The window of now that a period budget counts in, whether there is one or not."""
+    kind = _period_kind(standing)
+    window = standing.terms.windows.by_kind[kind]
+    limits = standing.terms.limits
+    return {
+        "period_budget": dollars_or_none(limits.period_budget_pico),
+        "budget_duration": limits.budget_duration.value,
+        "total_period_usage": dollars(_spent_in(standing, kind)),
+        "period_start": rfc3339(window.start_ms),
+        "period_end": rfc3339(window.end_ms),
+    }
+
+
+def _period_kind(standing: Standing) -> str:
+    if standing.profile.anchor is not None:
+        return CUSTOM
+    return KIND_OF[standing.terms.limits.budget_duration]
+
+
+def _spent_in(standing: Standing, kind: str) -> int:
+    return standing.balance.by_kind.get(kind, _NOTHING).charge_pico
+
+
+def _tightest(standing: Standing) -> Json:
+    """What is left of the limit that has the least room; below zero: overspent."""
+    limits = standing.terms.limits
+    rooms: list[tuple[int, int | None]] = []
+    if limits.period_budget_pico is not None:
+        spent = _spent_in(standing, _period_kind(standing))
+        rooms.append((limits.period_budget_pico - spent, standing.terms.period_resets_ms))
+    if limits.total_budget_pico is not None:
+        spent = standing.balance.spent.charge_pico
+        rooms.append((limits.total_budget_pico - spent, None))
+    if not rooms:
+        return {"remaining_usd": None, "resets_at": None}
+    room, resets_ms = min(rooms, key=lambda pair: pair[0])
+    return {"remaining_usd": usd(room - standing.balance.held_pico), "resets_at": _time(resets_ms)}
+
+
+def _average_monthly_cost(standing: Standing) -> float:
+    """The charge by calendar months, from the one first seen in to the one of now."""
+    first_ms = standing.lifetime.first_seen_ms
+    if first_ms is None:
+        return 0.0
+    first = datetime.fromtimestamp(first_ms / 1000, standing.zone)
+    now = datetime.fromtimestamp(standing.now_ms / 1000, standing.zone)
+    months = 12 * (now.year - first.year) + now.month - first.month + 1
+    return dollars(standing.lifetime.totals.charge_pico) / max(months, 1)
+
+
+def _time(instant_ms: int | None) -> str | None:
+    return None if instant_ms is None else rfc3339(instant_ms)

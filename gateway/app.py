@@ -1,0 +1,181 @@
+"""Where everything is wired together; what each part is, it says itself.
+
+`build_app` makes one ASGI application: the data plane as plain callables, the rest through
+Starlette. Importing this does nothing, calling it opens nothing; the lifespan opens, and
+closes in the reverse order, after the last call is settled.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+
+from gateway import config as configuration
+from gateway.api.routes import routes
+from gateway.api.services import About, Served, Services
+from gateway.background import Background
+from gateway.clock import Clock, SystemClock
+from gateway.config import Config
+from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
+from gateway.metering.counters import Counters
+from gateway.parts import Parts, build_parts
+from gateway.proxy.models import Models
+from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.routes import DataPlane, DataPlaneLimits
+from gateway.proxy.routing import Upstreams
+from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.version import installed_version
+
+Scope = MutableMapping[str, Any]
+Channel = Callable[..., Awaitable[Any]]
+
+
+class Gateway:
+    """The ASGI application: calls go straight to the data plane."""
+
+    def __init__(self, data_plane: DataPlane, rest: Starlette) -> None:
+        self._data_plane = data_plane
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Channel, send: Channel) -> None:
+        if scope["type"] == "http" and self._data_plane.owns(scope["path"]):
+            await self._data_plane(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def build_app(
+    config: Config, *, store_url: str, admin_key: str, clock: Clock | None = None
+) -> Gateway:
+    """Assemble the gateway."""
+    parts = build_parts(config, store_url=store_url, clock=clock or SystemClock())
+    apps = Apps(_app(app) for app in config.apps)
+    upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    pipeline = Pipeline(
+        ledger=parts.ledger,
+        rating=parts.rating,
+        upstreams=upstreams,
+        clock=parts.clock,
+        on_disconnect=config.on_disconnect,
+        reject_status=config.budgets.reject_status,
+    )
+    data_plane = DataPlane(
+        apps=apps,
+        pipeline=pipeline,
+        models=Models(upstreams, parts.clock),
+        clock=parts.clock,
+        limits=DataPlaneLimits(
+            request_bytes=config.limits.request_bytes,
+            body_seconds=config.limits.body_seconds,
+            concurrent_calls=config.limits.concurrent_calls,
+        ),
+        reject_status=config.budgets.reject_status,
+    )
+    draining = asyncio.Event()
+    services = Services(
+        store=parts.store,
+        directory=parts.directory,
+        ledger=parts.ledger,
+        counters=Counters(parts.store, parts.zone),
+        archive=parts.archive,
+        rating=parts.rating,
+        apps=apps,
+        clock=parts.clock,
+        zone=parts.zone,
+        provider_of=upstreams.provider_of,
+        admin_key_sha256=sha256(admin_key.encode()).hexdigest(),
+        hosts=frozenset(config.server.hosts),
+        request_bytes_max=config.limits.request_bytes,
+        draining=draining.is_set,
+        about=_about(config, store_url),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(parts.open())
+            stack.push_async_callback(upstreams.aclose)
+            stack.push_async_callback(_cancelled, _background(parts))
+            stack.push_async_callback(pipeline.drain)
+            stack.callback(parts.ledger.close)
+            stack.callback(draining.set)
+            yield
+
+    return Gateway(data_plane, Starlette(routes=routes(services), lifespan=lifespan))
+
+
+def create() -> Gateway:
+    """The application of another ASGI server: ``uvicorn --factory gateway.app:create``."""
+    resolved = configuration.resolved_from_environment()
+    return build_app(resolved.config, store_url=resolved.store_url, admin_key=resolved.admin_key)
+
+
+async def run_flusher(config: Config, *, store_url: str) -> None:
+    """Flush and sweep, without serving, until cancelled."""
+    parts = build_parts(config, store_url=store_url, clock=SystemClock())
+    async with parts.open():
+        await Background(parts.store, parts.flusher).run()
+
+
+def _background(parts: Parts) -> list[asyncio.Task[None]]:
+    background = Background(parts.store, parts.flusher)
+    return [
+        asyncio.create_task(background.run(), name="background"),
+        asyncio.create_task(parts.ledger.keep_leases(), name="leases"),
+    ]
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _app(app: configuration.App) -> App:
+    return App(
+        id=app.id,
+        token_sha256=app.token_digest,
+        model=app.model,
+        upstreams=app.upstreams,
+        models=app.models,
+        identity=Identity(app.identity),
+        customer_params=ParamsPolicy(app.customer_params),
+        customer_prefix=app.customer_prefix,
+        user_is_customer=app.user_is_customer,
+        manage=app.manage,
+    )
+
+
+def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
+    timeouts = upstream.timeouts
+    return UpstreamSettings(
+        name=upstream.name,
+        provider=upstream.provider,
+        base_url=upstream.base_url,
+        api_key=upstream.own_key,
+        passthrough=upstream.passthrough,
+        auth=upstream.auth,
+        headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
+        query={name: value.get_secret_value() for name, value in upstream.query.items()},
+        models=upstream.models,
+        include_usage=upstream.include_usage == "auto",
+        timeouts=Timeouts(
+            connect=timeouts.connect,
+            first_byte=timeouts.first_byte,
+            between_bytes=timeouts.between_bytes,
+            total=timeouts.total,
+        ),
+    )
+
+
+def _about(config: Config, store_url: str) -> About:
+    return About(
+        version=installed_version(),
+        store="embedded" if config.redis.url is None else urlsplit(store_url).scheme,
+        upstreams=tuple(Served(u.name, u.models) for u in config.upstreams),
+        policy=config.budgets.policy,
+    )

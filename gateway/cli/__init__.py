@@ -1,0 +1,144 @@
+"""The commands: what each takes, and where it is done.
+
+The parts are imported when a command runs, so that ``farebox --help`` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+FAULT, USAGE = 1, 2
+
+_CONFIG = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="FAREBOX_CONFIG",
+    help="The settings. Without it: the providers whose key is in the environment.",
+)
+_HOST = click.option("--host", help="Listen on this address instead of the configured one.")
+_PORT = click.option("--port", type=click.IntRange(0, 65_535), help="0 takes any free port.")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 a fault was found, 2 wrong usage or an unusable config.",
+)
+@click.version_option(package_name="farebox", prog_name="farebox")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """An OpenAI-compatible gateway that meters every customer and stops each at its budget."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+@main.command()
+@_CONFIG
+@_HOST
+@_PORT
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer calls.")
+def serve(
+    config_file: Path | None, host: str | None, port: int | None, workers: int | None
+) -> None:
+    """Run the gateway, with the store it needs, until SIGTERM or Ctrl-C."""
+    with _explained():
+        from gateway.cli.serve import serve as run
+        from gateway.config import configured
+
+        config = configured(config_file, os.environ)
+        asked = {"host": host, "port": port, "workers": workers}
+        wanted = {name: value for name, value in asked.items() if value is not None}
+        server = config.server.model_copy(update=wanted)
+        run(config.model_copy(update={"server": server}))
+
+
+@main.command()
+@_CONFIG
+def flush(config_file: Path | None) -> None:
+    """Consolidate usage, apart from serving: for a machine of its own."""
+    with _explained():
+        from gateway.cli.serve import flush as run
+        from gateway.config import configured
+
+        run(configured(config_file, os.environ))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True)
+@click.option("--days", type=click.IntRange(0, 400), default=30, show_default=True)
+@click.option("--customers", type=click.IntRange(1, 10_000), default=40, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another story.")
+@click.option("--no-traffic", is_flag=True, help="Make no calls of its own after the start.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep everything in this folder instead of a temporary one.",
+)
+def demo(**options: object) -> None:
+    """Run a gateway with customers, a month of history and a provider that costs nothing."""
+    with _explained():
+        from gateway.cli.demo import Demo, run
+
+        run(Demo(**options))  # type: ignore[arg-type]  # click has checked them
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), default="farebox.yaml")
+def init(file: Path) -> None:
+    """Write a commented config to FILE (farebox.yaml). Never overwrites."""
+    with _explained():
+        from gateway.cli.texts import example_config
+
+        try:
+            with file.open("x", encoding="utf-8") as target:
+                target.write(example_config())
+        except FileExistsError:
+            raise click.UsageError(f"{file} exists already: name another file") from None
+        click.echo(f"Wrote {file}. Next: set the variables it names, then farebox check {file}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), envvar="FAREBOX_CONFIG")
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def check(file: Path, as_json: bool) -> None:
+    """Say of FILE what works: config, store, upstreams, prices. Exit 1 on a fault."""
+    with _explained():
+        from gateway.cli.check import FAULTY, check_file, lines, report
+
+        findings = check_file(file, os.environ)
+        click.echo(report(findings) if as_json else "\n".join(lines(findings)))
+        sys.exit(FAULT if any(found.status == FAULTY for found in findings) else 0)
+
+
+@main.command()
+def schema() -> None:
+    """Print the config's JSON schema, for editors."""
+    with _explained():
+        from gateway.cli.texts import json_schema
+
+        click.echo(json_schema())
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """End a command with a sentence and its exit code, where we know what went wrong."""
+    from gateway.cli.fatal import Fatal
+    from gateway.config import ConfigError
+    from gateway.store.embedded import StoreError
+
+    try:
+        yield
+    except ConfigError as exc:
+        click.echo(str(exc), err=True)
+        sys.exit(USAGE)
+    except (Fatal, StoreError) as exc:
+        click.echo(f"farebox: {exc}", err=True)
+        sys.exit(FAULT)
+    except OSError as exc:
+        click.echo(f"farebox: {exc.filename or 'system'}: {exc.strerror}", err=True)
+        sys.exit(FAULT)

@@ -1,0 +1,156 @@
+"""`farebox check`: does the config work here? One finding a subject, in the order of a start."""
+
+import json
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import click
+import redis
+
+from gateway.config import Config, ConfigError, Upstream, load
+from gateway.store.embedded import StoreError, binary, is_running
+from pricing.book import PriceBook
+
+OK, WARNING, FAULTY = "ok", "warning", "fault"
+REDIS_VERSION_MIN: Final = (7, 0)
+VALKEY_VERSION_MIN: Final = (7, 2)
+CONNECT_SECONDS_MAX = 5.0
+UPSTREAMS_AT_ONCE_MAX = 16
+
+_COLORS: Final = {OK: "green", WARNING: "yellow", FAULTY: "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is said of one subject; `detail` never holds a secret."""
+
+    status: str
+    subject: str
+    detail: str
+
+
+def check_file(file: Path, env: Mapping[str, str]) -> list[Finding]:
+    """Try everything `file` names. Nothing is started and nothing is written."""
+    try:
+        config = load(file, env=env)
+    except ConfigError as exc:
+        return [Finding(FAULTY, "config", str(fault)) for fault in exc.faults]
+    summary = f"{file}: upstreams {len(config.upstreams)}, apps {len(config.apps)}"
+    with ThreadPoolExecutor(max_workers=UPSTREAMS_AT_ONCE_MAX) as pool:
+        return [
+            Finding(OK, "config", summary),
+            _store(config),
+            *pool.map(_upstream, config.upstreams),
+            *_prices(config),
+        ]
+
+
+def lines(findings: Sequence[Finding]) -> Iterator[str]:
+    for found in findings:
+        status = click.style(f"{found.status:<8}", fg=_COLORS[found.status])
+        yield f"{status} {found.subject}: {found.detail}"
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """The findings as JSON: ``{"ok": bool, "findings": [{"status", "subject", "detail"}]}``."""
+    good = all(found.status != FAULTY for found in findings)
+    return json.dumps({"ok": good, "findings": [asdict(found) for found in findings]}, indent=2)
+
+
+def _store(config: Config) -> Finding:
+    url = config.redis.url
+    return _embedded(config.data_dir) if url is None else _redis(url.get_secret_value())
+
+
+def _embedded(data_dir: Path) -> Finding:
+    try:
+        program = binary()
+    except StoreError as exc:
+        return Finding(FAULTY, "store", str(exc))
+    if is_running(data_dir):
+        return Finding(OK, "store", f"embedded, running in {data_dir}")
+    parent = next(folder for folder in (data_dir, *data_dir.parents) if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        return Finding(FAULTY, "store", f"data_dir {data_dir} cannot be written: check its owner")
+    return Finding(OK, "store", f"embedded, {program.name} would keep its data in {data_dir}")
+
+
+def _redis(url: str) -> Finding:
+    client = redis.Redis.from_url(
+        url, socket_connect_timeout=CONNECT_SECONDS_MAX, socket_timeout=CONNECT_SECONDS_MAX
+    )
+    try:
+        info = client.info()
+    except (redis.RedisError, ValueError) as exc:
+        # The message of some errors names the URL, which may hold a password.
+        reason = "refused the password" if isinstance(exc, redis.AuthenticationError) else "is away"
+        return Finding(FAULTY, "store", f"redis.url {reason} ({type(exc).__name__})")
+    finally:
+        client.close()
+    return _redis_finding(info)
+
+
+def _redis_finding(info: Mapping[str, object]) -> Finding:
+    valkey = "valkey_version" in info
+    name, least = ("Valkey", VALKEY_VERSION_MIN) if valkey else ("Redis", REDIS_VERSION_MIN)
+    version = str(info.get("valkey_version") or info.get("redis_version"))
+    if tuple(int(part) for part in version.split(".")[:2]) < least:
+        needed = ".".join(map(str, least))
+        return Finding(FAULTY, "store", f"{name} {version} is too old: {needed} or newer is needed")
+    policy = info.get("maxmemory_policy")
+    if policy != "noeviction":
+        detail = f"{name} {version} evicts keys ({policy}): set maxmemory-policy noeviction"
+        return Finding(FAULTY, "store", detail)
+    if not info.get("aof_enabled"):
+        detail = f"{name} {version} has no append-only file: a crash loses what it has counted"
+        return Finding(WARNING, "store", detail)
+    return Finding(OK, "store", f"{name} {version}, append-only file on")
+
+
+def _upstream(upstream: Upstream) -> Finding:
+    subject = f"upstream {upstream.name}"
+    parts = urlsplit(upstream.base_url)
+    secure = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+    seconds = min(upstream.timeouts.connect, CONNECT_SECONDS_MAX)
+    try:
+        with socket.create_connection((host, port), timeout=seconds) as plain:
+            if secure:
+                with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+                    pass
+    except ssl.SSLCertVerificationError as exc:
+        return Finding(FAULTY, subject, f"{host}:{port}: its certificate: {exc.verify_message}")
+    except OSError as exc:
+        return Finding(FAULTY, subject, f"cannot connect to {host}:{port}: {exc.strerror or exc}")
+    if upstream.passthrough:
+        key = "the caller's key is passed through"
+    else:
+        key = "key present" if upstream.own_key else "no key"
+    return Finding(OK, subject, f"{host}:{port} {'TLS ' if secure else ''}reachable, {key}")
+
+
+def _prices(config: Config) -> Iterator[Finding]:
+    """Overlay faults, and the models named without wildcards that have no price."""
+    try:
+        book = PriceBook.load().overlaid(config.prices)
+    except ValueError as exc:
+        yield Finding(FAULTY, "prices", str(exc))
+        return
+    names = {
+        (upstream.provider, model)
+        for upstream in config.upstreams
+        for model in upstream.models
+        if not set(model) & set("*?[")
+    }
+    unpriced = sorted(name for name in names if book.find(*name).card is None)
+    for provider, model in unpriced:
+        yield Finding(WARNING, "prices", f"{provider}/{model} has no price: add one to prices")
+    if not unpriced:
+        yield Finding(OK, "prices", f"book {book.version[:12]}, every named model has one")

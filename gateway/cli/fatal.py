@@ -1,0 +1,5 @@
+"""How a command ends when it cannot go on."""
+
+
+class Fatal(Exception):
+    """The message says why the command ends and what to do; the exit status is 1."""

@@ -1,0 +1,111 @@
+"""`farebox serve`: take the port, start the store, say what runs, serve, stop in reverse."""
+
+import json
+import shlex
+import socket
+import sys
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import click
+
+from gateway.cli.fatal import Fatal
+from gateway.cli.server import bound, ended_by_signals, log_to_stderr, run, url_of
+from gateway.config import Config, Resolved, resolve
+from gateway.config.kept import ADMIN_KEY_FILE, APP_TOKEN_FILE
+from gateway.store.embedded import EmbeddedStore, is_running
+from gateway.version import installed_version
+
+
+def serve(config: Config) -> None:
+    """Serve `config` until SIGTERM or Ctrl-C; then drain, stop the store, and return.
+
+    Raises:
+        Fatal: the port is taken, or the app does not start.
+        StoreError: the embedded store cannot be had.
+        ConfigError: no admin key can be kept in `data_dir`.
+    """
+    log_to_stderr()
+    with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
+        listener = stack.enter_context(bound(config.server.host, config.server.port))
+        if config.redis.url is None:
+            stack.enter_context(EmbeddedStore(config.data_dir))
+        resolved = resolve(config)
+        click.echo(_greeting(resolved, listener))
+        run_gateway(resolved, listener)
+
+
+def run_gateway(resolved: Resolved, listener: socket.socket) -> None:
+    server = resolved.config.server
+    factory = partial(build, resolved)
+    run(factory, listener, workers=server.workers, drain_seconds=server.drain_seconds)
+
+
+def build(resolved: Resolved) -> Any:
+    """The gateway's ASGI app; called in the process that serves it."""
+    from gateway.app import build_app
+
+    return build_app(resolved.config, store_url=resolved.store_url, admin_key=resolved.admin_key)
+
+
+def flush(config: Config) -> None:
+    """Run a flusher until SIGTERM or Ctrl-C.
+
+    Raises:
+        Fatal: there is no store to work on.
+    """
+    import uvloop
+
+    from gateway.app import run_flusher
+
+    log_to_stderr()
+    if config.redis.url is None and not is_running(config.data_dir):
+        raise Fatal(
+            f"the embedded store of {config.data_dir} is not running: "
+            "start farebox serve first, or set redis.url"
+        )
+    with ended_by_signals():
+        uvloop.run(run_flusher(config, store_url=resolve(config).store_url))
+
+
+def curl(url: str, *, token: str, model: str) -> str:
+    """A call to paste into a shell. `token` is put in double quotes, as ``$(cat …)`` needs."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "customer_params": {"customer_identifier": "customer_1"},
+    }
+    return (
+        f"curl {url}/v1/chat/completions \\\n"
+        f'    -H "Authorization: Bearer {token}" -H "Content-Type: application/json" \\\n'
+        f"    -d {shlex.quote(json.dumps(body))}"
+    )
+
+
+def _greeting(resolved: Resolved, listener: socket.socket) -> str:
+    config = resolved.config
+    folder = config.data_dir
+    url = url_of(listener)
+    store = f"embedded, in {folder}" if config.redis.url is None else "at redis.url"
+    lines = [
+        f"Farebox {installed_version()} serves {url}/v1",
+        f"  upstreams  {', '.join(upstream.name for upstream in config.upstreams)}",
+        f"  store      {store}",
+    ]
+    if config.admin_key is None:
+        lines.append(f"  admin key  in {folder / ADMIN_KEY_FILE}")
+    app, token_file = config.apps[0], folder / APP_TOKEN_FILE
+    if app.token and token_file.exists() and _holds(token_file, app.token.get_secret_value()):
+        # On a terminal the token itself; elsewhere this goes to a log, and it does not.
+        shown = f"$(cat {shlex.quote(str(token_file))})"
+        if sys.stdout.isatty():
+            shown = app.token.get_secret_value()
+        lines.append(f"  app token  in {token_file}; try it:\n")
+        lines.append("  " + curl(url, token=shown, model=app.model or "gpt-4o-mini") + "\n")
+    return "\n".join(lines)
+
+
+def _holds(file: Any, secret: str) -> bool:
+    return bool(file.read_text("ascii").strip() == secret)

@@ -1,0 +1,202 @@
+"""The HTTP server: uvicorn as we run it, and the socket it is given."""
+
+import errno
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
+
+from gateway.cli.fatal import Fatal
+
+HEAD_BYTES_MAX = 65_536
+HEADERS_MAX = 128
+BACKLOG = 2_048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients keep idle connections, so that they close first and never race us."""
+
+AppFactory = Callable[[], Any]
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Refuses heads without end: uvicorn's own parser keeps any number of header bytes."""
+
+    _in_head = False
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        # Whole chunks, because the parser reports a header only when it is complete.
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self.send_400_response("Request head too large.")
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        # Trailers end up here too.
+        if len(self.headers) >= HEADERS_MAX or self._head_bytes > HEAD_BYTES_MAX:
+            raise _HeadTooLarge
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say it as OpenAI says errors, and hang up."""
+        body = (
+            b'{"error":{"message":"%b","type":"invalid_request_error","param":null,'
+            b'"code":"invalid_http"}}' % msg.encode()
+        )
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[400] + head % len(body) + body)
+        self.transport.close()
+
+
+class _HeadTooLarge(Exception):
+    pass
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Take the address at once, so that a taken port is known before anything is started.
+
+    Raises:
+        Fatal: the address cannot be had.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as exc:
+        raise Fatal(f"host {host} is not an address of this machine: {exc.strerror}") from exc
+    listener = socket.socket(family, kind, proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        listener.close()
+        if exc.errno == errno.EADDRINUSE:
+            message = f"{host}:{port} is taken by another program: end it, or choose another --port"
+        else:
+            message = f"cannot listen on {host}:{port}: {exc.strerror}"
+        raise Fatal(message) from exc
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a program on this machine reaches `listener`."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(factory: AppFactory, listener: socket.socket, *, workers: int, drain_seconds: int) -> None:
+    """Serve until told to stop: in this process, or in `workers` of them.
+
+    Several workers get `factory` by pickle through a pipe, so what it holds (keys) is in
+    no file, environment or process list.
+
+    Raises:
+        Fatal: the app did not start; its own log says why.
+    """
+    make = partial(_worker, factory) if workers > 1 else factory
+    config = uvicorn.Config(
+        make,
+        factory=True,
+        workers=workers,
+        loop="uvloop",
+        http=BoundedHttp,
+        ws="none",
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
+    )
+    if workers > 1:
+        family = Multiprocess(config, [listener])
+        family.run()
+        started = not any(child.exitcode == STARTUP_FAILURE for child in family.processes)
+    else:
+        started = _run_here(config, listener)
+    if not started:
+        raise Fatal("the gateway did not start: see the messages above")
+
+
+STARTUP_FAILURE = 3
+"""The exit status by which uvicorn says that the app's lifespan failed."""
+
+
+def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as exc:
+        if exc.code == STARTUP_FAILURE:
+            return False
+        raise
+    return server.started
+
+
+def _worker(factory: AppFactory) -> Any:
+    """Make the app in a worker process, which is not to outlive its parent."""
+    log_to_stderr()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    return factory()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Turn the first SIGTERM or SIGINT into an orderly exit with status 0; ignore the rest.
+
+    uvicorn takes the signals while it serves and raises them again when it has drained, so
+    that whatever encloses it (the embedded store) is closed after the last call is settled.
+    """
+    ending = False
+
+    def end(_sign: int, _frame: FrameType | None) -> None:
+        nonlocal ending
+        if not ending:
+            ending = True
+            raise SystemExit(0)
+
+    before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        ending = True
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

@@ -1,0 +1,47 @@
+"""Configuration: YAML or the environment in, a checked and frozen `Config` out.
+
+Read by `gateway.app` and the command line only; every other part gets plain values.
+"""
+
+from gateway.config.environment import from_environment
+from gateway.config.faults import ConfigError, Fault
+from gateway.config.load import load, parsed
+from gateway.config.model import (
+    App,
+    Budgets,
+    Config,
+    CustomerDefaults,
+    Customers,
+    Limits,
+    Redis,
+    Reports,
+    Server,
+    Timeouts,
+    UnpricedRates,
+    Upstream,
+)
+from gateway.config.resolved import Resolved, configured, resolve, resolved_from_environment
+
+__all__ = [
+    "App",
+    "Budgets",
+    "Config",
+    "ConfigError",
+    "CustomerDefaults",
+    "Customers",
+    "Fault",
+    "Limits",
+    "Redis",
+    "Reports",
+    "Resolved",
+    "Server",
+    "Timeouts",
+    "UnpricedRates",
+    "Upstream",
+    "configured",
+    "from_environment",
+    "load",
+    "parsed",
+    "resolve",
+    "resolved_from_environment",
+]

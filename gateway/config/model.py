@@ -1,0 +1,248 @@
+"""The settings: their names, types, defaults, and how they must fit together.
+
+Units are in the documentation of `config.example.yaml`, which has every key (a test holds
+the two together). A key exists here only when the part that obeys it does: a setting
+without effect is an error.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    model_validator,
+)
+
+from gateway.config.faults import did_you_mean
+from gateway.config.values import (
+    BaseUrl,
+    CustomerPrefix,
+    Flag,
+    Glob,
+    Headers,
+    Percent,
+    RedisUrl,
+    Seconds,
+    Secret,
+    Slug,
+    TokenSha256,
+    Usd,
+    UsdPerMillion,
+    Whole,
+    Zone,
+    refusal,
+    whole,
+)
+
+UNION_MARK = "="
+"""Starts the tags of unions, so that a fault's path can leave them out."""
+
+Anything = ("*",)
+
+
+def _absent_when_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=False
+    )
+
+
+class Server(Section):
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
+    workers: Annotated[Whole, Field(ge=1, le=256)] = 1
+    hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
+    drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
+
+
+class Redis(Section):
+    url: RedisUrl = None
+
+
+class Timeouts(Section):
+    connect: Seconds = 5.0
+    first_byte: Seconds = 600.0
+    between_bytes: Seconds = 120.0
+    total: Seconds | None = None
+
+
+class Upstream(Section):
+    name: Slug
+    provider: Slug
+    base_url: BaseUrl
+    api_key: Secret
+    auth: Literal["bearer", "api-key", "x-api-key"] = "bearer"
+    headers: Headers = {}
+    query: Mapping[str, SecretStr] = {}
+    models: tuple[Glob, ...] = Anything
+    include_usage: Literal["auto", "never"] = "auto"
+    timeouts: Timeouts = Timeouts()
+
+    @property
+    def passthrough(self) -> bool:
+        """The caller's own key goes upstream."""
+        return self.api_key.get_secret_value() == "passthrough"
+
+    @property
+    def own_key(self) -> str | None:
+        """The key to call this upstream with, or None when there is none to send."""
+        key = self.api_key.get_secret_value()
+        return None if key in {"passthrough", "none"} else key
+
+
+class App(Section):
+    id: Slug
+    token: Secret | None = None
+    token_sha256: TokenSha256 | None = None
+    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    upstreams: tuple[Glob, ...] = Anything
+    models: tuple[Glob, ...] = Anything
+    identity: Literal["any", "header"] = "any"
+    customer_params: Literal["full", "profile", "ignore"] = "full"
+    customer_prefix: CustomerPrefix = ""
+    user_is_customer: Flag = True
+    manage: Flag = False
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token is None and self.token_sha256 is None:
+            raise refusal("is missing: give the app a token, or token_sha256", "token")
+        if self.token is not None and self.token_sha256 is not None:
+            raise refusal("stands beside token: remove one of the two", "token_sha256")
+        return self
+
+    @property
+    def token_digest(self) -> str:
+        """The SHA-256 of the token, in lower-case hexadecimal."""
+        if self.token is None:
+            return self.token_sha256 or ""
+        return sha256(self.token)
+
+
+class CustomerDefaults(Section):
+    period_budget: Usd | None = None
+    total_budget: Usd | None = None
+    budget_duration: Literal["daily", "weekly", "monthly", "yearly"] = "monthly"
+    rate_limit: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    markup_percentage: Percent = Decimal(0)
+
+
+class Customers(Section):
+    default: CustomerDefaults = CustomerDefaults()
+    registered_only: Flag = False
+
+
+class Budgets(Section):
+    policy: Literal["reject", "soft"] = "reject"
+    reject_status: Annotated[Literal[402, 429], BeforeValidator(whole)] = 402
+    timezone: Zone = "UTC"
+
+
+class Reports(Section):
+    timezone: Zone = "UTC"
+
+
+class UnpricedRates(Section):
+    """What a model without a price costs, so that customers with a limit may use it."""
+
+    input: UsdPerMillion
+    output: UsdPerMillion
+    max_output: Annotated[Whole, Field(ge=1, le=100_000_000)]
+
+
+class Limits(Section):
+    request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    body_seconds: Seconds = 120.0
+    concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
+
+
+def _unpriced_kind(value: Any) -> str:
+    return UNION_MARK + ("rates" if isinstance(value, (Mapping, UnpricedRates)) else "word")
+
+
+Unpriced = Annotated[
+    Annotated[Literal["allow", "reject"], Tag(UNION_MARK + "word")]
+    | Annotated[UnpricedRates, Tag(UNION_MARK + "rates")],
+    Discriminator(_unpriced_kind),
+]
+
+
+def _unique_names(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
+    if not upstreams:
+        raise refusal("needs at least one upstream")
+    _refuse_twins([upstream.name for upstream in upstreams], "name")
+    return upstreams
+
+
+def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
+    if not apps:
+        raise refusal("needs at least one app")
+    _refuse_twins([app.id for app in apps], "id")
+    _refuse_twins([app.token_digest for app in apps], "token")
+    return apps
+
+
+def _refuse_twins(values: list[str], field: str) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            first = values.index(value)
+            raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
+
+
+def _spelled_out(part: Any) -> Any:
+    """Decimals as strings, all the way down: how the price book's files have them."""
+    if isinstance(part, Mapping):
+        return {key: _spelled_out(value) for key, value in part.items()}
+    if isinstance(part, (list, tuple)):
+        return tuple(_spelled_out(item) for item in part)
+    return str(part) if isinstance(part, (Decimal, float)) else part
+
+
+class Config(Section):
+    """Everything a gateway is told. Paths are absolute once loaded."""
+
+    version: Annotated[Literal[1], BeforeValidator(whole)] = 1
+    server: Server = Server()
+    admin_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
+    data_dir: Path = Path("farebox-data")
+    redis: Redis = Redis()
+    upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
+    apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
+    customers: Customers = Customers()
+    budgets: Budgets = Budgets()
+    reports: Reports = Reports()
+    on_disconnect: Literal["auto", "cancel", "drain"] = "auto"
+    unpriced: Unpriced = "allow"
+    prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(_spelled_out)] = ()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _apps_fit(self) -> Self:
+        names = [upstream.name for upstream in self.upstreams]
+        admin = sha256(self.admin_key) if self.admin_key else None
+        for index, app in enumerate(self.apps):
+            if app.token_digest == admin:
+                raise refusal("is the admin key: give each its own", "apps", index, "token")
+            for at, glob in enumerate(app.upstreams):
+                if not any(fnmatchcase(name, glob) for name in names):
+                    message = f"matches no upstream{did_you_mean(glob, names)}"
+                    raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+
+def sha256(secret: SecretStr) -> str:
+    return hashlib.sha256(secret.get_secret_value().encode()).hexdigest()

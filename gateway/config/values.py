@@ -1,0 +1,187 @@
+"""The kinds of values a setting can have, each with the message of its refusal.
+
+A value that came from ``${NAME}`` is a string, so numbers and switches are accepted in
+their plain spelling too; nothing else is converted (``on`` is not true, 1 is not true).
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from gateway.config.faults import did_you_mean
+from pricing.money import femto_per_token, pico_usd
+
+USD_MAX = 9_000_000
+"""A counter of pico-dollars holds 9.22 million; see pricing/money.py."""
+MARKUP_PERCENT_MAX = 100_000
+SECONDS_MAX = 86_400
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,512}")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
+_OWN_HEADERS: Final = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "upgrade"}
+)
+
+
+def refusal(message: str, *at: str | int) -> PydanticCustomError:
+    """A validation error whose place is `at`, below the value being validated."""
+    return PydanticCustomError("refused", "{text}", {"text": message, "at": at})
+
+
+def whole(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refusal("must be a whole number")
+    return value
+
+
+def _flag(value: Any) -> Any:
+    if isinstance(value, str) and value in {"true", "false"}:
+        return value == "true"
+    if not isinstance(value, bool):
+        raise refusal("must be true or false")
+    return value
+
+
+def _number(value: Any) -> Decimal:
+    kind = 'must be a number, like 10 or "0.25"'
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        raise refusal(kind)
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise refusal(kind) from None
+    if not number.is_finite():
+        raise refusal("must be a finite number")
+    return number
+
+
+def _amount(value: Decimal) -> Decimal:
+    if not 0 <= value <= USD_MAX:
+        raise refusal(f"must be from 0 to {USD_MAX:,} USD")
+    try:
+        pico_usd(value)
+    except ValueError:
+        raise refusal("has more than 12 decimals of a dollar") from None
+    return value
+
+
+def _rate(value: Decimal) -> Decimal:
+    if not 0 <= value <= USD_MAX:
+        raise refusal("must be a price of 0 or more, in USD per million tokens")
+    try:
+        femto_per_token(value)
+    except ValueError:
+        raise refusal("has more than 9 decimals of a dollar per million tokens") from None
+    return value
+
+
+def _markup(value: Decimal) -> Decimal:
+    if not 0 <= value <= MARKUP_PERCENT_MAX:
+        raise refusal(f"must be from 0 to {MARKUP_PERCENT_MAX:,} percent")
+    if value != value.quantize(Decimal("0.0001")):
+        raise refusal("may have at most 4 decimals of a percent")
+    return value
+
+
+def _seconds(value: Decimal) -> float:
+    if not 0 < value <= SECONDS_MAX:
+        raise refusal(f"must be more than 0 and at most {SECONDS_MAX:,} seconds")
+    return float(value)
+
+
+def _zone(value: str) -> str:
+    zones = available_timezones()
+    if value not in zones:
+        raise refusal(f"is not an IANA time zone{did_you_mean(value, zones)}")
+    return value
+
+
+def _base_url(value: str) -> str:
+    if "?" in value or "#" in value:
+        raise refusal('must end with its path, like "https://api.openai.com/v1"; see `query`')
+    kind = 'must be an http(s) URL, like "https://api.openai.com/v1"'
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise refusal(kind) from None
+    if not usable or not _TOKEN.fullmatch(value):
+        raise refusal(kind)
+    if parts.username is not None or parts.password is not None:
+        raise refusal("must not contain a user or password: use api_key or headers")
+    if value.endswith("/"):
+        raise refusal("must not end with a slash: remove it")
+    return value
+
+
+def _redis_url(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value else ""
+    if not text:
+        return None
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise refusal("must start with redis://, rediss:// or unix://")
+    return SecretStr(text)
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value():
+        raise refusal("is empty")
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise refusal("must be 1 to 512 printable ASCII characters without spaces")
+    return value
+
+
+def _headers(value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    for name, content in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise refusal("is not a legal header name", name)
+        if name.lower() in _OWN_HEADERS:
+            raise refusal("is set by the gateway itself: remove it", name)
+        if not _HEADER_VALUE.fullmatch(content.get_secret_value()):
+            raise refusal("must be printable ASCII on one line", name)
+    return value
+
+
+def _slug(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise refusal("must be 1 to 64 letters, digits, dots, dashes or underscores")
+    return value
+
+
+def _customer_prefix(value: str) -> str:
+    if len(value) > 64 or value.startswith("~") or not value.isprintable():
+        raise refusal("must be at most 64 printable characters, the first not ~")
+    return value
+
+
+def _token_sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise refusal("must be 64 hexadecimal digits: the SHA-256 of the token")
+    return value.lower()
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Number = Annotated[Decimal, BeforeValidator(_number)]
+Usd = Annotated[Number, AfterValidator(_amount)]
+UsdPerMillion = Annotated[Number, AfterValidator(_rate)]
+Percent = Annotated[Number, AfterValidator(_markup)]
+Seconds = Annotated[float, BeforeValidator(lambda value: _seconds(_number(value)))]
+Zone = Annotated[str, AfterValidator(_zone)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_headers)]
+TokenSha256 = Annotated[str, AfterValidator(_token_sha256)]
+Slug = Annotated[str, AfterValidator(_slug)]
+CustomerPrefix = Annotated[str, AfterValidator(_customer_prefix)]
+Glob = Annotated[str, Field(min_length=1, max_length=256)]

@@ -1,0 +1,154 @@
+"""The directory of customers: identifier -> profile, cached, never trusted.
+
+The cache saves a round trip, it decides nothing: every script that acts on a profile
+checks its version, and sends a stale caller back here.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.customers.fields import Canonical
+from gateway.customers.profile import Limits, Profile, Terms, Upsert, terms, upsert
+from gateway.customers.windows import Calendar
+from gateway.errors import Conflict, InvalidCall, LedgerUnavailable, NotFound
+from gateway.store.client import Store
+from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN, Partition
+
+CACHED_MAX: Final = 50_000
+TRIES_MAX: Final = 8
+WRITTEN: Final = 1
+
+
+class Directory:
+    def __init__(self, store: Store, *, defaults: Limits, calendar: Calendar, clock: Clock) -> None:
+        self.calendar = calendar
+        self._store = store
+        self._defaults = defaults
+        self._clock = clock
+        self._cache: OrderedDict[str, Profile] = OrderedDict()
+
+    def partition_of(self, identifier: str) -> Partition:
+        return self._store.keyspace.partition_of(identifier)
+
+    def cached(self, identifier: str) -> Profile | None:
+        return self._cache.get(identifier)
+
+    def remember(self, profile: Profile) -> None:
+        self._cache[profile.identifier] = profile
+        self._cache.move_to_end(profile.identifier)
+        if len(self._cache) > CACHED_MAX:
+            self._cache.popitem(last=False)
+
+    async def load(self, identifier: str) -> Profile:
+        """Read from the store; a customer that is not there gets version 0 and a fresh number."""
+        partition = self.partition_of(identifier)
+        number = await self._store.command("GET", partition.number(identifier))
+        profile = new_profile(identifier)
+        if number is not None:
+            reply = await self._store.command("HGETALL", partition.profile(int(number)))
+            profile = Profile.from_reply(identifier, int(number), reply)
+        self.remember(profile)
+        return profile
+
+    async def known(self, identifier: str) -> Profile:
+        """Like `load`.
+
+        Raises:
+            NotFound: there is no such customer.
+        """
+        profile = await self.load(identifier)
+        if profile.version == 0:
+            raise NotFound(f"There is no customer {identifier!r}.", code="customer_not_found")
+        return profile
+
+    async def identifiers(self, numbers: Mapping[int, int]) -> dict[int, str]:
+        """Customer number -> identifier; `numbers` maps each number to its partition's index."""
+        partitions = self._store.keyspace.partitions
+        replies = await self._store.commands(
+            [("HGET", partitions[p].profile(n), "identifier") for n, p in numbers.items()]
+        )
+        return {
+            n: reply.decode()
+            for n, reply in zip(numbers, replies, strict=True)
+            if reply is not None
+        }
+
+    def plan(self, profile: Profile, change: Mapping[str, Canonical]) -> Upsert:
+        """What a call's `customer_params` would write.
+
+        Raises:
+            InvalidCall: the fields contradict each other or the stored ones.
+        """
+        return self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=True))
+
+    def terms(self, profile: Profile, now_ms: int) -> Terms:
+        return terms(profile, self._defaults, self.calendar, now_ms)
+
+    async def create(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
+        """Create a customer without a call.
+
+        Raises:
+            Conflict: the customer exists.
+            InvalidCall: as `plan`.
+        """
+        profile = await self.load(identifier)
+        if profile.version:
+            raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
+        created = await self._write(profile, change)
+        if created is None:
+            raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
+        await self._store.command(
+            "ZADD", CUSTOMERS_BY_FIRST_SEEN, "NX", created.stored["created_ms"], identifier
+        )
+        return created
+
+    async def change(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
+        """Change and pin fields.
+
+        Raises:
+            NotFound: there is no such customer.
+            InvalidCall: as `plan`.
+        """
+        for _ in range(TRIES_MAX):
+            changed = await self._write(await self.known(identifier), change)
+            if changed is not None:
+                return changed
+        raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
+
+    async def _write(self, profile: Profile, change: Mapping[str, Canonical]) -> Profile | None:
+        """Write by compare-and-set; None when somebody else was first."""
+        planned = self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=False))
+        if not planned.pairs:
+            return profile
+        partition = self.partition_of(profile.identifier)
+        outcome = await self._store.script(
+            "profile",
+            [
+                partition.number(profile.identifier),
+                partition.profile(profile.number),
+                partition.account(profile.number),
+            ],
+            [profile.number, profile.version, int(planned.moves_anchor), *planned.pairs],
+        )
+        if outcome != WRITTEN:
+            return None
+        self.remember(planned.profile)
+        return planned.profile
+
+    def _checked(self, planned: Upsert) -> Upsert:
+        if planned.pairs:
+            profile = planned.profile
+            if profile.text("period_end") and not profile.text("period_start"):
+                raise InvalidCall(
+                    "period_end needs a period_start.", param="period_end", code="invalid_value"
+                )
+            if profile.anchor and (problem := self.calendar.problem(profile.anchor)):
+                raise InvalidCall(f"{problem}.", param="period_end", code="invalid_value")
+        return planned
+
+
+def new_profile(identifier: str) -> Profile:
+    return Profile(identifier, secrets.randbits(62) + 1, 0, {})

@@ -1,0 +1,228 @@
+"""Who pays for a call, and what the call says of them.
+
+The customer can be named by several carriers; this is the one place that reads them, so
+that the check, the meter and the event can never disagree about who it was.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote
+
+import orjson
+
+from gateway.customers import fields
+from gateway.customers.apps import App, Identity, ParamsPolicy
+from gateway.customers.fields import FIELDS, PROFILE_FIELDS, Canonical
+from gateway.customers.profile import ANONYMOUS
+from gateway.errors import InvalidCall
+from gateway.openai.carriers import ABSENT, CustomerFields
+
+CUSTOMER_HEADER: Final = b"x-farebox-customer"
+PARAMS_HEADERS: Final = (b"x-data-keywordsai-params", b"x-data-respan-params")
+PARAMS_BYTES_MAX: Final = 16_384
+
+RECORDED_FIELDS: Final = ("thread_identifier", "custom_identifier", "disable_log")
+RECORDED_CHARACTERS_MAX: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The customer of one call.
+
+    Attributes:
+        change: Fields of the customer that the call sets; None: set to "none".
+        recorded: What goes into the event beside it.
+        warnings: What was dropped, for ``x-farebox-warnings``.
+    """
+
+    customer: str
+    change: Mapping[str, Canonical]
+    recorded: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> Caller:
+    """Read every carrier that counts for this app.
+
+    Args:
+        headers: Lower-case names; of a repeated one, any.
+
+    Raises:
+        InvalidCall: a carrier is malformed, two disagree, or a limit is faulty.
+    """
+    warnings: list[str] = []
+    from_header = _header_params(headers)
+    params = dict(from_header.get("customer_params") or {})
+    named = list(_header_names(headers, from_header))
+    if app.identity is Identity.ANY:
+        body_params = _object(body.customer_params, "customer_params")
+        params |= body_params
+        named += _body_names(body, body_params)
+    if not named and (params or body.customer_params not in (ABSENT, None)):
+        raise InvalidCall(
+            "customer_params needs a customer_identifier.",
+            param="customer_params.customer_identifier",
+            code="invalid_customer",
+        )
+    customer = _agreed(named)
+    if customer is None and app.user_is_customer and app.identity is Identity.ANY:
+        customer = _from_user(body, warnings)
+    if customer is None:
+        return Caller(
+            customer=ANONYMOUS, change={}, recorded=_recorded(body), warnings=tuple(warnings)
+        )
+    change = dict(_change(params, app.customer_params, warnings))
+    if body.group_identifier not in (ABSENT, None) and "group_identifier" not in change:
+        group = {"group_identifier": body.group_identifier}
+        change |= dict(_change(group, app.customer_params, warnings, prefix=""))
+    if body.request_breakdown is True:
+        warnings.append("request_breakdown: not available")
+    return Caller(
+        customer=app.customer_prefix + customer,
+        change=change,
+        recorded=_recorded(body),
+        warnings=tuple(warnings),
+    )
+
+
+def _body_names(body: CustomerFields, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if "customer_identifier" in params:
+        yield "customer_params.customer_identifier", params["customer_identifier"]
+    if body.customer_identifier is not ABSENT:
+        yield "customer_identifier", body.customer_identifier
+
+
+def _header_names(
+    headers: Mapping[bytes, bytes], from_header: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    if CUSTOMER_HEADER in headers:
+        name = CUSTOMER_HEADER.decode()
+        try:
+            yield name, unquote(headers[CUSTOMER_HEADER].decode(), errors="strict")
+        except UnicodeDecodeError as exc:
+            raise InvalidCall(
+                f"{name} must be percent-encoded UTF-8.", param=name, code="invalid_customer"
+            ) from exc
+    params = from_header.get("customer_params") or {}
+    for holder in (params, from_header):
+        if "customer_identifier" in holder:
+            yield "customer_params.customer_identifier", holder["customer_identifier"]
+
+
+def _header_params(headers: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """The JSON object of the ``X-Data-...-Params`` header, plain or in base64."""
+    merged: dict[str, Any] = {}
+    for name in PARAMS_HEADERS:
+        if name not in headers:
+            continue
+        raw, shown = headers[name].strip(), name.decode()
+        try:
+            if len(raw) > PARAMS_BYTES_MAX:
+                raise ValueError
+            if not raw.startswith(b"{"):
+                raw = base64.b64decode(raw, validate=True)
+            content = orjson.loads(raw)
+        except (ValueError, binascii.Error) as exc:
+            raise InvalidCall(
+                f"{shown} must be a JSON object, or base64 of one, of at most "
+                f"{PARAMS_BYTES_MAX} bytes.",
+                param=shown,
+                code="invalid_customer",
+            ) from exc
+        merged |= _object(content, shown)
+    if "customer_params" in merged:
+        merged["customer_params"] = _object(merged["customer_params"], "customer_params")
+    return merged
+
+
+def _agreed(named: list[tuple[str, Any]]) -> str | None:
+    customers = {name: _identifier(value, name) for name, value in named}
+    if len(set(customers.values())) > 1:
+        raise InvalidCall(
+            "This call names different customers in "
+            + " and ".join(customers)
+            + ". Name one customer, or the same in each.",
+            param=next(iter(customers)),
+            code="customer_conflict",
+        )
+    return next(iter(customers.values()), None)
+
+
+def _identifier(value: object, param: str) -> str:
+    try:
+        return fields.identifier(value)
+    except ValueError as exc:
+        raise InvalidCall(f"{param} {exc}.", param=param, code="invalid_customer") from exc
+
+
+def _from_user(body: CustomerFields, warnings: list[str]) -> str | None:
+    for name in ("user", "safety_identifier"):
+        value = getattr(body, name)
+        if value in (ABSENT, None):
+            continue
+        try:
+            return fields.identifier(value)
+        except ValueError as exc:
+            warnings.append(f"{name} {exc}; the call is anonymous")
+    return None
+
+
+def _change(
+    params: Mapping[str, Any],
+    policy: ParamsPolicy,
+    warnings: list[str],
+    prefix: str = "customer_params.",
+) -> Iterator[tuple[str, Canonical]]:
+    for name, value in params.items():
+        if name == "customer_identifier":
+            continue
+        field = FIELDS.get(name)
+        if field is None:
+            _refuse_resembling(name, prefix)
+            warnings.append(f"{prefix}{name[:64]}: unknown field")
+        elif policy is ParamsPolicy.IGNORE or (
+            policy is ParamsPolicy.PROFILE and name not in PROFILE_FIELDS
+        ):
+            warnings.append(f"{prefix}{name}: this app may not set it")
+        elif value is None:
+            yield name, None
+        else:
+            try:
+                yield name, field.parse(value)
+            except ValueError as exc:
+                if field.is_limit:
+                    raise InvalidCall(
+                        f"{prefix}{name} {exc}.", param=f"{prefix}{name}", code="invalid_value"
+                    ) from exc
+                warnings.append(f"{prefix}{name} {exc}")
+
+
+def _refuse_resembling(name: str, prefix: str) -> None:
+    meant = fields.resembling(name)
+    if meant is not None:
+        raise InvalidCall(
+            f"{prefix}{name[:64]} is not a field; did you mean {meant}?",
+            param=f"{prefix}{name[:64]}",
+            code="unknown_field",
+        )
+
+
+def _recorded(body: CustomerFields) -> dict[str, Any]:
+    """Fields that only the event keeps; oversized or odd ones are dropped."""
+    recorded = {}
+    for name in RECORDED_FIELDS:
+        value = getattr(body, name)
+        if isinstance(value, str | int | bool) and len(str(value)) <= RECORDED_CHARACTERS_MAX:
+            recorded[name] = value
+    return recorded
+
+
+def _object(value: object, param: str) -> dict[str, Any]:
+    if value in (ABSENT, None):
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidCall(f"{param} must be an object.", param=param, code="invalid_customer")
+    return value

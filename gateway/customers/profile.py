@@ -1,0 +1,216 @@
+"""Profile: what is known of a customer; Terms: what that means for the next call.
+
+A profile lives in the hash ``{p}p:<number>``, one field a fact. A field that is absent
+falls back to the configured default; one that is present and empty says "none" on purpose.
+Every write raises `version`, and who decides by a profile hands its version to the script,
+which refuses when it is no longer current.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from gateway.customers.fields import METADATA_BYTES_MAX, Canonical
+from gateway.customers.windows import CUSTOM, KIND_OF, Anchor, Calendar, Duration, Windows
+
+ANONYMOUS: Final = "~anonymous"
+REMOVE: Final = "\0"
+"""What the scripts take as: remove this field."""
+
+_ANCHOR_FIELDS: Final = frozenset({"period_start", "period_end", "budget_duration"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Amounts in pico-USD; None: none."""
+
+    period_budget_pico: int | None = None
+    total_budget_pico: int | None = None
+    budget_duration: Duration = Duration.MONTHLY
+    rate_limit: int | None = None
+    markup_ppm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A customer's stored fields, as the store has them.
+
+    Attributes:
+        number: Names the customer in every key and event.
+        version: 0 for a customer that is not stored yet.
+        stored: The hash: field name -> encoded value.
+    """
+
+    identifier: str
+    number: int
+    version: int
+    stored: Mapping[str, str]
+
+    @classmethod
+    def from_reply(cls, identifier: str, number: int, reply: list[bytes]) -> "Profile":
+        stored = {
+            name.decode(): value.decode()
+            for name, value in zip(reply[::2], reply[1::2], strict=True)
+        }
+        return cls(identifier, number, int(stored.pop("version", "0")), stored)
+
+    @property
+    def blocked(self) -> bool:
+        return self.stored.get("blocked") == "1"
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        return frozenset(filter(None, self.stored.get("pinned", "").split(",")))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = orjson.loads(self.stored.get("metadata") or "{}")
+        return decoded
+
+    def text(self, field: str) -> str | None:
+        return self.stored.get(field) or None
+
+    def whole(self, field: str) -> int | None:
+        value = self.stored.get(field)
+        return int(value) if value else None
+
+    @property
+    def anchor(self) -> Anchor | None:
+        start = self.text("period_start")
+        if start is None:
+            return None
+        return Anchor(start, self.text("period_end"), self._duration(Duration.MONTHLY))
+
+    def limits(self, defaults: Limits) -> Limits:
+        """Its own limits, and the defaults where it has none. The anonymous have no defaults."""
+        if self.identifier == ANONYMOUS:
+            return Limits()
+        return Limits(
+            period_budget_pico=self._or("period_budget", defaults.period_budget_pico),
+            total_budget_pico=self._or("total_budget", defaults.total_budget_pico),
+            budget_duration=self._duration(defaults.budget_duration),
+            rate_limit=self._or("rate_limit", defaults.rate_limit),
+            markup_ppm=self._or("markup_percentage", defaults.markup_ppm) or 0,
+        )
+
+    def _or(self, field: str, default: int | None) -> int | None:
+        return self.whole(field) if field in self.stored else default
+
+    def _duration(self, default: Duration) -> Duration:
+        stored = self.text("budget_duration")
+        return Duration(stored) if stored else default
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Fields to write, and the profile they make.
+
+    Attributes:
+        pairs: field, value, field, value ... as the scripts take them; empty: nothing changes.
+        moves_anchor: The custom window starts afresh.
+    """
+
+    profile: Profile
+    pairs: tuple[str, ...]
+    moves_anchor: bool
+    warnings: tuple[str, ...] = ()
+
+
+def upsert(
+    profile: Profile, change: Mapping[str, Canonical], *, now_ms: int, by_call: bool
+) -> Upsert:
+    """What a change of fields writes.
+
+    Only what differs is written. A call never overrides a pinned field; null from a call
+    means "none", null from management removes the field, so that the default applies.
+    Whatever management sets is pinned until it is cleared there.
+    """
+    stored = dict(profile.stored)
+    warnings = []
+    for name, value in change.items():
+        if by_call and name in profile.pinned:
+            continue
+        if name == "metadata" and isinstance(value, dict):
+            merged = orjson.dumps({**profile.metadata, **value})
+            if len(merged) > METADATA_BYTES_MAX:
+                warnings.append(f"metadata: more than {METADATA_BYTES_MAX} bytes after merging")
+                continue
+            stored[name] = merged.decode()
+        elif value is None and not by_call:
+            stored.pop(name, None)
+        else:
+            stored[name] = _encoded(value)
+    if not by_call:
+        pinned = profile.pinned | {n for n, v in change.items() if v is not None}
+        pinned -= {n for n, v in change.items() if v is None}
+        stored["pinned"] = ",".join(sorted(pinned))
+    return _written(profile, stored, tuple(warnings), now_ms)
+
+
+def _written(
+    profile: Profile, stored: dict[str, str], warnings: tuple[str, ...], now_ms: int
+) -> Upsert:
+    changed = {name: value for name, value in stored.items() if profile.stored.get(name) != value}
+    changed |= {name: REMOVE for name in profile.stored if name not in stored}
+    if changed.get("pinned") == "" and "pinned" not in profile.stored:
+        del changed["pinned"], stored["pinned"]
+    if profile.version == 0:
+        changed["identifier"] = stored["identifier"] = profile.identifier
+        changed["created_ms"] = stored["created_ms"] = str(now_ms)
+    if not changed:
+        return Upsert(profile, (), moves_anchor=False, warnings=warnings)
+    changed["updated_ms"] = stored["updated_ms"] = str(now_ms)
+    after = Profile(profile.identifier, profile.number, profile.version + 1, stored)
+    moves_anchor = not _ANCHOR_FIELDS.isdisjoint(changed) and profile.anchor != after.anchor
+    return Upsert(after, tuple(_flat(changed)), moves_anchor=moves_anchor, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What binds a customer's next call.
+
+    Attributes:
+        period_kind: The window that the period budget counts in; None without one.
+        windows: The windows of now; their ids go into the hold.
+    """
+
+    limits: Limits
+    period_kind: str | None
+    windows: Windows
+
+    @property
+    def limited(self) -> bool:
+        return (
+            self.limits.period_budget_pico is not None or self.limits.total_budget_pico is not None
+        )
+
+    @property
+    def period_resets_ms(self) -> int | None:
+        return self.windows.by_kind[self.period_kind].end_ms if self.period_kind else None
+
+
+def terms(profile: Profile, defaults: Limits, calendar: Calendar, now_ms: int) -> Terms:
+    limits = profile.limits(defaults)
+    anchor = profile.anchor
+    kind = None
+    if limits.period_budget_pico is not None:
+        kind = CUSTOM if anchor else KIND_OF[limits.budget_duration]
+    return Terms(limits, kind, calendar.at(now_ms, anchor))
+
+
+def _encoded(value: Canonical) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "1" if value else "0"
+        case dict():
+            return orjson.dumps(value).decode()
+        case _:
+            return str(value)
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]

@@ -1,0 +1,263 @@
+"""UsageEvent: the billable fact, and how it is written to the stream.
+
+An entry of ``{p}ev`` has six fields. Five are what scripts decide or the fold needs at
+once; the sixth is the rest, as JSON, which only Python reads:
+
+    k   kind            n   customer number    a   charge, pico-USD, signed
+    id  request id      c   cost, pico-USD     e   details, JSON
+
+A script may post details written at the hold under another kind and amount (``orphan``,
+``adjust``); the outer fields win. Events are immutable, and readers skip what they do not
+know, so that two versions can run side by side.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from pricing.usage import TOKEN_BUCKETS, Usage
+
+SCHEMA: Final = 1
+METADATA_BYTES_MAX: Final = 4096
+_NO_USAGE: Final = Usage()
+
+
+class Kind(StrEnum):
+    SETTLE = "settle"
+    RELEASE = "release"
+    REFUSE = "refuse"
+    ORPHAN = "orphan"
+    ADJUST = "adjust"
+    EVENT = "event"
+
+
+class Status(StrEnum):
+    OK = "ok"
+    ERROR = "error"
+    ABORTED = "aborted"
+    REJECTED = "rejected"
+    UNRESOLVED = "unresolved"
+
+
+class Source(StrEnum):
+    """Where the token counts come from."""
+
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+    MISSING = "missing"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageEvent:
+    """One call or one reported usage, with what it cost.
+
+    Attributes:
+        at_ms: When it counts, Unix ms: the call's start, the reported event's timestamp.
+        charge_pico: What the customer pays, pico-USD; negative only in an ``adjust``.
+        cost_pico: What the provider charges, pico-USD.
+        unpriced: No price was known: cost and charge are 0 here and shown as null.
+        hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
+            it corrects, else 0.
+        model: The model asked for. `served_model` is the one the answer names.
+        raw_usage: The provider's usage block where it could not be read.
+    """
+
+    request_id: str
+    kind: Kind
+    at_ms: int
+    customer_number: int = 0
+    charge_pico: int = 0
+    cost_pico: int = 0
+    app: str = ""
+    group: str | None = None
+    unpriced: bool = False
+    markup_ppm: int = 0
+    hold_pico: int = 0
+    endpoint: str = ""
+    model: str = ""
+    served_model: str | None = None
+    upstream: str = ""
+    provider: str = ""
+    price_id: str | None = None
+    book_version: str | None = None
+    service_tier: str | None = None
+    usage: Usage = _NO_USAGE
+    source: Source | None = None
+    raw_usage: str | None = None
+    status: Status = Status.OK
+    status_code: int = 0
+    error_code: str | None = None
+    stream: bool = False
+    latency_ms: int | None = None
+    first_token_ms: int | None = None
+    finish_reason: str | None = None
+    upstream_request_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether it counts as a call; refusals and releases are log rows only."""
+        return self.kind in USAGE_KINDS
+
+    @property
+    def failed(self) -> bool:
+        return self.status in FAILED
+
+    @property
+    def unresolved_pico(self) -> int:
+        """By how much this event changes what is charged without knowing the truth.
+
+        An orphan is charged what was held. The ``adjust`` that brings the truth is the only
+        one that names a hold: the difference to it is the charge, and the whole hold is
+        resolved.
+        """
+        if self.kind is Kind.ORPHAN:
+            return self.charge_pico
+        return -self.hold_pico if self.kind is Kind.ADJUST else 0
+
+    def details(self) -> bytes:
+        """The JSON of field ``e``: every field that is not at its default."""
+        document: dict[str, Any] = {"v": SCHEMA}
+        for name, default in _DETAILS:
+            value = getattr(self, name)
+            if value != default:
+                document[name] = value
+        if self.usage != _NO_USAGE:
+            document["usage"] = {
+                name: value for name in _USAGE_FIELDS if (value := getattr(self.usage, name))
+            }
+        return orjson.dumps(document)
+
+
+USAGE_KINDS: Final = frozenset({Kind.SETTLE, Kind.ORPHAN, Kind.EVENT})
+"""Kinds that are one call each. An ``adjust`` moves money for a call already counted."""
+
+MONEY_KINDS: Final = USAGE_KINDS | {Kind.ADJUST}
+"""Kinds whose money and tokens count; an ``adjust`` that re-rates carries no tokens."""
+
+TROUBLE_KINDS: Final = USAGE_KINDS | {Kind.RELEASE}
+"""Kinds whose status counts among the errors: a release is a call that got nowhere."""
+
+FAILED: Final = frozenset({Status.ERROR, Status.UNRESOLVED})
+
+_OUTER: Final = frozenset({"request_id", "kind", "customer_number", "charge_pico", "cost_pico"})
+_DETAILS: Final = tuple(
+    (f.name, f.default) for f in fields(UsageEvent) if f.name not in _OUTER and f.name != "usage"
+)
+_USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
+_Reader = Callable[[Any], Any]
+_T = TypeVar("_T")
+_INT64: Final = 2**63
+_TOKENS_MAX: Final = 10**15
+"""Of one bucket; an event's totals stay within int64."""
+
+_YEAR_9999_MS: Final = 253_370_764_800_000
+
+
+def decode(entry: Mapping[bytes, bytes]) -> UsageEvent:
+    """Read a stream entry. What it returns has the types it declares, and int64 numbers.
+
+    Raises:
+        ValueError: not an event of ours (a missing field, no JSON, an unknown kind).
+    """
+    try:
+        known = _read(orjson.loads(entry[b"e"]), _READERS)
+        known["request_id"] = entry[b"id"].decode()
+        known["kind"] = kind = _KINDS[entry[b"k"]]
+        known["customer_number"] = _int(int(entry[b"n"]))
+        known["charge_pico"] = _int(int(entry[b"a"]))
+        known["cost_pico"] = _int(int(entry[b"c"]))
+        if "at_ms" not in known:
+            raise ValueError("not a usage event: no at_ms")
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise ValueError(f"not a usage event: {type(exc).__name__}") from exc
+    if kind is Kind.ORPHAN:
+        known["status"] = Status.UNRESOLVED
+        known["source"] = Source.MISSING
+    return _build_event(known)
+
+
+def _read(document: Mapping[str, Any], readers: Mapping[str, _Reader]) -> dict[str, Any]:
+    return {
+        name: read(value)
+        for name, value in document.items()
+        if value is not None and (read := readers.get(name)) is not None
+    }
+
+
+def _builder(cls: type[_T]) -> Callable[[Mapping[str, Any]], _T]:
+    """A constructor for values that are checked already: it sets the slots directly.
+
+    A frozen dataclass' own ``__init__`` takes twice as long, and a flusher that catches up
+    does little else.
+    """
+    slots = [(f.name, f.default, cls.__dict__[f.name].__set__) for f in fields(cls)]  # type: ignore[arg-type]
+
+    def build(values: Mapping[str, Any]) -> _T:
+        made = object.__new__(cls)
+        for name, default, put in slots:
+            put(made, values.get(name, default))
+        return made
+
+    return build
+
+
+_build_event: Final = _builder(UsageEvent)
+_build_usage: Final = _builder(Usage)
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if type(value) is int and low <= value < high:
+            return value
+        raise TypeError("not a number in range")
+
+    return read
+
+
+def _exactly(cls: type[_T]) -> Callable[[Any], _T]:
+    def read(value: Any) -> _T:
+        if type(value) is cls:
+            return value
+        raise TypeError(f"not a {cls.__name__}")
+
+    return read
+
+
+_int: Final = _whole(1 - _INT64, _INT64)
+_count: Final = _whole(0, _TOKENS_MAX)
+_text: Final = _exactly(str)
+
+
+def _fees(value: Any) -> tuple[tuple[str, int], ...]:
+    return tuple((_text(name), _count(count)) for name, count in value)
+
+
+def _usage(value: Any) -> Usage:
+    return _build_usage(_read(value, _USAGE_READERS))
+
+
+_KINDS: Final = {kind.value.encode(): kind for kind in Kind}
+_BY_TYPE: Final[Mapping[Any, _Reader]] = {
+    int: _int,
+    int | None: _int,
+    str: _text,
+    str | None: _text,
+    bool: _exactly(bool),
+    Status: {status.value: status for status in Status}.__getitem__,
+    Source | None: {source.value: source for source in Source}.__getitem__,
+    Mapping[str, Any] | None: _exactly(dict),
+}
+_READERS: Final[Mapping[str, _Reader]] = {
+    **{f.name: _BY_TYPE[f.type] for f in fields(UsageEvent) if f.name in dict(_DETAILS)},
+    "at_ms": _whole(0, _YEAR_9999_MS),
+    "usage": _usage,
+}
+_USAGE_READERS: Final[Mapping[str, _Reader]] = {
+    **dict.fromkeys(TOKEN_BUCKETS, _count),
+    "fees": _fees,
+}

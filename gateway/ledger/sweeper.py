@@ -1,0 +1,72 @@
+"""The sweeper: ends the holds of calls whose gateway is gone."""
+
+import asyncio
+import logging
+from typing import Final
+
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.requests import hour_of
+from gateway.store.client import Store
+from gateway.store.keys import Partition
+
+EXPIRED_A_STEP_MAX: Final = 100
+PAUSE_SECONDS: Final = 5.0
+EXPIRED: Final = 1
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def run(self) -> None:
+        while True:
+            try:
+                expired = await self.step()
+            except LedgerUnavailable:
+                expired = 0
+            if not expired:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def step(self) -> int:
+        """Expire a bounded number of holds whose lease has run out; how many were."""
+        seconds, micros = await self._store.command("TIME")
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        partitions = self._store.keyspace.partitions
+        due = await self._store.commands(
+            [
+                ("ZRANGEBYSCORE", p.expiries, "-inf", now_ms, "LIMIT", 0, EXPIRED_A_STEP_MAX)
+                for p in partitions
+            ]
+        )
+        outcomes = await asyncio.gather(
+            *(
+                self._expire(partition, request_id.decode())
+                for partition, ids in zip(partitions, due, strict=True)
+                for request_id in ids
+            )
+        )
+        return sum(outcomes)
+
+    async def _expire(self, partition: Partition, request_id: str) -> bool:
+        record = await self._store.command("HGET", partition.holds, request_id)
+        if record is None:
+            return False
+        number = record.split(b"|", 1)[0].decode()
+        hour = hour_of(request_id)
+        outcome = await self._store.script(
+            "expire",
+            [
+                partition.account(int(number)),
+                partition.holds,
+                partition.expiries,
+                partition.stream,
+                partition.tombstones(hour),
+                partition.orphans(hour),
+            ],
+            [request_id, number],
+        )
+        if outcome == EXPIRED:
+            log.warning("hold_expired request_id=%s", request_id)
+        return bool(outcome == EXPIRED)

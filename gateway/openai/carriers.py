@@ -1,0 +1,74 @@
+"""The fields of a body that say whose call it is, as found and not yet judged.
+
+`gateway.customers` validates them; here they are only picked up.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any, Final
+
+from gateway.errors import InvalidCall
+from gateway.openai.body import Member
+
+
+class Absent(Enum):
+    """Tells a field that is not there from one that is null."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerFields:
+    """Each the parsed JSON value (None for null) or `ABSENT`; integers are exact at any size."""
+
+    customer_params: Any = ABSENT
+    customer_identifier: Any = ABSENT
+    user: Any = ABSENT
+    safety_identifier: Any = ABSENT
+    group_identifier: Any = ABSENT
+    thread_identifier: Any = ABSENT
+    custom_identifier: Any = ABSENT
+    disable_log: Any = ABSENT
+    request_breakdown: Any = ABSENT
+
+
+CARRIERS: Final = frozenset(f.name for f in fields(CustomerFields))
+KEPT_CARRIERS: Final = frozenset({"user", "safety_identifier"})
+"""OpenAI's own: they stay in the forwarded body."""
+
+NO_CUSTOMER_FIELDS: Final = CustomerFields()
+
+# orjson turns integers from 2^64 on into floats, which would merge two customers into one.
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+
+
+def customer_fields(
+    document: Mapping[str, Any], body: bytes, found: tuple[Member, ...]
+) -> CustomerFields:
+    """Pick the carriers out of `document`, the parsed `body` with its members `found`.
+
+    Raises:
+        InvalidCall: a number in a carrier is too long to be read exactly.
+    """
+    values = {}
+    for member in found:
+        if member.key in CARRIERS:
+            raw = body[member.value_start : member.value_end]
+            long_number = _LONG_NUMBER.search(raw)
+            values[member.key] = _exact(member.key, raw) if long_number else document[member.key]
+    return CustomerFields(**values) if values else NO_CUSTOMER_FIELDS
+
+
+def _exact(key: str, raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidCall(
+            f"`{key}` holds a number too long to be read, or is nested too deeply.", param=key
+        ) from exc

@@ -1,0 +1,128 @@
+"""How each error looks on the wire to an OpenAI SDK.
+
+openai-python and openai-node retry 408, 409, 429 and 5xx unless ``x-should-retry`` says
+otherwise, so it is always said; and they obey ``retry-after``, however long, so it is short
+and never there for a used-up budget: when that resets stands in the body.
+"""
+
+import json
+from typing import Final, NamedTuple
+
+import orjson
+
+from gateway.errors import (
+    BudgetExceeded,
+    BudgetInFlight,
+    Conflict,
+    GatewayBusy,
+    GatewayError,
+    InvalidCall,
+    InvalidToken,
+    LedgerUnavailable,
+    NotFound,
+    PermissionRefused,
+    RateLimited,
+    RequestTooLarge,
+    UnsupportedMedia,
+    UpstreamBroken,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+
+RETRY_AFTER_SECONDS_MAX: Final = 60
+RETRY_AFTER_DETAIL: Final = "retry_after_seconds"
+
+
+WireForm = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers, body."""
+
+
+class Wire(NamedTuple):
+    """Status, OpenAI's ``error.type``, and whether sending the same again may help.
+
+    The ``error.code`` is the error's own.
+    """
+
+    status: int
+    type: str
+    retry: bool
+
+
+WIRE: Final[dict[type[GatewayError], Wire]] = {
+    InvalidToken: Wire(401, "invalid_request_error", retry=False),
+    InvalidCall: Wire(400, "invalid_request_error", retry=False),
+    PermissionRefused: Wire(403, "invalid_request_error", retry=False),
+    NotFound: Wire(404, "invalid_request_error", retry=False),
+    Conflict: Wire(409, "invalid_request_error", retry=False),
+    RequestTooLarge: Wire(413, "invalid_request_error", retry=False),
+    UnsupportedMedia: Wire(415, "invalid_request_error", retry=False),
+    BudgetExceeded: Wire(402, "insufficient_quota", retry=False),
+    BudgetInFlight: Wire(429, "rate_limit_error", retry=True),
+    RateLimited: Wire(429, "rate_limit_error", retry=True),
+    UpstreamUnreachable: Wire(502, "server_error", retry=True),
+    UpstreamTimeout: Wire(504, "server_error", retry=False),  # it was sent: it may be billed
+    UpstreamBroken: Wire(502, "server_error", retry=False),
+    LedgerUnavailable: Wire(503, "server_error", retry=True),
+    GatewayBusy: Wire(503, "server_error", retry=True),
+}
+
+INTERNAL: Final = Wire(500, "server_error", retry=False)
+
+
+def wire_form(error: GatewayError, *, reject_status: int = 402) -> WireForm:
+    """Give `error` as status, headers and JSON body.
+
+    Args:
+        error: Its details become fields of the error object.
+        reject_status: The status of a used-up budget: 402, or 429 for callers who
+            catch openai's ``RateLimitError``.
+    """
+    kind = next((cls for cls in type(error).__mro__ if cls in WIRE), None)
+    wire = WIRE[kind] if kind else INTERNAL
+    status = reject_status if kind is BudgetExceeded else wire.status
+    fields = _fields(str(error), wire, error.param, error.code)
+    for name, detail in error.details.items():
+        if name != RETRY_AFTER_DETAIL:
+            fields.setdefault(name, detail)
+    return _form(status, fields, retry=wire.retry, retry_after=_retry_after(error))
+
+
+def internal_error() -> WireForm:
+    """Answer for an exception nobody foresaw: it says nothing of the inside."""
+    message = "The gateway failed. The operator finds the reason in its log."
+    fields = _fields(message, INTERNAL, None, "internal_error")
+    return _form(INTERNAL.status, fields, retry=INTERNAL.retry, retry_after=None)
+
+
+def _fields(message: str, wire: Wire, param: str | None, code: str) -> dict[str, object]:
+    return {"message": message, "type": wire.type, "param": param, "code": code}
+
+
+def _retry_after(error: GatewayError) -> int | None:
+    if isinstance(error, BudgetInFlight):
+        return 1
+    if isinstance(error, RateLimited):
+        seconds = error.details.get(RETRY_AFTER_DETAIL, 1)
+        return min(max(seconds, 1), RETRY_AFTER_SECONDS_MAX) if isinstance(seconds, int) else 1
+    return None
+
+
+def _form(
+    status: int, fields: dict[str, object], *, retry: bool, retry_after: int | None
+) -> WireForm:
+    body = _json({"error": fields})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-should-retry", b"true" if retry else b"false"),
+    ]
+    if retry_after is not None:
+        headers.append((b"retry-after", b"%d" % retry_after))
+    return status, headers, body
+
+
+def _json(document: object) -> bytes:
+    try:
+        return orjson.dumps(document, default=str)
+    except orjson.JSONEncodeError:  # a lone surrogate quoted in a message, an int above 64 bits
+        return json.dumps(document, default=str).encode("ascii")

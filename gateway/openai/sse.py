@@ -1,0 +1,252 @@
+"""A chat stream on its way through: relayed byte for byte, read beside.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html. Frames are told
+apart by their blank lines and searched for a few markers; JSON is parsed only in the first
+frame and where a marker stands. A quote inside a JSON string is escaped, so text that
+speaks of ``"usage"`` can not be mistaken for the key.
+"""
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from gateway.openai.answer import Facts, Reading
+
+HELD_BYTES_MAX: Final = 65_536
+"""What waits at most for its frame's end when we hold back; then it flows."""
+
+FRAME_BYTES_MAX: Final = 1_048_576
+"""A frame longer than this passes unread."""
+
+_LF, _CR = ord("\n"), ord("\r")
+_BOM: Final = b"\xef\xbb\xbf"
+
+# Two line ends in a row. Atomic: the two bytes of one CRLF are never taken for two line ends.
+_FRAME_END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+
+# Generated text, roughly: enough to estimate a stream that ends without usage.
+_TEXT: Final = re.compile(
+    rb'"(?:content|reasoning|reasoning_content|arguments|refusal|text)": ?"'
+    rb'([^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+)'
+)
+
+
+class FrameSplitter:
+    """Cuts a byte stream behind its last whole frame, wherever chunks are cut.
+
+    Holds what is left over, up to `FRAME_BYTES_MAX`; a longer frame is given out in parts.
+    """
+
+    __slots__ = ("_after_cr", "_pending")
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._after_cr = False
+
+    @property
+    def pending_bytes(self) -> int:
+        return len(self._pending)
+
+    def pending_from(self, start: int) -> bytes:
+        return bytes(self._pending[start:])
+
+    def at_boundary(self, chunk: bytes) -> bool:
+        """Whether `chunk` is itself a row of whole frames, as most chunks are."""
+        return not self._pending and not self._after_cr and chunk.endswith((b"\n\n", b"\n\r\n"))
+
+    def late_lf(self, chunk: bytes) -> bool:
+        """Whether `chunk` begins with the LF of the CRLF that ended the last frame.
+
+        A frame is given out at the CR, since nothing need follow. Ask once per chunk.
+        """
+        if not chunk or not self._after_cr:
+            return False
+        self._after_cr = False
+        return chunk[0] == _LF
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Add `chunk` and return the whole frames there are now, with their line ends."""
+        if not chunk:
+            return b""
+        data: bytes | bytearray = chunk
+        if self._pending:
+            self._pending += chunk
+            data = self._pending
+        end = _last_frame_end(data, max(len(data) - len(chunk) - 3, 0))
+        if end == 0 and len(data) > FRAME_BYTES_MAX:
+            end = len(data)
+        frames = bytes(data[:end])
+        self._after_cr = end == len(data) and frames.endswith(b"\r")
+        if data is self._pending:
+            del self._pending[:end]
+        else:
+            self._pending += data[end:]
+        return frames
+
+    def finish(self) -> bytes:
+        """Return what never became a frame."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return rest
+
+
+def _last_frame_end(data: bytes | bytearray, start: int) -> int:
+    """One past the last pair of line ends behind `start`, or 0."""
+    end = data.rfind(b"\n\n", start) + 2
+    if data.find(b"\r", start) >= 0:
+        for pair in (b"\n\r", b"\r\r"):
+            found = data.rfind(pair, start) + 2
+            if found >= 2 and data[found : found + 1] == b"\n":
+                found += 1
+            end = max(end, found)
+    return end if end >= 2 else 0
+
+
+def split_frames(frames: bytes) -> list[bytes]:
+    """Split whole frames from each other; each keeps its line ends."""
+    pieces = []
+    start = 0
+    for end in _FRAME_END.finditer(frames):
+        pieces.append(frames[start : end.end()])
+        start = end.end()
+    if start < len(frames):
+        pieces.append(frames[start:])
+    return pieces
+
+
+def data_of(frame: bytes) -> bytes | None:
+    """The payload of a frame's ``data`` lines, or None for comments and the like."""
+    lines = frame.removeprefix(_BOM).splitlines()
+    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    return b"\n".join(data) if data else None
+
+
+class StreamReader:
+    """Relays a stream and reads what it says of itself; nothing in it makes this raise.
+
+    Attributes:
+        frames: Lines of data seen, ``[DONE]`` included.
+        seen_text_bytes: Bytes of generated text seen, about.
+        done: ``[DONE]`` was seen.
+        error_seen: A frame carried an error object.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_facts",
+        "_hold_back",
+        "_released_bytes",
+        "_splitter",
+        "_withheld_last",
+        "done",
+        "error_seen",
+        "frames",
+        "seen_text_bytes",
+    )
+
+    def __init__(self, *, hold_back_usage: bool) -> None:
+        """Start a stream.
+
+        Args:
+            hold_back_usage: We asked for usage and the caller did not: bytes leave at frame
+                ends, without the frame that exists only for that reason.
+        """
+        self.frames = 0
+        self.seen_text_bytes = 0
+        self.done = False
+        self.error_seen = False
+        self._hold_back = hold_back_usage
+        self._splitter = FrameSplitter()
+        self._facts = Facts()
+        self._begun = False
+        self._released_bytes = 0  # of what is pending: it had become too long to wait
+        self._withheld_last = False
+
+    @property
+    def usage_seen(self) -> bool:
+        return self._facts.usage_seen
+
+    def reading(self) -> Reading:
+        return self._facts.reading()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take in `chunk`; return what to send now (may be empty; `chunk` itself if it can)."""
+        if self._splitter.at_boundary(chunk):
+            kept = self._read(chunk)
+            return kept if self._hold_back else chunk
+        if not self._hold_back:
+            self._read(self._splitter.feed(chunk))
+            return chunk
+        return self._held(chunk)
+
+    def finish(self) -> bytes:
+        """Return what was still waiting when the stream ended; only then is all of it read."""
+        kept = self._read(self._splitter.finish())
+        return kept if self._hold_back else b""
+
+    def _held(self, chunk: bytes) -> bytes:
+        head = b""
+        if self._splitter.late_lf(chunk):
+            head = b"" if self._withheld_last else b"\n"
+            chunk = chunk[1:]
+        kept = self._read(self._splitter.feed(chunk))
+        if self._splitter.pending_bytes > HELD_BYTES_MAX:
+            kept += self._splitter.pending_from(self._released_bytes)
+            self._released_bytes = self._splitter.pending_bytes
+        return head + kept
+
+    def _read(self, frames: bytes) -> bytes:
+        """Read `frames`; return those of their bytes that are the caller's and not sent yet."""
+        if not frames:
+            return frames
+        released, self._released_bytes = self._released_bytes, 0
+        self._withheld_last = False
+        self.frames += frames.startswith(b"data:") + frames.count(b"\ndata:")
+        self.frames += frames.count(b"\rdata:")
+        self.seen_text_bytes += sum(map(len, _TEXT.findall(frames)))
+        if self._begun and not _has_marker(frames):
+            return frames[released:]
+        kept: list[bytes] = []
+        for frame in split_frames(frames):
+            ours = self._read_frame(frame) and not (released and not kept)
+            self._withheld_last = ours
+            if not ours:
+                kept.append(frame)
+        return b"".join(kept)[released:]
+
+    def _read_frame(self, frame: bytes) -> bool:
+        """Read one frame; say whether it exists only because we asked for usage."""
+        payload = data_of(frame)
+        if payload is None or (self._begun and not _has_marker(payload)):
+            return False
+        if payload.strip() == b"[DONE]":
+            self.done = True
+            return False
+        try:
+            document: Any = orjson.loads(payload)
+        except ValueError:
+            self._facts.add_broken(payload)
+            return False
+        if not isinstance(document, dict):
+            return False
+        self._facts.add(document)
+        choices, usage = document.get("choices"), document.get("usage")
+        self._begun = self._begun or bool(choices)  # Azure's first frame has none, nor a model
+        self.error_seen = self.error_seen or bool(document.get("error"))
+        # A frame that carries an error is the caller's, whatever else is in it.
+        asked_for = choices == [] and bool(usage) and isinstance(usage, dict)
+        return asked_for and not document.get("error")
+
+
+def _has_marker(frames: bytes) -> bool:
+    if b'"usage"' in frames:
+        nulls = frames.count(b'"usage":null') + frames.count(b'"usage": null')
+        if nulls != frames.count(b'"usage"'):
+            return True
+    return (
+        b'"finish_reason":"' in frames
+        or b'"finish_reason": "' in frames
+        or b'"error"' in frames
+        or b"[DONE]" in frames
+    )

@@ -1,0 +1,106 @@
+"""The parts that every process of ours stands on, made from the configuration.
+
+Making them opens nothing; `Parts.open` does, and closes in the reverse order.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from gateway.clock import Clock
+from gateway.config import Config, UnpricedRates
+from gateway.customers import fields
+from gateway.customers.directory import Directory
+from gateway.customers.profile import Limits
+from gateway.customers.windows import Calendar, Duration
+from gateway.ledger.ledger import Ledger
+from gateway.metering.flusher import Flusher
+from gateway.rating import Fallback, Rating, Unpriced
+from gateway.store.archive import Archive
+from gateway.store.client import Store
+from pricing.book import PriceBook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """One process' store, archive, and what is built on them."""
+
+    clock: Clock
+    zone: ZoneInfo
+    store: Store
+    archive: Archive
+    directory: Directory
+    ledger: Ledger
+    rating: Rating
+    flusher: Flusher
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        await self.archive.prepare()
+        await self.store.connect()
+        try:
+            yield
+        finally:
+            await self.store.close()
+            await self.archive.close()
+
+
+def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
+    """Make the parts.
+
+    Raises:
+        ValueError: a price of the configuration is wrong; names the entry and the field.
+    """
+    store = Store(store_url)
+    zone = ZoneInfo(config.reports.timezone)
+    archive = Archive.at(config.data_dir)
+    directory = Directory(
+        store,
+        defaults=_defaults(config),
+        calendar=Calendar(ZoneInfo(config.budgets.timezone)),
+        clock=clock,
+    )
+    return Parts(
+        clock=clock,
+        zone=zone,
+        store=store,
+        archive=archive,
+        directory=directory,
+        ledger=Ledger(
+            store,
+            directory,
+            clock,
+            binding=config.budgets.policy != "soft",
+            registered_only=config.customers.registered_only,
+        ),
+        rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
+        flusher=Flusher(store, archive, zone=zone, clock=clock),
+    )
+
+
+def _defaults(config: Config) -> Limits:
+    default = config.customers.default
+    return Limits(
+        period_budget_pico=_pico(default.period_budget),
+        total_budget_pico=_pico(default.total_budget),
+        budget_duration=Duration(default.budget_duration),
+        rate_limit=default.rate_limit,
+        markup_ppm=fields.markup(default.markup_percentage),
+    )
+
+
+def _pico(amount: Decimal | None) -> int | None:
+    return None if amount is None else fields.budget(amount)
+
+
+def _unpriced(config: Config) -> Unpriced | Fallback:
+    policy = config.unpriced
+    if isinstance(policy, UnpricedRates):
+        return Fallback(
+            input_usd=str(policy.input),
+            output_usd=str(policy.output),
+            output_max_tokens=policy.max_output,
+        )
+    return Unpriced(policy)

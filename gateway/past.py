@@ -1,0 +1,109 @@
+"""The demo's past: written as the same events, through the same scripts, as live calls."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.customers import fields
+from gateway.demo.cast import CastMember, cast_members
+from gateway.demo.history import PastCall, history
+from gateway.errors import Conflict
+from gateway.event import Kind, Source, Status, UsageEvent
+from gateway.ledger.requests import new_request_id
+from gateway.parts import Parts, build_parts
+from gateway.rating import bill
+from pricing.usage import Usage
+
+BATCH_CALLS_MAX: Final = 500
+PROVIDER: Final = "demo"
+
+
+async def write_history(
+    config: Config,
+    *,
+    store_url: str,
+    days: int,
+    customers: int,
+    seed: int,
+    progress: Callable[[float], None],
+) -> None:
+    """Create the cast and book `days` of their calls; `progress` is told the share done."""
+    parts = build_parts(config, store_url=store_url, clock=SystemClock())
+    async with parts.open():
+        await _create(parts, cast_members(customers, seed))
+        now_ms = parts.clock.now_ms()
+        begin_ms = now_ms - days * 86_400_000
+        for calls in _batched(history(days=days, customers=customers, seed=seed, now_ms=now_ms)):
+            await asyncio.gather(*(_book(parts, call) for call in calls))
+            progress((calls[-1].at_ms - begin_ms) / (now_ms - begin_ms))
+        while await parts.flusher.step():
+            pass
+        progress(1.0)
+
+
+async def _create(parts: Parts, members: Iterable[CastMember]) -> None:
+    for member in members:
+        change: dict[str, fields.Canonical] = {"name": member.name, "email": member.email}
+        if member.period_budget is not None:
+            change["period_budget"] = fields.budget(member.period_budget)
+        if member.blocked:
+            change["blocked"] = True
+        try:
+            await parts.directory.create(member.identifier, change)
+        except Conflict:  # the demo goes on in a folder that was kept
+            await parts.directory.change(member.identifier, change)
+
+
+async def _book(parts: Parts, call: PastCall) -> None:
+    await parts.ledger.record(
+        call.customer,
+        lambda markup_ppm: _event(parts, call, markup_ppm),
+        idempotency_key=None,
+        fingerprint="demo",
+    )
+
+
+def _event(parts: Parts, call: PastCall, markup_ppm: int) -> UsageEvent:
+    usage = Usage(
+        input_tokens=call.input_tokens - call.cached_tokens,
+        cache_read_tokens=call.cached_tokens,
+        output_tokens=call.output_tokens - call.reasoning_tokens,
+        reasoning_tokens=call.reasoning_tokens,
+    )
+    if call.status == "error":
+        usage = Usage()
+    rated = parts.rating.rate(PROVIDER, call.model, call.at_ms)
+    billed = bill(rated, usage, markup_ppm=markup_ppm, completed_ms=call.at_ms + call.latency_ms)
+    return UsageEvent(
+        request_id=new_request_id(call.at_ms),
+        kind=Kind.EVENT,
+        at_ms=call.at_ms,
+        charge_pico=billed.charge_pico,
+        cost_pico=billed.cost_pico,
+        app=call.app,
+        unpriced=billed.unpriced,
+        markup_ppm=markup_ppm,
+        endpoint="embeddings" if call.model == "demo-embedding" else "chat/completions",
+        model=call.model,
+        served_model=call.model,
+        upstream=PROVIDER,
+        provider=PROVIDER,
+        price_id=billed.price_id,
+        book_version=parts.rating.book.version,
+        usage=usage,
+        source=Source.REPORTED,
+        status=Status(call.status),
+        status_code=call.status_code,
+        stream=call.stream,
+        latency_ms=call.latency_ms,
+        first_token_ms=call.first_token_ms,
+        finish_reason="stop" if call.status == "ok" else None,
+    )
+
+
+def _batched(calls: Iterator[PastCall]) -> Iterator[list[PastCall]]:
+    while batch := list(islice(calls, BATCH_CALLS_MAX)):
+        yield batch

@@ -1,0 +1,285 @@
+"""The life of one call: identify, price, hold, forward, relay, settle.
+
+The order is the promise. Nothing is sent before it is held; whatever was held is ended by
+exactly one event, in a task that no cancelled request can take along.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.clock import Clock, rfc3339
+from gateway.customers.apps import App
+from gateway.customers.identity import Caller, identify
+from gateway.errors import CallerError, GatewayError, LedgerUnavailable, UpstreamTimeout
+from gateway.event import Kind, Status, UsageEvent
+from gateway.ledger.ledger import Hold, Ledger
+from gateway.openai.call import Call
+from gateway.openai.errors import wire_form
+from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
+from gateway.proxy.headers import CREDENTIALS, RawHeaders, ours, to_upstream
+from gateway.proxy.relay import Send, StreamRelay, WholeRelay, body, read_timely
+from gateway.proxy.routing import Upstreams
+from gateway.proxy.tab import Tab
+from gateway.proxy.upstream import Answer, Outgoing
+from gateway.rating import Rating
+from pricing.money import usd
+
+log = logging.getLogger(__name__)
+
+Receive = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An authenticated call as it arrived.
+
+    Attributes:
+        headers: By lower-case name; `raw_headers` keeps repetitions and order.
+        started, started_ms: When it arrived, by the monotonic and by the wall clock.
+    """
+
+    request_id: str
+    app: App
+    headers: Mapping[bytes, bytes]
+    raw_headers: RawHeaders
+    started: float
+    started_ms: int
+    receive: Receive
+    send: Send
+
+
+class Pipeline:
+    """Carries calls through.
+
+    Args:
+        on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
+        reject_status: The status of a refusal for an exhausted budget.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        rating: Rating,
+        upstreams: Upstreams,
+        clock: Clock,
+        on_disconnect: str = "auto",
+        reject_status: int = 402,
+    ) -> None:
+        self._ledger = ledger
+        self._rating = rating
+        self._upstreams = upstreams
+        self._clock = clock
+        self._on_disconnect = on_disconnect
+        self._reject_status = reject_status
+        self._conclusions: set[asyncio.Task[None]] = set()
+
+    async def run(self, request: Request, call: Call) -> None:
+        """Answer the call.
+
+        Raises:
+            CallerError: it was not admitted; nothing was held or sent, no byte answered.
+            GatewayError: it failed before a byte was answered; it has been accounted for.
+        """
+        caller = identify(request.app, call.customer_fields, request.headers)
+        try:
+            tab = self._open(request, call, caller)
+            hold = await self._hold(tab)
+        except CallerError as exc:
+            self._conclude(self._refuse(request, call, caller, exc))
+            raise
+        try:
+            await self._serve(request, tab, hold)
+        except ClientGone:
+            pass
+        except GatewayError as exc:
+            tab.error = exc
+            if not tab.answering:
+                raise
+            # The head is out. Ending here, without the last chunk, closes the connection:
+            # the client sees a broken answer, as we did.
+            log.warning("answer_broken request_id=%s code=%s", tab.request_id, exc.code)
+        except Exception:
+            tab.error = GatewayError("Something went wrong in the gateway.")
+            if not tab.answering:
+                raise
+            log.exception("relay_failed request_id=%s", tab.request_id)
+        finally:
+            await asyncio.shield(self._conclude(self._end(tab, hold)))
+
+    async def drain(self) -> None:
+        """Wait until every call that has ended is in the ledger."""
+        while self._conclusions:
+            await asyncio.wait(self._conclusions)
+
+    def _open(self, request: Request, call: Call, caller: Caller) -> Tab:
+        upstream = self._upstreams.serving(call.model, request.app)
+        rated = self._rating.rate(upstream.settings.provider, call.model, request.started_ms)
+        return Tab(
+            request_id=request.request_id,
+            started_ms=request.started_ms,
+            started=request.started,
+            call=call,
+            app=request.app,
+            caller=caller,
+            upstream=upstream,
+            rated=rated,
+            book_version=self._rating.book.version,
+        )
+
+    async def _hold(self, tab: Tab) -> Hold:
+        return await self._ledger.hold(
+            tab.request_id,
+            tab.caller.customer,
+            change=tab.caller.change,
+            bound=lambda terms: tab.bound(self._rating, terms),
+            details=tab.opening().details(),
+        )
+
+    async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
+        """Forward, and relay the answer; the client is watched all along."""
+        departure = Departure(request.receive, grace_seconds=self._grace_seconds(tab))
+        total = tab.upstream.settings.timeouts.total
+        try:
+            async with departure, asyncio.timeout(total):
+                injected = self._injects(tab)
+                answer = await self._forward(request, tab, injected=injected)
+                try:
+                    finish = await self._relay(request, tab, hold, answer, injected=injected)
+                finally:
+                    await answer.aclose()
+        except ClientGone:
+            tab.left = not tab.whole
+            raise
+        except TimeoutError as exc:
+            raise UpstreamTimeout("The call took longer than it may.") from exc
+        tab.left = departure.gone and not tab.whole
+        await finish()
+
+    async def _forward(self, request: Request, tab: Tab, *, injected: bool) -> Answer:
+        settings = tab.upstream.settings
+        content = tab.call.forwarded(include_usage=injected)
+        headers = to_upstream(request.raw_headers, identity=injected)
+        if settings.passthrough:
+            headers += [h for h in request.raw_headers if h[0] in CREDENTIALS]
+        tab.outgoing = Outgoing(content)
+        tab.sent_bytes = len(content)
+        tab.forwarded = self._clock.monotonic()
+        answer = await tab.upstream.send(
+            tab.call.endpoint.value, headers, tab.outgoing, len(content)
+        )
+        tab.answered = self._clock.monotonic()
+        tab.answer_status = answer.status
+        tab.upstream_request_id = answer.header("x-request-id")
+        return answer
+
+    async def _relay(
+        self, request: Request, tab: Tab, hold: Hold, answer: Answer, *, injected: bool
+    ) -> Callable[[], Awaitable[None]]:
+        """Pass the answer on; returns what is left to send once the client is not watched."""
+        send = request.send
+        chunks = read_timely(answer, tab.upstream.settings.timeouts.between_bytes)
+        if _is_event_stream(answer):
+            relay = StreamRelay(tab, answer, self._clock, injected=injected)
+            tab.answering = True
+            await send(relay.head(self._own_headers(tab, hold, None)))
+            await relay.forward(chunks, send)
+            tab.whole = True
+            return lambda: send(body(b"", more=False))
+        whole = WholeRelay(tab, answer, self._clock)
+        if not await whole.gather(chunks):
+            tab.answering = True
+            await send(whole.head(self._own_headers(tab, hold, None)))
+            await whole.forward(chunks, send)
+            tab.whole = True
+            return lambda: send(body(b"", more=False))
+        tab.whole = True
+
+        async def finish() -> None:
+            event = self._closing(tab, hold)
+            await send(whole.head(self._own_headers(tab, hold, event)))
+            await send(body(whole.content, more=False))
+
+        return finish
+
+    def _closing(self, tab: Tab, hold: Hold) -> UsageEvent:
+        """The one event that ends the call, made once."""
+        if tab.ended is None:
+            tab.ended = tab.closing(hold, self._rating, self._clock)
+        return tab.ended
+
+    async def _end(self, tab: Tab, hold: Hold) -> None:
+        event = self._closing(tab, hold)
+        try:
+            if event.kind is Kind.RELEASE:
+                await self._ledger.release(hold, event)
+            else:
+                await self._ledger.settle(hold, event)
+        except LedgerUnavailable:
+            log.error("call_not_settled request_id=%s", tab.request_id)  # noqa: TRY400
+
+    async def _refuse(
+        self, request: Request, call: Call, caller: Caller, error: CallerError
+    ) -> None:
+        """Post the row of a call that was not admitted."""
+        status_code, _, _ = wire_form(error, reject_status=self._reject_status)
+        event = UsageEvent(
+            request_id=request.request_id,
+            kind=Kind.REFUSE,
+            at_ms=request.started_ms,
+            app=request.app.id,
+            endpoint=call.endpoint.value,
+            model=call.model,
+            stream=call.stream,
+            status=Status.REJECTED,
+            status_code=status_code,
+            error_code=error.code,
+            metadata=caller.recorded or None,
+        )
+        try:
+            await self._ledger.refuse(caller.customer, event)
+        except LedgerUnavailable:
+            log.warning("refusal_not_recorded request_id=%s", request.request_id)
+
+    def _conclude(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(ending)
+        self._conclusions.add(task)
+        task.add_done_callback(self._conclusions.discard)
+        return task
+
+    def _grace_seconds(self, tab: Tab) -> float | None:
+        card = tab.rated.card
+        if self._on_disconnect == "drain":
+            return None
+        if self._on_disconnect == "auto" and card is not None and card.reasoning:
+            return READ_ON_SECONDS_MAX
+        return 0.0
+
+    @staticmethod
+    def _injects(tab: Tab) -> bool:
+        call = tab.call
+        return call.stream and not call.asked_for_usage and tab.upstream.settings.include_usage
+
+    def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
+        charge = event.charge_pico if event else hold.amount_pico
+        remaining = hold.remaining_pico(charge)
+        resets_ms = hold.terms.period_resets_ms
+        priced = event is not None and not event.unpriced
+        return ours(
+            request_id=tab.request_id,
+            customer=tab.caller.customer,
+            remaining_usd=usd(max(remaining, 0)) if remaining is not None else None,
+            resets_at=rfc3339(resets_ms) if resets_ms is not None else None,
+            charge_usd=usd(event.charge_pico) if event and priced else None,
+            cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
+            warnings=(*tab.caller.warnings, *hold.warnings),
+            overhead_ms=tab.overhead_ms,
+        )
+
+
+def _is_event_stream(answer: Answer) -> bool:
+    media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    return answer.status < 400 and media == "text/event-stream"

@@ -1,0 +1,158 @@
+"""Relaying an answer: the upstream's bytes go to the client, and are read beside."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from gateway.clock import Clock
+from gateway.errors import UpstreamTimeout
+from gateway.openai.answer import read_answer
+from gateway.openai.sse import StreamReader
+from gateway.proxy.headers import RawHeaders, to_client
+from gateway.proxy.tab import Tab
+from gateway.proxy.upstream import Answer
+
+Send = Callable[[Any], Awaitable[None]]
+
+WAIT_BYTES_MAX: Final = 1_048_576
+WAIT_SECONDS_MAX: Final = 2.0
+"""An answer that is whole within these is sent with its charge in the headers."""
+
+READ_BYTES_MAX: Final = 67_108_864
+"""Beyond, an answer is still relayed, but no longer kept for its usage."""
+
+
+async def read_timely(answer: Answer, between_bytes: float | None) -> AsyncIterator[bytes]:
+    """The answer's chunks.
+
+    Raises:
+        UpstreamTimeout: none came for `between_bytes` seconds.
+        UpstreamBroken: the connection ended early.
+    """
+    chunks = answer.chunks()
+    try:
+        while True:
+            async with asyncio.timeout(between_bytes):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+    except TimeoutError as exc:
+        raise UpstreamTimeout("The provider fell silent in the middle of its answer.") from exc
+
+
+class StreamRelay:
+    """A stream of events: forwarded as it arrives, frame by frame where we injected."""
+
+    def __init__(self, tab: Tab, answer: Answer, clock: Clock, *, injected: bool) -> None:
+        self._tab = tab
+        self._answer = answer
+        self._clock = clock
+        self._injected = injected
+        self._decode = decoder(answer.header("content-encoding"))
+        self.reader = StreamReader(hold_back_usage=injected)
+
+    def head(self, own: RawHeaders) -> dict[str, Any]:
+        headers = to_client(self._answer.headers, reframed=self._injected)
+        return start(self._answer.status, [*headers, *own])
+
+    async def forward(self, chunks: AsyncIterator[bytes], send: Send) -> None:
+        reader, tab = self.reader, self._tab
+        try:
+            async for chunk in chunks:
+                if tab.first_token is None:
+                    tab.first_token = self._clock.monotonic()
+                out = self._step(chunk)
+                if out:
+                    await send(body(out, more=True))
+            if rest := reader.finish():
+                await send(body(rest, more=True))
+        finally:
+            tab.reading = reader.reading()
+            tab.seen_bytes = reader.seen_text_bytes
+            tab.stream_error = reader.error_seen
+            tab.whole = reader.done  # openai-python hangs up at [DONE]: a good end
+
+    def _step(self, chunk: bytes) -> bytes:
+        if self._injected:  # we asked for no encoding; an encoded answer is decoded for good
+            return self.reader.feed(self._decode(chunk))
+        self.reader.feed(self._decode(chunk))
+        return chunk
+
+
+class WholeRelay:
+    """A plain answer: kept until it is whole, or until waiting would be noticed."""
+
+    def __init__(self, tab: Tab, answer: Answer, clock: Clock) -> None:
+        self._tab = tab
+        self._answer = answer
+        self._clock = clock
+        self._decode = decoder(answer.header("content-encoding"))
+        self._kept: list[bytes] = []
+        self._size = 0
+
+    async def gather(self, chunks: AsyncIterator[bytes]) -> bool:
+        """Collect; True when the answer is whole, False when it is not worth the wait."""
+        until = self._clock.monotonic() + WAIT_SECONDS_MAX
+        async for chunk in chunks:
+            self._keep(chunk)
+            if self._size > WAIT_BYTES_MAX or self._clock.monotonic() > until:
+                return False
+        self._read()
+        return True
+
+    def head(self, own: RawHeaders) -> dict[str, Any]:
+        headers = to_client(self._answer.headers, reframed=False)
+        return start(self._answer.status, [*headers, *own])
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._kept)
+
+    async def forward(self, chunks: AsyncIterator[bytes], send: Send) -> None:
+        """Send what was gathered, then the rest as it comes."""
+        try:
+            await send(body(self.content, more=True))
+            async for chunk in chunks:
+                self._keep(chunk)
+                await send(body(chunk, more=True))
+        finally:
+            self._read()
+
+    def _keep(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= READ_BYTES_MAX:
+            self._kept.append(chunk)
+
+    def _read(self) -> None:
+        if self._size <= READ_BYTES_MAX:
+            content = self._decode(self.content)
+            self._tab.reading = read_answer(content)
+        self._tab.seen_bytes = self._size
+
+
+def start(status: int, headers: RawHeaders) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def body(content: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:
+    """How to read the bytes of an answer; what cannot be read reads as nothing."""
+    encoding = (content_encoding or "identity").strip().lower()
+    if encoding == "identity":
+        return lambda chunk: chunk
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return lambda _: b""
+    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, by its header
+
+    def decode(chunk: bytes) -> bytes:
+        try:
+            return inflate.decompress(chunk, READ_BYTES_MAX)
+        except zlib.error:
+            return b""
+
+    return decode

@@ -1,0 +1,238 @@
+"""The tab of one call: what it has run up so far, and the one event that ends it.
+
+Filled in as the call goes on, read once at its end. Whatever happened, `closing` knows
+whether the call is settled or released, and for how much.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.customers.apps import App
+from gateway.customers.identity import Caller
+from gateway.customers.profile import Terms
+from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout
+from gateway.event import Kind, Source, Status, UsageEvent
+from gateway.ledger.ledger import Hold
+from gateway.openai.answer import Reading
+from gateway.openai.call import Call, Endpoint
+from gateway.proxy.upstream import Outgoing, Upstream
+from gateway.rating import Bill, Rated, Rating, bill
+from pricing.cost import upper_bound
+from pricing.money import PPM
+from pricing.usage import Usage
+
+BYTES_PER_TOKEN: Final = 4
+CLIENT_CLOSED: Final = 499
+"""The status of a call whose client left before the answer, as nginx logs it."""
+
+NO_READING: Final = Reading(
+    usage=None, unparsed=None, model=None, service_tier=None, finish_reason=None, upstream_id=None
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tab:
+    """One call's facts.
+
+    Attributes:
+        sent_bytes: The size of the body that was forwarded.
+        answer_status: Of the upstream's head; None until it came.
+        forwarded, answered, first_token: When, on the monotonic clock, the call was passed
+            to the upstream, its head came, its first bytes came.
+        seen_bytes: Generated text seen, in bytes; the estimate when no usage came.
+        answering: The client has been sent a head: an error can no longer be told.
+        whole: The answer has come to its end.
+        left: The client went away before the answer was whole.
+        error: What ended the call, if something did.
+        ended: The event that ends it, once made.
+    """
+
+    request_id: str
+    started_ms: int
+    started: float
+    call: Call
+    app: App
+    caller: Caller
+    upstream: Upstream
+    rated: Rated
+    book_version: str
+    outgoing: Outgoing | None = None
+    sent_bytes: int = 0
+    answer_status: int | None = None
+    upstream_request_id: str | None = None
+    forwarded: float | None = None
+    answered: float | None = None
+    first_token: float | None = None
+    reading: Reading = field(default=NO_READING)
+    seen_bytes: int = 0
+    answering: bool = False
+    whole: bool = False
+    left: bool = False
+    stream_error: bool = False
+    error: GatewayError | None = None
+    ended: UsageEvent | None = None
+
+    def bound(self, rating: Rating, terms: Terms) -> int:
+        """The most this call can cost its customer, in pico-USD: what to hold.
+
+        Raises:
+            InvalidCall: the model has no price and must have one; or its output has no bound.
+        """
+        price, card = self.rated.price, self.rated.card
+        if price is None:
+            if terms.limited or rating.rejects_unpriced:
+                raise InvalidCall(
+                    f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
+                    "Add it under 'prices:' in the configuration.",
+                    code="model_not_priced",
+                    param="model",
+                )
+            return 0
+        if price.free:
+            return 0
+        assert card is not None, "a price belongs to a card"
+        input_tokens = self.call.input_bound_tokens
+        if card.context_tokens is not None:
+            by_reference = self.call.input_is_reference
+            input_tokens = (
+                card.context_tokens if by_reference else min(input_tokens, card.context_tokens)
+            )
+        output_max = self.call.output_max_tokens
+        if self.call.endpoint is Endpoint.EMBEDDINGS:
+            output_max = 0
+        elif output_max is None:
+            output_max = card.output_max_tokens
+        if output_max is None:
+            if terms.limited:
+                raise InvalidCall(
+                    f"Model {self.call.model!r} has no known maximum output. "
+                    "Set max_completion_tokens.",
+                    code="call_not_boundable",
+                    param="max_completion_tokens",
+                )
+            output_max = 0
+        return upper_bound(
+            price,
+            input_tokens=input_tokens,
+            output_tokens=output_max * self.call.choices,
+            markup_ppm=terms.limits.markup_ppm,
+        )
+
+    def opening(self) -> UsageEvent:
+        """The event to post should this process never come to the end of the call."""
+        return UsageEvent(
+            request_id=self.request_id,
+            kind=Kind.ORPHAN,
+            at_ms=self.started_ms,
+            app=self.app.id,
+            endpoint=self.call.endpoint.value,
+            model=self.call.model,
+            upstream=self.upstream.settings.name,
+            provider=self.upstream.settings.provider,
+            book_version=self.book_version,
+            stream=self.call.stream,
+            metadata=self.caller.recorded or None,
+        )
+
+    def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
+        """The event that ends the call: a release, or a settle with what it cost."""
+        ended = clock.monotonic()
+        event = replace(
+            self.opening(),
+            hold_pico=hold.amount_pico,
+            markup_ppm=hold.terms.limits.markup_ppm,
+            group=hold.profile.text("group_identifier"),
+            status=self.status,
+            status_code=self.status_code,
+            error_code=self.error.code if self.error else None,
+            latency_ms=round(1000 * (ended - self.started)),
+            first_token_ms=(
+                round(1000 * (self.first_token - self.started)) if self.first_token else None
+            ),
+            finish_reason=self.reading.finish_reason,
+            served_model=self.reading.model,
+            service_tier=self.reading.service_tier,
+            upstream_request_id=self.upstream_request_id or self.reading.upstream_id,
+        )
+        if self._free:
+            return replace(event, kind=Kind.RELEASE)
+        usage, source = self._usage()
+        billed = self._billed(usage, source, hold, rating, clock)
+        unparsed = self.reading.unparsed
+        return replace(
+            event,
+            kind=Kind.SETTLE,
+            usage=usage,
+            source=source,
+            cost_pico=billed.cost_pico,
+            charge_pico=billed.charge_pico,
+            price_id=billed.price_id,
+            unpriced=billed.unpriced,
+            error_code=f"unpriced_{billed.problem}" if billed.problem else event.error_code,
+            raw_usage=unparsed.decode(errors="replace") if unparsed else None,
+        )
+
+    @property
+    def overhead_ms(self) -> float | None:
+        """The time that the call spent here before its answer's head, not at the provider."""
+        if self.forwarded is None or self.answered is None:
+            return None
+        return 1000 * (self.forwarded - self.started)
+
+    @property
+    def status(self) -> Status:
+        if self.left:
+            return Status.ABORTED
+        if self.error or self.stream_error or (self.answer_status or 0) >= 400:
+            return Status.ERROR
+        return Status.OK
+
+    @property
+    def status_code(self) -> int:
+        if self.answer_status is not None:
+            return self.answer_status
+        if self.left:
+            return CLIENT_CLOSED
+        return 504 if isinstance(self.error, UpstreamTimeout) else 502
+
+    @property
+    def _free(self) -> bool:
+        """Nothing was sent, or the upstream refused without usage. All else may be billed."""
+        if self.outgoing is None or not self.outgoing.sent:
+            return True
+        return (self.answer_status or 0) >= 400 and self.reading.usage is None
+
+    def _usage(self) -> tuple[Usage, Source]:
+        if self.reading.usage is not None:
+            return self.reading.usage, Source.REPORTED
+        sent = Usage(
+            input_tokens=-(-self.sent_bytes // BYTES_PER_TOKEN),
+            output_tokens=-(-self.seen_bytes // BYTES_PER_TOKEN),
+        )
+        return sent, Source.ESTIMATED
+
+    def _billed(
+        self, usage: Usage, source: Source, hold: Hold, rating: Rating, clock: Clock
+    ) -> Bill:
+        markup_ppm = hold.terms.limits.markup_ppm
+        served = self.reading.model
+        rated = self.rated
+        if served and served != self.call.model:
+            by_served = rating.rate(self.upstream.settings.provider, served, self.started_ms)
+            rated = by_served if by_served.price else rated
+        billed = bill(
+            rated,
+            usage,
+            markup_ppm=markup_ppm,
+            service_tier=self.reading.service_tier or self.call.service_tier,
+            completed_ms=clock.now_ms(),
+        )
+        beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico
+        if beyond or (billed.problem and hold.amount_pico):
+            # An estimate never passes the hold; and what has no rate costs what was held,
+            # since nothing that was sent is free.
+            charge = hold.amount_pico
+            cost = charge * PPM // (PPM + markup_ppm)
+            return replace(billed, charge_pico=charge, cost_pico=cost, unpriced=False)
+        return billed

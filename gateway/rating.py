@@ -1,0 +1,110 @@
+"""Rating: from a model's name and its usage to what is billed.
+
+The one place that decides what an unknown model costs. It is never nothing: the call is
+refused, or priced at a configured fallback, or let through with its cost left open.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pricing.book import PriceBook
+from pricing.card import Card, Price
+from pricing.cost import UnpricedComponent, cost
+from pricing.usage import Usage
+
+
+class Unpriced(StrEnum):
+    """What happens to a model without a price, where no limit decides it."""
+
+    ALLOW = "allow"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """The price of what has none: USD per million tokens, decimal strings."""
+
+    input_usd: str
+    output_usd: str
+    output_max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What is known of a model at an instant; `price` is None when it has none."""
+
+    card: Card | None
+    price: Price | None
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a usage costs.
+
+    Attributes:
+        unpriced: There is no price: both amounts are 0 here and shown as null.
+        problem: The component that the price has no rate for.
+    """
+
+    cost_pico: int = 0
+    charge_pico: int = 0
+    price_id: str | None = None
+    unpriced: bool = False
+    problem: str | None = None
+
+
+class Rating:
+    """Prices usage by the book, under the policy for what is not in it."""
+
+    def __init__(self, book: PriceBook, *, unpriced: Unpriced | Fallback = Unpriced.ALLOW) -> None:
+        self.book = book
+        self._fallback: Card | None = None
+        if isinstance(unpriced, Fallback):
+            entry = {
+                "provider": _FALLBACK,
+                "model": _FALLBACK,
+                "limits": {"max_output": unpriced.output_max_tokens},
+                "base": {"input": unpriced.input_usd, "output": unpriced.output_usd},
+            }
+            self._fallback = PriceBook((), "").overlaid([entry]).find(_FALLBACK, _FALLBACK).card
+        self.rejects_unpriced: Final = unpriced is Unpriced.REJECT
+
+    def rate(self, provider: str, model: str, at_ms: int) -> Rated:
+        found = self.book.find(provider, model)
+        price = found.card.price_at(at_ms) if found.card else None
+        if price is not None:
+            return Rated(found.card, price, found.steps)
+        if self._fallback is not None:
+            return Rated(
+                self._fallback, self._fallback.price_at(at_ms), (*found.steps, "fallback price")
+            )
+        return Rated(found.card, None, found.steps)
+
+
+def bill(
+    rated: Rated,
+    usage: Usage,
+    *,
+    markup_ppm: int = 0,
+    service_tier: str | None = None,
+    completed_ms: int | None = None,
+) -> Bill:
+    """Price a usage; never raises, since the call has been made."""
+    if rated.price is None:
+        return Bill(unpriced=True)
+    try:
+        priced = cost(
+            usage,
+            rated.price,
+            markup_ppm=markup_ppm,
+            service_tier=service_tier,
+            completed_ms=completed_ms,
+        )
+    except UnpricedComponent as exc:
+        return Bill(price_id=rated.price.id, unpriced=True, problem=exc.component)
+    return Bill(priced.cost_pico, priced.charge_pico, priced.price_id)
+
+
+_FALLBACK: Final = "fallback"

@@ -1,0 +1,21 @@
+"""The archive: every event as a row, for logs, exports and questions nobody foresaw.
+
+Rows come from the flusher, keyed by partition and stream id; one that is there already is
+left alone, so that a batch may be written twice. SQLite in the data directory today; SQL
+that is the dialect's own stands in `table.py` (insert) and `archive.py` (connection).
+"""
+
+from gateway.store.archive.archive import PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, Summary
+from gateway.store.archive.table import ArchivedEvent
+
+__all__ = [
+    "PAGE_SIZE_MAX",
+    "Archive",
+    "ArchivedEvent",
+    "CustomerUse",
+    "LogFilter",
+    "Metric",
+    "Page",
+    "Summary",
+]

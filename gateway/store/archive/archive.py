@@ -1,0 +1,188 @@
+"""The archive's face: async methods over blocking SQL, which runs in threads."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, Engine, Executable, Select, create_engine, event, func, select
+from sqlalchemy.engine import URL
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from gateway.store.archive.queries import (
+    CustomerUse,
+    LogFilter,
+    Metric,
+    Summary,
+    conditions,
+    read_customer_use,
+    read_summary,
+    summary,
+    top_users,
+)
+from gateway.store.archive.table import (
+    EVENTS,
+    SCHEMA_VERSION,
+    ArchivedEvent,
+    from_row,
+    insert_ignoring,
+    to_row,
+)
+
+FILE_NAME: Final = "archive.sqlite3"
+PAGE_SIZE_MAX: Final = 1_000
+TOP_MAX: Final = 1_000
+BUSY_SECONDS_MAX: Final = 10.0
+CONNECTIONS_MAX: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a list, and how many the whole list has."""
+
+    rows: Sequence[ArchivedEvent]
+    count: int
+
+
+class Archive:
+    """One SQLite file; any number of processes may read it while one writes.
+
+    Raises, from every method:
+        sqlalchemy.exc.SQLAlchemyError: the file is damaged, read-only, or the disk is full.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._insert = insert_ignoring(engine.dialect.name)
+
+    @classmethod
+    def at(cls, data_dir: Path) -> Self:
+        """The archive in `data_dir`; nothing is opened yet."""
+        return cls(_sqlite(data_dir / FILE_NAME))
+
+    @classmethod
+    async def open(cls, data_dir: Path) -> Self:
+        """The same, prepared."""
+        archive = cls.at(data_dir)
+        await archive.prepare()
+        return archive
+
+    async def prepare(self) -> None:
+        """Create the file and its tables where they are missing.
+
+        Raises:
+            RuntimeError: a later version of farebox has written it.
+        """
+        await asyncio.to_thread(_create, self._engine)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._engine.dispose)
+
+    async def add(self, events: Sequence[ArchivedEvent]) -> None:
+        """Write rows, durably, all or none; those that are there already are left alone."""
+        if events:
+            await asyncio.to_thread(self._add, events)
+
+    async def logs(
+        self, wanted: LogFilter, *, page: int = 1, page_size: int = 100, newest_first: bool = True
+    ) -> Page:
+        """A page of rows by time, and the count of all that match. Pages count from 1.
+
+        Raises:
+            ValueError: no such page, or more than `PAGE_SIZE_MAX` rows to it.
+        """
+        if page < 1 or not 1 <= page_size <= PAGE_SIZE_MAX:
+            raise ValueError(f"page {page} of {page_size} rows; from 1, of 1 to {PAGE_SIZE_MAX}")
+        rows = logs(wanted, newest_first=newest_first)
+        return await asyncio.to_thread(
+            self._page,
+            rows.limit(page_size).offset((page - 1) * page_size),
+            select(func.count()).select_from(EVENTS).where(*conditions(wanted)),
+        )
+
+    async def one(self, request_id: str) -> ArchivedEvent | None:
+        """The call, event or refusal of that id; adjustments of it are rows of their own."""
+        statement = select(EVENTS).where(EVENTS.c.request_id == request_id)
+        rows = await asyncio.to_thread(self._rows, statement.order_by(EVENTS.c.id).limit(1))
+        return from_row(rows[0]._mapping) if rows else None  # noqa: SLF001 - its public name
+
+    async def summary(self, wanted: LogFilter) -> Summary:
+        rows = await asyncio.to_thread(self._rows, summary(wanted))
+        return read_summary(rows[0])
+
+    async def top_users(
+        self, wanted: LogFilter, metric: Metric, limit: int = 10
+    ) -> list[CustomerUse]:
+        """The customers with most of it, the greatest first, at most `TOP_MAX`."""
+        statement = top_users(wanted, metric, min(limit, TOP_MAX))
+        rows = await asyncio.to_thread(self._rows, statement)
+        return [read_customer_use(row) for row in rows]
+
+    def _add(self, events: Sequence[ArchivedEvent]) -> None:
+        rows = [to_row(archived) for archived in events]
+        with self._engine.begin() as connection:
+            connection.execute(self._insert, rows)
+
+    def _rows(self, statement: Executable) -> Sequence[Any]:
+        with self._engine.connect() as connection:
+            return connection.execute(statement).all()
+
+    def _page(self, rows: Executable, count: Executable) -> Page:
+        with self._engine.connect() as connection:
+            found = connection.execute(rows).mappings().all()
+            return Page([from_row(row) for row in found], connection.execute(count).scalar_one())
+
+
+def logs(wanted: LogFilter, *, newest_first: bool) -> Select[Any]:
+    order = (EVENTS.c.at_ms, EVENTS.c.id)
+    return (
+        select(EVENTS)
+        .where(*conditions(wanted))
+        .order_by(*(column.desc() if newest_first else column.asc() for column in order))
+    )
+
+
+def _sqlite(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        pool_size=CONNECTIONS_MAX,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_SECONDS_MAX},
+    )
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
+    """Set up a new connection.
+
+    WAL, so that readers and the writer do not wait for each other. FULL, because the cursor
+    moves once a batch is committed, and the stream may then be trimmed: with NORMAL, a power
+    failure could take back a commit whose events are nowhere else. One sync a batch.
+    """
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _create(engine: Engine) -> None:
+    """Create what is missing. Workers that start together wait for each other at BEGIN."""
+    Path(engine.url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version > SCHEMA_VERSION:
+            raise RuntimeError(
+                f"{FILE_NAME} has schema {version}, this farebox knows {SCHEMA_VERSION}:"
+                " run the version that wrote it, or a later one"
+            )
+        _create_tables(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.commit()
+
+
+def _create_tables(connection: Connection) -> None:
+    connection.execute(CreateTable(EVENTS, if_not_exists=True))
+    for index in sorted(EVENTS.indexes, key=lambda index: index.name or ""):
+        connection.execute(CreateIndex(index, if_not_exists=True))

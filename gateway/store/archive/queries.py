@@ -1,0 +1,201 @@
+"""What is asked of the archive, as SQL: filters, totals, the biggest customers.
+
+What counts is said in one place for counters and archive alike: the kinds of
+`gateway.event`, and `UsageEvent.unresolved_pico`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Executable, and_, case, distinct, func, select
+
+from gateway.event import FAILED, MONEY_KINDS, TROUBLE_KINDS, USAGE_KINDS, Kind, Status
+from gateway.store.archive.table import EVENTS
+
+CUSTOMERS_MAX: Final = 1_000
+"""In one filter."""
+
+_LIMB: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which rows: all that match everything that is set. Times are half-open, Unix ms."""
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    customer_numbers: Collection[int] | None = None
+    model: str | None = None
+    app: str | None = None
+    status: Status | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Totals over rows, exact. `input_tokens` has the cached, `output_tokens` the reasoning.
+
+    `unresolved_pico` is the part of `charge_pico` that is an upper bound: calls whose end is
+    not known. `active_users` counts customer numbers, the anonymous one included.
+    """
+
+    requests: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_pico: int
+    charge_pico: int
+    unresolved_pico: int
+    active_users: int
+    errors: int
+    rejected: int
+    unpriced: int
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class Metric(StrEnum):
+    """By what customers are compared."""
+
+    COST = "cost"
+    CHARGE = "charge"
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerUse:
+    customer_number: int
+    partition: int
+    requests: int
+    tokens: int
+    cost_pico: int
+    charge_pico: int
+
+
+def conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    """The filter's WHERE.
+
+    Raises:
+        ValueError: more than `CUSTOMERS_MAX` customers.
+    """
+    found: list[ColumnElement[bool]] = []
+    if wanted.start_ms is not None:
+        found.append(EVENTS.c.at_ms >= wanted.start_ms)
+    if wanted.end_ms is not None:
+        found.append(EVENTS.c.at_ms < wanted.end_ms)
+    if (numbers := wanted.customer_numbers) is not None:
+        if len(numbers) > CUSTOMERS_MAX:
+            raise ValueError(f"{len(numbers)} customers in one filter; {CUSTOMERS_MAX} at most")
+        found.append(EVENTS.c.customer_number.in_(sorted(numbers)))
+    for name in ("model", "app", "status", "status_code", "request_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            found.append(EVENTS.c[name] == value)
+    return found
+
+
+def summary(wanted: LogFilter) -> Executable:
+    """One row, for `read_summary`."""
+    is_call = _is(USAGE_KINDS)
+    failed = and_(_is(TROUBLE_KINDS), EVENTS.c.status.in_(sorted(FAILED)))
+    return select(
+        _count(is_call).label("requests"),
+        *(column for name in _SUMMED for column in _sum(name)),
+        func.count(distinct(case((is_call, EVENTS.c.customer_number)))).label("active_users"),
+        _count(failed).label("errors"),
+        _count(EVENTS.c.kind == Kind.REFUSE).label("rejected"),
+        _count(and_(is_call, EVENTS.c.unpriced)).label("unpriced"),
+    ).where(*conditions(wanted))
+
+
+_SUMMED: Final = (
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_pico",
+    "charge_pico",
+    "unresolved_pico",
+)
+
+
+def read_summary(row: Any) -> Summary:
+    return Summary(
+        **{name: _joined(row, name) for name in _SUMMED},
+        **{
+            name: getattr(row, name)
+            for name in ("requests", "active_users", "errors", "rejected", "unpriced")
+        },
+    )
+
+
+def top_users(wanted: LogFilter, metric: Metric, limit: int) -> Executable:
+    """At most `limit` rows, the greatest first, for `read_customer_use`."""
+    tokens = case((_is(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
+    sums = {
+        Metric.COST: _sum("cost_pico"),
+        Metric.CHARGE: _sum("charge_pico"),
+        Metric.TOKENS: (func.sum(tokens).label("tokens"),),
+        Metric.REQUESTS: (_count(_is(USAGE_KINDS)).label("requests"),),
+    }
+    return (
+        select(
+            EVENTS.c.customer_number,
+            EVENTS.c.partition,
+            *(column for columns in sums.values() for column in columns),
+        )
+        .where(_is(MONEY_KINDS), *conditions(wanted))
+        .group_by(EVENTS.c.customer_number, EVENTS.c.partition)
+        .order_by(*_greatest_first(sums[metric]), EVENTS.c.customer_number)
+        .limit(limit)
+    )
+
+
+def read_customer_use(row: Any) -> CustomerUse:
+    return CustomerUse(
+        customer_number=row.customer_number,
+        partition=row.partition,
+        requests=row.requests,
+        tokens=row.tokens,
+        cost_pico=_joined(row, "cost_pico"),
+        charge_pico=_joined(row, "charge_pico"),
+    )
+
+
+def _is(kinds: Collection[Kind]) -> ColumnElement[bool]:
+    return EVENTS.c.kind.in_(sorted(kinds))
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.count(case((condition, 1)))
+
+
+def _sum(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """A sum in two limbs, `<name>_high` and `<name>_low`: SQLite's SUM ends at int64.
+
+    Division and remainder truncate toward zero in SQLite and PostgreSQL alike, so that
+    value == high * 1e9 + low for negative values too.
+    """
+    value = case((_is(MONEY_KINDS), EVENTS.c[name]), else_=0)
+    # Not `//`: SQLAlchemy spells that FLOOR(a / b), which is no integer everywhere.
+    high = func.coalesce(func.sum(value.op("/")(_LIMB)), 0)
+    low = func.coalesce(func.sum(value % _LIMB), 0)
+    return high.label(f"{name}_high"), low.label(f"{name}_low")
+
+
+def _joined(row: Any, name: str) -> int:
+    return int(getattr(row, f"{name}_high")) * _LIMB + int(getattr(row, f"{name}_low"))
+
+
+def _greatest_first(columns: Sequence[Any]) -> list[ColumnElement[Any]]:
+    if len(columns) == 1:
+        return [columns[0].desc()]
+    high, low = (column.element for column in columns)
+    return [(high + low.op("/")(_LIMB)).desc(), (low % _LIMB).desc()]

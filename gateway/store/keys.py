@@ -1,0 +1,118 @@
+"""Every Redis key: name, type, lifetime, writer. Nothing else spells a key.
+
+A customer lives in exactly one partition (first 8 bytes of the identifier's SHA-256, mod
+N), and all keys of a partition carry its hash tag: account, holds, stream, counters and
+cursor share a cluster slot, and one script can touch them all. Tags are chosen so that
+partition i of N falls into the i-th N-th of the 16,384 slots.
+
+Below the mapping `number`, keys carry the customer's *number* (random, never reused), so
+that deleting a customer removes the mapping and the profile and edits no event.
+`docs/redis-keys.md` describes each key to operators; a test holds it against `KEYS`.
+"""
+
+from binascii import crc_hqx
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+PARTITIONS: Final = 64
+"""Fixed when a store is first used, and then read back from `META`."""
+
+CLUSTER_SLOTS: Final = 16_384
+HOUR_MS: Final = 3_600_000
+WEEK_MS: Final = 7 * 24 * HOUR_MS
+
+TOMBSTONE_SECONDS: Final = 48 * 3600
+IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
+IDEMPOTENCY_WEEKS: Final = 6
+"""Week buckets that can hold a key of the last 35 days."""
+
+META: Final = "{fb}meta"
+BACKGROUND_LEASE: Final = "{fb}lease:background"
+CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
+
+
+class KeySpec(NamedTuple):
+    name: str
+    type: str
+    lifetime: str
+    writer: str
+
+
+KEYS: Final = (
+    KeySpec("{p}n:<customer>", "string", "until deleted", "hold, event, profile"),
+    KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile"),
+    KeySpec("{p}a:<number>", "hash", "for ever", "hold, settle, release, expire, event"),
+    KeySpec("{p}h", "hash", "while calls run", "hold; settle, release, expire remove"),
+    KeySpec("{p}hx", "zset", "while calls run", "hold, renew; settle, release, expire remove"),
+    KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
+    KeySpec("{p}d:<hour>", "set", "48 h", "settle, release, expire"),
+    KeySpec("{p}o:<hour>", "hash", "48 h", "expire; settle removes"),
+    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
+    KeySpec("{p}cur", "hash", "for ever", "apply"),
+    KeySpec("{p}c:<number>", "hash", "for ever", "apply"),
+    KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply"),
+    KeySpec(META, "hash", "for ever", "first start"),
+    KeySpec(BACKGROUND_LEASE, "string", "15 s", "the worker that flushes and sweeps"),
+    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
+)
+
+
+class Partition:
+    """The keys of one partition."""
+
+    __slots__ = ("cursors", "expiries", "holds", "index", "stream", "tag")
+
+    def __init__(self, index: int, tag: str) -> None:
+        self.index = index
+        self.tag = tag
+        self.holds = f"{tag}h"
+        self.expiries = f"{tag}hx"
+        self.stream = f"{tag}ev"
+        self.cursors = f"{tag}cur"
+
+    def number(self, customer: str) -> str:
+        return f"{self.tag}n:{customer}"
+
+    def profile(self, number: int) -> str:
+        return f"{self.tag}p:{number}"
+
+    def account(self, number: int) -> str:
+        return f"{self.tag}a:{number}"
+
+    def tombstones(self, hour: int) -> str:
+        return f"{self.tag}d:{hour}"
+
+    def orphans(self, hour: int) -> str:
+        return f"{self.tag}o:{hour}"
+
+    def idempotency(self, now_ms: int) -> list[str]:
+        """The bucket of now, then those of the weeks before it that still count."""
+        week = now_ms // WEEK_MS
+        return [f"{self.tag}k:{week - age}" for age in range(IDEMPOTENCY_WEEKS)]
+
+    def counters(self, number: int) -> str:
+        return f"{self.tag}c:{number}"
+
+    def days(self, number: int, month: str) -> str:
+        """The month's days of a customer; `month` is ``yyyymm`` in the reporting zone."""
+        return f"{self.tag}cd:{number}:{month}"
+
+
+class Keyspace:
+    """The partitions of a store, and which of them a customer lives in."""
+
+    def __init__(self, partitions: int = PARTITIONS) -> None:
+        self.partitions = tuple(Partition(i, _tag(i, partitions)) for i in range(partitions))
+
+    def partition_of(self, customer: str) -> Partition:
+        digest = sha256(customer.encode()).digest()
+        return self.partitions[int.from_bytes(digest[:8]) % len(self.partitions)]
+
+
+def _tag(index: int, partitions: int) -> str:
+    """The first ``fb<index>.<k>`` whose slot lies in this partition's share of the slots."""
+    width = CLUSTER_SLOTS // partitions
+    k = 0
+    while crc_hqx(f"fb{index}.{k}".encode(), 0) % CLUSTER_SLOTS // width != index:
+        k += 1
+    return f"{{fb{index}.{k}}}"

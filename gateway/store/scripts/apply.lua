@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- apply.lua: write a batch of counters and move the cursor past it, if the cursor still
+-- stands where the batch began.
+--
+-- KEYS[1]  {p}cur   hash  cursor -> id of the last stream entry it has passed
+-- KEYS[2..]         hash  what the batch touches: {p}c:<number>, {p}cd:<number>:<yyyymm>
+-- ARGV[1] cursor ("flush", "archive")  ARGV[2] where it must stand, '' for nowhere yet
+-- ARGV[3] where it goes                ARGV[4..] for each of KEYS[2..], in their order:
+--                                      n, then n times field, value
+--
+-- Returns 1 APPLIED, or 0 MOVED: the cursor stands elsewhere. Nothing changed.
+-- Raises WRONGTYPE before anything is written when a key is no hash.
+--
+-- Values are absolute: the caller read the old ones after it read the cursor, and only this
+-- script writes them, so they hold for as long as the cursor has not moved. That is what
+-- makes a repeated, late or concurrent batch harmless, and lets totals outgrow int64.
+-- Runs when memory is full: what is counted can be trimmed. O(fields); a key takes at most
+-- a few hundred, since Lua's unpack ends at 8,000 values.
+
+local APPLIED, MOVED = 1, 0
+local cursors, cursor, expected, new = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local FIRST_KEY, FIRST_COUNT = 2, 4
+
+if (redis.call('HGET', cursors, cursor) or '') ~= expected then
+    return MOVED
+end
+for i = FIRST_KEY, #KEYS do
+    local held = redis.call('TYPE', KEYS[i]).ok
+    if held ~= 'hash' and held ~= 'none' then
+        return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. held .. ', not a hash')
+    end
+end
+
+local at = FIRST_COUNT
+for i = FIRST_KEY, #KEYS do
+    local last = at + 2 * tonumber(ARGV[at])
+    redis.call('HSET', KEYS[i], unpack(ARGV, at + 1, last))
+    at = last + 1
+end
+redis.call('HSET', cursors, cursor, new)
+return APPLIED

@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- expire.lua: end a hold whose lease ran out: its gateway is gone. The hold is *posted*,
+-- not released, since the provider may have been paid; it counts as unresolved until the
+-- truth arrives (settle.lua, ADJUSTED).
+--
+-- KEYS[1] {p}a:<number>  hash    spent, held, windows; pico-USD
+-- KEYS[2] {p}h           hash    request id -> hold record
+-- KEYS[3] {p}hx          zset    request id -> lease expiry, Unix ms
+-- KEYS[4] {p}ev          stream  usage events
+-- KEYS[5] {p}d:<hour>    set     request ids that have ended
+-- KEYS[6] {p}o:<hour>    hash    request id -> charge posted here
+-- ARGV[1] request id  ARGV[2] customer number, as the caller read it from the record
+--
+-- Returns 1 EXPIRED, 2 NOT_DUE (renewed meanwhile), 3 GONE (ended, or another customer's).
+-- Runs when memory is full. O(log n).
+
+local EXPIRED, NOT_DUE, GONE = 1, 2, 3
+local account, holds, expiries = KEYS[1], KEYS[2], KEYS[3]
+local stream, ended, orphans = KEYS[4], KEYS[5], KEYS[6]
+local request_id, number = ARGV[1], ARGV[2]
+
+--@include windows
+--@include finish
+
+local hold = read_hold(holds, request_id)
+if not hold or hold.number ~= number then
+    return GONE
+end
+local time = redis.call('TIME')
+local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then
+    return NOT_DUE
+end
+redis.call('HINCRBY', account, 'spent', hold.amount)
+redis.call('HINCRBY', account, 'cost', hold.amount)
+count_in_windows(account, split_ids(hold.ids), hold.amount, hold.amount)
+take_off(account, holds, expiries, ended, request_id, hold.amount)
+redis.call('HSET', orphans, request_id, hold.amount)
+redis.call('EXPIRE', orphans, TOMBSTONE_SECONDS)
+post(stream, 'orphan', request_id, number, hold.amount, hold.amount, hold.details)
+return EXPIRED

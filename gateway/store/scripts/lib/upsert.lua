@@ -1,0 +1,24 @@
+-- upsert: write a customer's mapping and profile, as decided by the caller.
+--
+-- `pairs_from` is the first index of ARGV's field, value, field, value ...; a value of
+-- one byte 0x00 removes the field. A changed anchor (ARGV says so) starts the custom
+-- window afresh: its ids are no longer comparable.
+local REMOVE = '\0'
+
+local function upsert(number_key, profile, account, number, reset_custom, pairs_from)
+    if #ARGV < pairs_from then
+        return
+    end
+    redis.call('SET', number_key, number)
+    for i = pairs_from, #ARGV, 2 do
+        if ARGV[i + 1] == REMOVE then
+            redis.call('HDEL', profile, ARGV[i])
+        else
+            redis.call('HSET', profile, ARGV[i], ARGV[i + 1])
+        end
+    end
+    redis.call('HINCRBY', profile, 'version', 1)
+    if reset_custom == '1' then
+        redis.call('HDEL', account, 'custom', 'custom.charge', 'custom.cost')
+    end
+end

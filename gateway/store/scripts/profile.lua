@@ -1,0 +1,31 @@
+#!lua
+-- profile.lua: create a customer or change a profile, outside a call.
+--
+-- KEYS[1] {p}n:<customer>  string  customer number
+-- KEYS[2] {p}p:<number>    hash    profile, version
+-- KEYS[3] {p}a:<number>    hash    account
+-- ARGV[1] customer number (a fresh one when believed new)
+-- ARGV[2] profile version the caller decided with; 0: believed new
+-- ARGV[3] 1: the anchor of the custom window changes
+-- ARGV[4..] fields to write: field, value ...
+--
+-- Returns 1 WRITTEN, or 5 POLICY: the customer is another version, or none; nothing
+-- changed, load it and try again.
+
+local WRITTEN, POLICY = 1, 5
+local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
+local number, version, reset_custom = ARGV[1], ARGV[2], ARGV[3]
+local UPSERT_FROM = 4
+
+--@include upsert
+
+local known = redis.call('GET', number_key)
+if version == '0' then
+    if known then
+        return POLICY
+    end
+elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
+    return POLICY
+end
+upsert(number_key, profile, account, number, reset_custom, UPSERT_FROM)
+return WRITTEN

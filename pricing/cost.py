@@ -1,0 +1,195 @@
+"""The cost of a call: integers times integers, rounded once at the end.
+
+    cost   = (Σ tokens * rate + Σ pieces * fee) * multipliers
+    charge = cost * (1 + markup), from the same unrounded sum
+
+The rates are one row of the price: that of the service tier the provider really used,
+else of the hour in which the call was completed, and there the tier of its total input.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import mul
+from typing import Final, NamedTuple
+
+from pricing.card import COMPONENTS, FREE_FEE, UNPRICED, Mode, Price, Rates
+from pricing.money import FEMTO_PER_PICO, Pico, charge_pico, div_half_even
+from pricing.usage import Usage, token_counts
+
+STANDARD_SERVICE: Final = frozenset(
+    {"", "auto", "default", "on_demand", "standard", "standard_only"}
+)
+"""What providers call the service that the base rates are for."""
+
+
+class UnpricedComponent(ValueError):  # noqa: N818 - the word callers say
+    """Something was used that the price has no rate for; billing it at another is a guess.
+
+    Attributes:
+        component: ``audio_in``, ``web_search``, ``service_tier:flex`` …
+    """
+
+    def __init__(self, component: str, price_id: str) -> None:
+        super().__init__(f"price {price_id} has no rate for {component}")
+        self.component = component
+
+
+@dataclass(frozen=True, slots=True)
+class LineItem:
+    """One line of a bill: `quantity` * `rate_femto` / `per`.
+
+    Attributes:
+        component: One of `pricing.card.COMPONENTS` or `FEE_UNITS`.
+        rate_femto: Multipliers included.
+        amount_femto: For display: exact unless the division leaves a rest, then rounded
+            half-even. The bill adds up the exact quotients.
+        fallback_from: The component whose rate was borrowed, if this one has none.
+    """
+
+    component: str
+    quantity: int
+    rate_femto: int
+    per: int
+    amount_femto: int
+    fallback_from: str | None = None
+
+
+class Cost(NamedTuple):
+    """What the provider bills and what the customer is charged, in pico-USD.
+
+    A tuple, as one is made for every call, and a frozen dataclass takes four times as long.
+
+    Attributes:
+        usage, price, rates, scope: What it was worked out from.
+    """
+
+    cost_pico: Pico
+    charge_pico: Pico
+    price_id: str
+    usage: Usage
+    price: Price
+    rates: Rates
+    scope: str
+
+    @property
+    def items(self) -> tuple[LineItem, ...]:
+        """The bill's lines, worked out when asked for: most bills are never opened."""
+        return tuple(_lines(self))
+
+
+def cost(
+    usage: Usage,
+    price: Price,
+    *,
+    markup_ppm: int = 0,
+    service_tier: str | None = None,
+    scope: str = "global",
+    completed_ms: int | None = None,
+) -> Cost:
+    """Price `usage`, in pico-USD, rounded half-even once, at the end.
+
+    Args:
+        usage: Buckets that never overlap; all of them count towards a tier's threshold.
+        price: The card's price at the instant the request began.
+        markup_ppm: Parts per million on top, for the charge alone.
+        service_tier: As the provider served it; as it was asked for, if it did not say.
+        scope: Where it was served: ``global``, ``regional`` …
+        completed_ms: When the answer was complete, Unix ms; needed by prices with a schedule.
+
+    Raises:
+        UnpricedComponent: tokens, pieces or a service tier that the price has no rate for.
+        ValueError: the price has a schedule and `completed_ms` is missing.
+    """
+    if (service_tier is None and price.plain) or price.free:
+        rates = price.base
+    else:
+        mode = _mode(price, service_tier, completed_ms)
+        rates = mode.rates_at(usage.input_total) if mode.tiers else mode.rates
+    femto = sum(map(mul, token_counts(usage), rates.billed))
+    if femto >= UNPRICED:
+        _refuse_unpriced(usage, price, rates)
+    per = 1
+    if usage.fees:
+        femto, per = _with_fees(femto, usage, price)
+    if price.multipliers:
+        num, den = price.factor(scope)
+        femto, per = femto * num, per * den
+    cost_pico = Pico(div_half_even(femto, FEMTO_PER_PICO * per))
+    charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
+    return Cost(cost_pico, charge, price.id, usage, price, rates, scope)
+
+
+def upper_bound(
+    price: Price, *, input_tokens: int, output_tokens: int, markup_ppm: int = 0
+) -> Pico:
+    """What a call of at most so many tokens can be charged, in pico-USD.
+
+    Every token is taken at the dearest rate that can apply to it: of all components, tiers
+    that this much input can reach, service tiers, hours and scopes. Fees are not in it.
+    """
+    bounds = price.bounds
+    bound = bounds[0]
+    for higher in bounds[1:]:
+        if input_tokens <= higher.over_tokens:
+            break
+        bound = higher
+    femto = input_tokens * bound.input_femto + output_tokens * bound.output_femto
+    return charge_pico(femto * price.dearest_num, markup_ppm, per=price.dearest_den)
+
+
+def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> Mode:
+    if service_tier is not None and service_tier not in STANDARD_SERVICE:
+        mode = price.service.get(service_tier)
+        if mode is None:
+            raise UnpricedComponent(f"service_tier:{service_tier}", price.id)
+        return mode
+    if price.schedule:
+        if completed_ms is None:
+            raise ValueError(f"price {price.id} depends on the hour: completed_ms is needed")
+        for window in price.schedule:
+            if window.covers(completed_ms):
+                return window.mode
+    return price.standard
+
+
+def _refuse_unpriced(usage: Usage, price: Price, rates: Rates) -> None:
+    for component, quantity, rate in zip(
+        COMPONENTS, token_counts(usage), rates.billed, strict=True
+    ):
+        if quantity and rate == UNPRICED:
+            raise UnpricedComponent(component, price.id)
+
+
+def _with_fees(femto: int, usage: Usage, price: Price) -> tuple[int, int]:
+    """Add the fees to `femto`; the sum is the first number divided by the second."""
+    per = 1
+    for unit, quantity in usage.fees:
+        if not quantity or price.free:
+            continue
+        fee = price.fees.get(unit)
+        if fee is None:
+            raise UnpricedComponent(unit, price.id)
+        femto = femto * fee.per + quantity * fee.rate_femto * per
+        per *= fee.per
+    return femto, per
+
+
+def _lines(bill: Cost) -> Iterator[LineItem]:
+    usage, price, rates = bill.usage, bill.price, bill.rates
+    num, den = price.factor(bill.scope)
+    for component, quantity, rate in zip(
+        COMPONENTS, token_counts(usage), rates.billed, strict=True
+    ):
+        if quantity:
+            yield _line(component, quantity, rate * num, den, rates.fallback(component))
+    for unit, quantity in usage.fees:
+        if quantity:
+            fee = price.fees.get(unit, FREE_FEE)
+            yield _line(unit, quantity, fee.rate_femto * num, fee.per * den, None)
+
+
+def _line(
+    component: str, quantity: int, rate_femto: int, per: int, fallback_from: str | None
+) -> LineItem:
+    amount = div_half_even(quantity * rate_femto, per)
+    return LineItem(component, quantity, rate_femto, per, amount, fallback_from)

@@ -1,0 +1,217 @@
+"""What looks wrong in a price book, before anybody is billed by it.
+
+Pure functions from cards to findings. A price may state why something that looks wrong is
+right: ``allow: {output-below-input: "…"}``; the reason is data, and reviewed as such.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from pricing.card import INPUT_COMPONENTS, Card, Mode, Price, Rates
+
+JUMP_FACTOR_MAX: Final = 3
+"""A price that moves by more from one entry to the next is more often a typing mistake."""
+
+CACHED: Final = (
+    ("cache_read", "input"),
+    ("audio_cached", "audio_in"),
+    ("image_cached", "image_in"),
+)
+
+
+class Finding(NamedTuple):
+    """One thing to look at: which rule, as `allow` spells it, at which card and price."""
+
+    rule: str
+    card: str
+    price_id: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.card}: {self.rule}: {self.price_id or 'card'}: {self.text}"
+
+
+def lint(cards: Sequence[Card]) -> list[Finding]:
+    """Everything suspicious in `cards`, except what a price allows with a reason."""
+    findings = list(shared_names(cards))
+    for card in cards:
+        findings += [*overlaps(card), *gaps(card), *jumps(card), *limits(card)]
+        for price in card.prices:
+            findings += (
+                Finding(rule, _name(card), price.id, text)
+                for rule, check in PRICE_RULES.items()
+                if rule not in price.allow
+                for text in check(price)
+            )
+            findings += _idle_reasons(card, price)
+    return findings
+
+
+def shared_names(cards: Sequence[Card]) -> Iterator[Finding]:
+    """One name on two cards, or twice on one: which of them bills would be chance."""
+    owner: dict[tuple[str, str], Card] = {}
+    for card in cards:
+        for name in card.match:
+            other = owner.setdefault((card.provider, name), card)
+            if other is not card or card.match.count(name) > 1:
+                text = f"the name {name!r} is also {other.model}'s"
+                yield Finding("shared-name", _name(card), None, text)
+
+
+def overlaps(card: Card) -> Iterator[Finding]:
+    """Two confirmed prices at one instant, neither of which corrects the other."""
+    for earlier, later in pairwise(_in_time(card)):
+        if earlier.to_ms is None or later.from_ms < earlier.to_ms:
+            text = f"{earlier.id} still holds when {later.id} begins: close it with `to`"
+            yield Finding("overlap", _name(card), later.id, text)
+
+
+def gaps(card: Card) -> Iterator[Finding]:
+    """An instant between two prices at which the model has none."""
+    for earlier, later in pairwise(_in_time(card)):
+        if earlier.to_ms is not None and later.from_ms > earlier.to_ms:
+            text = f"nothing is priced between {earlier.id} and {later.id}"
+            yield Finding("gap", _name(card), later.id, text)
+
+
+def jumps(card: Card) -> Iterator[Finding]:
+    """A rate that moves by more than `JUMP_FACTOR_MAX` from one price to the next."""
+    for earlier, later in pairwise(_in_time(card)):
+        if "jump" in later.allow:
+            continue
+        for component, rate in later.base.published().items():
+            before = earlier.base.get(component) or 0
+            low, high = sorted((before, rate))
+            if low and high > low * JUMP_FACTOR_MAX:
+                text = f"{component} moves by more than {JUMP_FACTOR_MAX} times since {earlier.id}"
+                yield Finding("jump", _name(card), later.id, text)
+
+
+def limits(card: Card) -> Iterator[Finding]:
+    if card.context_tokens and (card.output_max_tokens or 0) > card.context_tokens:
+        yield Finding("limits", _name(card), None, "the maximum output exceeds the context")
+    if card.output_max_tokens and card.output_cap_field is None:
+        yield Finding("limits", _name(card), None, "writes output but has no output_cap_field")
+
+
+def _source(price: Price) -> Iterator[str]:
+    if not price.sources:
+        yield "has no source: give the url and the day it was seen"
+
+
+def _start(price: Price) -> Iterator[str]:
+    if "@" not in price.id:
+        yield "the id should name the card and the day it begins: provider/model@2025-09-29"
+
+
+def _zero(price: Price) -> Iterator[str]:
+    if price.free:
+        return
+    for place, rates in _bands(price):
+        for component, rate in rates.published().items():
+            if rate == 0:
+                yield f"{place}: {component} is zero without `free: true`"
+
+
+def _output_below_input(price: Price) -> Iterator[str]:
+    for place, rates in _bands(price):
+        if rates.output is not None and rates.input is not None and rates.output < rates.input:
+            yield f"{place}: output costs less than input"
+
+
+def _cache_above_input(price: Price) -> Iterator[str]:
+    for place, rates in _bands(price):
+        for cached, fresh in CACHED:
+            if _exceeds(rates, cached, rates, fresh):
+                yield f"{place}: {cached} costs more than {fresh}"
+
+
+def _write_below_input(price: Price) -> Iterator[str]:
+    for place, rates in _bands(price):
+        for write, other in (("cache_write_5m", "input"), ("cache_write_1h", "cache_write_5m")):
+            if _exceeds(rates, other, rates, write):
+                yield f"{place}: {write} costs less than {other}"
+
+
+def _batch_above_standard(price: Price) -> Iterator[str]:
+    for name in ("batch", "flex"):
+        mode = price.service.get(name)
+        if mode is None:
+            continue
+        for component in mode.rates.published():
+            if _exceeds(mode.rates, component, price.base, component):
+                yield f"service.{name}: {component} costs more than standard"
+
+
+def _tier_below_base(price: Price) -> Iterator[str]:
+    for place, mode in price.modes():
+        for low, high in pairwise([mode.rates, *(tier.rates for tier in mode.tiers)]):
+            for component in low.published():
+                if _exceeds(low, component, high, component):
+                    yield f"{place}: {component} falls when the input is longer"
+
+
+def _missing_components(price: Price) -> Iterator[str]:
+    """Nothing is inherited, so a band that leaves a component out bills it by the fallback."""
+    expected = price.base.published().keys()
+    for place, rates in _bands(price):
+        missing = expected - rates.published().keys()
+        if missing:
+            yield f"{place}: has no rate for {', '.join(sorted(missing))}, which base has"
+
+
+def _tier_without_reads(price: Price) -> Iterator[str]:
+    if price.tiers and not any(price.base.get(name) for name in INPUT_COMPONENTS):
+        yield "has tiers by input but no input rate"
+
+
+PRICE_RULES: Final[dict[str, Callable[[Price], Iterator[str]]]] = {
+    "source": _source,
+    "id": _start,
+    "zero": _zero,
+    "output-below-input": _output_below_input,
+    "cache-above-input": _cache_above_input,
+    "write-below-input": _write_below_input,
+    "batch-above-standard": _batch_above_standard,
+    "tier-below-base": _tier_below_base,
+    "missing-component": _missing_components,
+    "tier-without-input": _tier_without_reads,
+}
+
+
+def _idle_reasons(card: Card, price: Price) -> Iterator[Finding]:
+    """A reason for what is not there (any more) would hide the next mistake."""
+    for rule in price.allow:
+        if rule == "jump":
+            continue
+        if rule not in PRICE_RULES or not any(PRICE_RULES[rule](price)):
+            text = f"allow.{rule}: nothing here needs it"
+            yield Finding("allow", _name(card), price.id, text)
+
+
+def _in_time(card: Card) -> list[Price]:
+    """The confirmed prices that no other one corrects, by their beginning."""
+    corrected = {price.corrects for price in card.prices}
+    live = [price for price in card.prices if price.confirmed and price.id not in corrected]
+    return sorted(live, key=lambda price: price.from_ms)
+
+
+def _bands(price: Price) -> Iterator[tuple[str, Rates]]:
+    for place, mode in price.modes():
+        yield from _mode_bands(place, mode)
+
+
+def _mode_bands(place: str, mode: Mode) -> Iterable[tuple[str, Rates]]:
+    yield place, mode.rates
+    for tier in mode.tiers:
+        yield f"{place}, over {tier.over_tokens}", tier.rates
+
+
+def _exceeds(left: Rates, one: str, right: Rates, other: str) -> bool:
+    high, low = left.get(one), right.get(other)
+    return high is not None and low is not None and high > low
+
+
+def _name(card: Card) -> str:
+    return f"{card.provider}/{card.model}"

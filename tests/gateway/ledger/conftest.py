@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+from shutil import which
+
+import pytest
+import redis
+
+from tests.support.stores import server
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The embedded Valkey, and Debian's Redis 7.0."""
+    if request.param == "redis" and which("redis-server") is None:
+        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
+    with server(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def url(store_server: str) -> str:
+    """An empty store."""
+    with redis.Redis.from_url(store_server) as client:
+        client.flushall()
+    return store_server

@@ -1,0 +1,396 @@
+import asyncio
+import contextlib
+import logging
+import random
+import sqlite3
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway.errors import LedgerUnavailable
+from gateway.event import Kind, Source, Status, UsageEvent
+from gateway.metering.counters import Counters
+from gateway.metering.flusher import BATCH_EVENTS_MAX, Flusher
+from gateway.metering.fold import advance, fold
+from gateway.metering.sinks import ARCHIVE_RETRY_SECONDS
+from gateway.metering.totals import DayTotals, Lifetime
+from gateway.store.archive import Archive, LogFilter
+from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
+from pricing.usage import Usage
+
+pytestmark = pytest.mark.anyio
+
+NOON_MS = 1_763_726_400_000  # 2025-11-21T12:00Z
+DAY_MS = 86_400_000
+ZONE = ZoneInfo("Europe/Berlin")
+DAYS = (date(2025, 10, 1), date(2027, 1, 1))
+
+
+class StillClock:
+    def __init__(self) -> None:
+        self.seconds = NOON_MS / 1000
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def flusher(store, archive, clock) -> Flusher:
+    return Flusher(store, archive, zone=ZONE, clock=clock)
+
+
+def call(i: int, number: int = 1, **fields) -> UsageEvent:
+    """The i-th call; a tenth of them is something else than a plain success."""
+    kind = [Kind.SETTLE, Kind.EVENT, Kind.REFUSE, Kind.RELEASE][i % 10 if i % 10 < 4 else 0]
+    return UsageEvent(
+        request_id=f"r{i}",
+        kind=kind,
+        at_ms=NOON_MS + i * DAY_MS // 4,
+        customer_number=number,
+        charge_pico=0 if kind in (Kind.REFUSE, Kind.RELEASE) else 1_000 + i,
+        cost_pico=0 if kind in (Kind.REFUSE, Kind.RELEASE) else 900 + i,
+        usage=Usage(input_tokens=i, output_tokens=1),
+        source=Source.REPORTED,
+        status=Status.REJECTED if kind is Kind.REFUSE else Status.OK,
+        **fields,
+    )
+
+
+async def post(store, *events: UsageEvent) -> None:
+    """As the scripts do it: each customer into the partition of its number, for simplicity."""
+    await store.commands(
+        [
+            (
+                *("XADD", home(store, e.customer_number).stream, "*", "k", e.kind),
+                *("id", e.request_id, "n", e.customer_number, "a", e.charge_pico),
+                *("c", e.cost_pico, "e", e.details()),
+            )
+            for e in events
+        ]
+    )
+
+
+def home(store, number: int):
+    partitions = store.keyspace.partitions
+    return partitions[number % len(partitions)]
+
+
+async def counted(store, number: int) -> tuple[Lifetime, dict[date, DayTotals]]:
+    counters = Counters(store, ZONE)
+    partition = home(store, number)
+    days = await counters.days(partition, number, *DAYS)
+    return await counters.lifetime(partition, number), dict(days)
+
+
+def expected(events) -> dict[int, tuple[Lifetime, dict[date, DayTotals]]]:
+    return {
+        number: advance(Lifetime(), {}, change) for number, change in fold(events, ZONE).items()
+    }
+
+
+async def assert_exact(store, archive, events) -> None:
+    """Counters and archive say what the events say, each counted once."""
+    truth = expected(events)
+    assert truth == {number: await counted(store, number) for number in truth}
+    page = await archive.logs(LogFilter(), page_size=1_000)
+    assert sorted(e.request_id for e in events) == sorted(r.event.request_id for r in page.rows)
+    summary = await archive.summary(LogFilter())
+    totals = [lifetime.totals for lifetime, _ in truth.values()]
+    assert sum(t.calls for t in totals) == summary.requests
+    assert sum(t.charge_pico for t in totals) == summary.charge_pico
+
+
+async def drain(flusher: Flusher) -> None:
+    while await flusher.step():
+        pass
+
+
+async def test_carries_events_to_counters_and_archive(store, archive, flusher) -> None:
+    """Everything posted is counted once and is a row, in the reporting zone's days."""
+    events = [call(i, number=i % 5) for i in range(40)]
+    await post(store, *events)
+
+    moved = await flusher.step()
+
+    assert 40 == moved
+    assert 0 == await flusher.step()
+    await assert_exact(store, archive, events)
+    assert (0, 0, NOON_MS) == (flusher.behind, flusher.skipped, flusher.last_flush_ms)
+
+
+async def test_goes_on_where_it_stopped(store, archive, flusher) -> None:
+    """Later events are added to what is there, within a day and across days."""
+    events = [call(i) for i in range(30)]
+    for start in range(0, 30, 7):
+        await post(store, *events[start : start + 7])
+        await drain(flusher)
+
+    await assert_exact(store, archive, events)
+
+
+async def test_a_long_tail_takes_several_steps(store, archive, flusher) -> None:
+    """A step is bounded; `behind` says that more waits."""
+    events = [call(i) for i in range(2 * BATCH_EVENTS_MAX + 5)]
+    await post(store, *events)
+
+    assert BATCH_EVENTS_MAX == await flusher.step()
+    assert 1 == flusher.behind
+    await drain(flusher)
+
+    assert 0 == flusher.behind
+    await assert_exact(store, archive, events)
+
+
+async def test_two_flushers_count_once(store, archive, clock) -> None:
+    """A lease only saves work: both may run, on the same events, at the same moment."""
+    flushers = [
+        Flusher(Jittery(store, seed), archive, zone=ZONE, clock=clock)  # type: ignore[arg-type]
+        for seed in range(3)
+    ]
+    events = [call(i, number=i % 3) for i in range(300)]
+
+    async def work(flusher: Flusher) -> None:
+        for _ in range(20):
+            await flusher.step()
+
+    async with asyncio.TaskGroup() as tasks:
+        for flusher in flushers:
+            tasks.create_task(work(flusher))
+        for event in events:
+            await post(store, event)
+            await asyncio.sleep(0)
+    await drain(Flusher(store, archive, zone=ZONE, clock=clock))
+
+    await assert_exact(store, archive, events)
+
+
+class Jittery:
+    """A store each of whose commands waits a little, differently long."""
+
+    def __init__(self, real, seed: int) -> None:
+        self._real = real
+        self._random = random.Random(seed)
+
+    def __getattr__(self, name):
+        inner = getattr(self._real, name)
+        if name not in ("script", "command", "commands"):
+            return inner
+
+        async def outer(*args):
+            await asyncio.sleep(self._random.choice([0, 0.001, 0.01]))
+            return await inner(*args)
+
+        return outer
+
+
+class Faulty:
+    """A store or archive whose n-th command fails, before it is done or after."""
+
+    def __init__(self, real, *, fails_at: int, after: bool) -> None:
+        self._real = real
+        self._left = fails_at
+        self._after = after
+        self.failed = False
+
+    def __getattr__(self, name):
+        inner = getattr(self._real, name)
+        if name not in ("script", "command", "commands", "add"):
+            return inner
+
+        async def outer(*args):
+            self._left -= 1
+            fails, self.failed = self._left == 0, self.failed or self._left == 0
+            if fails and not self._after:
+                raise LedgerUnavailable("killed")
+            reply = await inner(*args)
+            if fails:
+                raise LedgerUnavailable("killed")
+            return reply
+
+        return outer
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("part", ["store", "archive"])
+async def test_killed_anywhere_it_loses_and_doubles_nothing(
+    store, archive, clock, part, after
+) -> None:
+    """After every command of a step the flusher may die; the next one makes it whole."""
+    events: list[UsageEvent] = []
+    for fails_at in range(1, 100):
+        batch = [call(len(events) + i, number=i % 2) for i in range(6)]
+        events += batch
+        await post(store, *batch)
+        faulty = Faulty(store if part == "store" else archive, fails_at=fails_at, after=after)
+        doomed = Flusher(
+            faulty if part == "store" else store,  # type: ignore[arg-type]
+            faulty if part == "archive" else archive,  # type: ignore[arg-type]
+            zone=ZONE,
+            clock=clock,
+        )
+        with contextlib.suppress(LedgerUnavailable):
+            await doomed.step()
+        await drain(Flusher(store, archive, zone=ZONE, clock=clock))
+        await assert_exact(store, archive, events)
+        if not faulty.failed:
+            break
+    else:
+        pytest.fail("a step has no end")
+    assert fails_at > (5 if part == "store" else 1)
+
+
+class Sleeper:
+    """A store whose scripts wait to be woken: a flusher stopped just before its writing."""
+
+    def __init__(self, real) -> None:
+        self._real = real
+        self.asleep = asyncio.Event()
+        self.wake = asyncio.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    async def script(self, *args):
+        self.asleep.set()
+        await self.wake.wait()
+        return await self._real.script(*args)
+
+
+async def test_a_zombie_writes_nothing(store, archive, clock, flusher) -> None:
+    """A flusher that wakes with an old batch in its hands finds the cursor gone."""
+    events = [call(i) for i in range(10)]
+    await post(store, *events)
+    sleeper = Sleeper(store)
+    zombie = Flusher(sleeper, archive, zone=ZONE, clock=clock)  # type: ignore[arg-type]
+    late = asyncio.create_task(zombie.step())
+    await sleeper.asleep.wait()
+    await drain(flusher)
+    more = [call(i) for i in range(10, 15)]
+    await post(store, *more)
+    await drain(flusher)
+
+    sleeper.wake.set()
+
+    assert 0 == await late
+    assert 1 == zombie.behind
+    await assert_exact(store, archive, events + more)
+
+
+async def test_counts_on_when_the_archive_fails(
+    store, archive, flusher, tmp_path: Path, caplog
+) -> None:
+    """Counters do not wait for the archive; it catches up by itself, from far behind."""
+    with sqlite3.connect(tmp_path / "archive.sqlite3") as file:
+        file.execute("DROP TABLE events")
+    file.close()
+    events = [call(i) for i in range(BATCH_EVENTS_MAX + 50)]
+    await post(store, *events)
+
+    await drain(flusher)
+
+    assert expected(events)[1] == await counted(store, 1)
+    assert 1 == len([r for r in caplog.records if r.msg.startswith("archive_failed")])
+    repaired = await Archive.open(tmp_path)
+    await repaired.close()
+    flusher._clock.seconds += ARCHIVE_RETRY_SECONDS
+    await drain(flusher)
+    await assert_exact(store, archive, events)
+
+
+async def test_archives_on_when_counters_are_damaged(store, archive, flusher, caplog) -> None:
+    """A damaged key stops its own partition's counters, nothing else, and heals."""
+    events = [call(i, number=i % 2) for i in range(20)]
+    damaged = home(store, 1).counters(1)
+    await store.command("SET", damaged, "junk")
+    await post(store, *events)
+
+    await drain(flusher)
+
+    assert expected(events)[0] == await counted(store, 0)
+    assert 20 == (await archive.logs(LogFilter())).count
+    assert 1 == flusher.behind
+    assert any(r.msg.startswith("partition_stuck") for r in caplog.records)
+    await store.command("DEL", damaged)
+    await drain(flusher)
+    await assert_exact(store, archive, events)
+
+
+async def test_passes_over_what_is_no_event(store, archive, flusher, caplog) -> None:
+    """Foreign entries are named in the log, and never block a partition."""
+    events = [call(i) for i in range(4)]
+    stream = home(store, 1).stream
+    await post(store, *events[:2])
+    await store.command("XADD", stream, "*", "sk-secret", "sk-secret")
+    await post(store, *events[2:])
+    junk_id = await store.command("XADD", stream, "*", "k", "settle", "e", "{")
+
+    await drain(flusher)
+
+    assert 2 == flusher.skipped
+    await assert_exact(store, archive, events)
+    assert junk_id == await store.command("HGET", home(store, 1).cursors, "flush")
+    assert junk_id.decode() in caplog.text
+    assert "sk-secret" not in caplog.text
+
+
+async def test_indexes_customers_by_first_seen(store, flusher) -> None:
+    """An earlier event lowers the score, a later one leaves it; deleted customers stay out."""
+    await store.command("HSET", home(store, 1).profile(1), "identifier", "acme")
+    await post(store, call(8, number=1), call(0, number=2))
+    await drain(flusher)
+    index = ("ZRANGE", CUSTOMERS_BY_FIRST_SEEN, 0, -1, "WITHSCORES")
+    assert [b"acme", str(call(8).at_ms).encode()] == await store.command(*index)
+
+    await post(store, call(9, number=1), call(4, number=1))
+    await drain(flusher)
+
+    assert [b"acme", str(call(4).at_ms).encode()] == await store.command(*index)
+
+
+async def test_says_how_old_the_oldest_event_is(store, flusher, clock) -> None:
+    """Health reads the lag."""
+    stream = home(store, 1).stream
+    fields = ("k", "settle", "id", "r", "n", 1, "a", 1, "c", 1, "e", call(0).details())
+    await store.command("XADD", stream, f"{NOON_MS - 1_500}-0", *fields)
+
+    await flusher.step()
+    assert 1_500 == flusher.lag_ms
+    await flusher.step()
+    assert 0 == flusher.lag_ms
+
+
+async def test_runs_on_through_an_outage(store, archive, clock, caplog) -> None:
+    """The loop outlives a store that is away, says so once per try, and carries on."""
+    caplog.set_level(logging.INFO)
+    events = [call(i) for i in range(5)]
+    await post(store, *events)
+    faulty = Faulty(store, fails_at=1, after=False)
+    flusher = Flusher(faulty, archive, zone=ZONE, clock=clock)  # type: ignore[arg-type]
+    loop = asyncio.create_task(flusher.run())
+
+    async with asyncio.timeout(10):
+        while flusher.last_flush_ms is None:  # noqa: ASYNC110 - polled like health does
+            await asyncio.sleep(0.02)
+    loop.cancel()
+    await asyncio.wait([loop])
+
+    assert loop.cancelled()
+    await assert_exact(store, archive, events)
+    assert "flush_failed error=LedgerUnavailable" in caplog.text
+    assert "flush_resumed" in caplog.text
+
+
+async def test_an_empty_store_is_no_work(flusher) -> None:
+    """Nothing is read but cursors and streams."""
+    assert 0 == await flusher.step()
+    assert (0, 0) == (flusher.lag_ms, flusher.behind)

@@ -1,0 +1,158 @@
+"""The facts of a whole answer; no answer makes the reading fail."""
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.openai.answer import (
+    FACT_CHARS_MAX,
+    UNPARSED_BYTES_MAX,
+    WHOLE_BYTES_MAX,
+    Reading,
+    read_answer,
+)
+from pricing.usage import Usage
+
+COMPLETION = {
+    "id": "chatcmpl-1",
+    "model": "gpt-4o-2024-08-06",
+    "service_tier": "default",
+    "choices": [{"message": {"content": "hi"}, "finish_reason": "length"}],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+}
+
+
+def test_a_completion() -> None:
+    expected = Reading(
+        usage=Usage(input_tokens=7, output_tokens=2),
+        model="gpt-4o-2024-08-06",
+        service_tier="default",
+        finish_reason="length",
+        upstream_id="chatcmpl-1",
+    )
+
+    assert expected == read_answer(orjson.dumps(COMPLETION))
+
+
+def test_leading_blank_lines_do_not_matter() -> None:
+    """DeepSeek sends them while a call waits in its queue."""
+    assert read_answer(b"\n\n\n" + orjson.dumps(COMPLETION)).usage is not None
+
+
+@pytest.mark.parametrize("vector", [[0.5] * 20_000, "AAAA" * 20_000])
+@pytest.mark.parametrize("last", ["data", "usage"])
+def test_embeddings_are_read_without_building_them(vector, last) -> None:
+    answer = {
+        "object": "list",
+        "model": "e",
+        "data": [{"embedding": vector}],
+        "usage": {"prompt_tokens": 8, "total_tokens": 8},
+    }
+    answer[last] = answer.pop(last)
+    body = orjson.dumps(answer)
+    assert len(body) > WHOLE_BYTES_MAX
+
+    assert Reading(usage=Usage(input_tokens=8), model="e") == read_answer(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>502</html>",
+        b"null",
+        b"[]",
+        b'{"choices":',
+        b"{" + b'"a":1,' * 20_000,
+        b'{"a":' + b"[" * 70_000,
+        b"\xff" * 70_000,
+        b'{"error":{"message":"no"}}',
+        b'{"model":5,"id":{},"choices":[{"finish_reason":7},null],"service_tier":""}',
+        b'{"usage":null}',
+        b'{"usage":{}}',
+    ],
+)
+def test_answers_without_facts(body) -> None:
+    assert Reading() == read_answer(body)
+
+
+def test_zeros_are_no_usage() -> None:
+    """No call takes no tokens: it is estimated, since nothing is free once it was sent."""
+    reading = read_answer(b'{"usage":{"prompt_tokens":0,"completion_tokens":0}}')
+
+    assert reading.usage is None
+    assert b'{"prompt_tokens":0,"completion_tokens":0}' == reading.unparsed
+
+
+@pytest.mark.parametrize(
+    ("body", "unparsed"),
+    [
+        (b'{"usage":{"prompt_tokens":"x"}}', b'{"prompt_tokens":"x"}'),
+        (b'{"usage":"lots","x":"secret"}', b'"lots"'),
+        (b'{"usage":{"prompt_tokens":1},"x":"secret"', b'"usage":{"prompt_tokens":1}'),
+        (b'{"x":"secret","usage":', b'"usage"'),
+        (b'{"usage":{"a":' + b"[" * 300 + b"]" * 300 + b"}}", b""),
+    ],
+)
+def test_what_could_not_be_read_is_kept(body, unparsed) -> None:
+    """For the operator to look at: the block alone, without the text beside it."""
+    reading = read_answer(body)
+
+    assert (None, unparsed) == (reading.usage, reading.unparsed)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    body = orjson.dumps({"id": "i" * 9_999, "usage": {"prompt_tokens": "x" * 9_999}})
+
+    reading = read_answer(body)
+
+    assert UNPARSED_BYTES_MAX == len(reading.unparsed or b"")
+    assert FACT_CHARS_MAX == len(reading.upstream_id or "")
+
+
+def test_duplicate_keys_are_read_as_parsers_do() -> None:
+    """The last one counts."""
+    reading = read_answer(b'{"usage":{"total_tokens":1},"usage":{"total_tokens":2}}')
+
+    assert Usage(input_tokens=2) == reading.usage
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([1e30, -1, 2**64, "x", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "usage",
+                    "choices",
+                    "x_groq",
+                    "model",
+                    "id",
+                    "finish_reason",
+                    "prompt_tokens",
+                    "completion_tokens",
+                    "total_tokens",
+                    "prompt_tokens_details",
+                    "cached_tokens",
+                ]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(values | st.binary() | st.dictionaries(st.just("usage"), values, min_size=1))
+def test_nothing_makes_it_raise(answer) -> None:
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+    assert isinstance(read_answer(body), Reading)

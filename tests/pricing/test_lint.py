@@ -1,0 +1,123 @@
+"""Each rule finds what it is for, and nothing in a price that is right."""
+
+import pytest
+
+from pricing.entry import parse_card
+from pricing.lint import lint
+
+SOURCE = [{"url": "https://example.com/pricing", "seen": "2026-01-01"}]
+RIGHT = {
+    "id": "p/m@2025-01-01",
+    "from": "2025-01-01",
+    "source": SOURCE,
+    "base": {"input": "2", "cache_read": "0.2", "output": "8"},
+}
+
+
+def card_of(*prices, **fields):
+    return parse_card(
+        {
+            "provider": "p",
+            "model": "m",
+            "limits": {"context": 1000, "max_output": 100},
+            "output_cap_field": "max_tokens",
+            "prices": list(prices),
+            **fields,
+        }
+    )
+
+
+def rules(*cards):
+    return [finding.rule for finding in lint(cards)]
+
+
+def test_a_right_price_has_no_finding() -> None:
+    assert [] == rules(card_of(RIGHT))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"source": []}, "source"),
+        ({"id": "nameless"}, "id"),
+        ({"base": {"input": "2", "output": "0"}}, "zero"),
+        ({"base": {"input": "2", "output": "1"}}, "output-below-input"),
+        ({"base": {"input": "2", "cache_read": "3", "output": "8"}}, "cache-above-input"),
+        ({"base": {"input": "2", "cache_write_5m": "1", "output": "8"}}, "write-below-input"),
+        (
+            {"base": {"input": "2", "cache_write_5m": "3", "cache_write_1h": "2", "output": "8"}},
+            "write-below-input",
+        ),
+        (
+            {"service": {"batch": {"input": "3", "cache_read": "0.1", "output": "4"}}},
+            "batch-above-standard",
+        ),
+        (
+            {"tiers": [{"over": 9, "rates": {"input": "1", "cache_read": "0.3", "output": "9"}}]},
+            "tier-below-base",
+        ),
+        ({"tiers": [{"over": 9, "rates": {"input": "3", "output": "9"}}]}, "missing-component"),
+        ({"service": {"flex": {"input": "1", "output": "4"}}}, "missing-component"),
+    ],
+)
+def test_a_suspicious_price_is_found_unless_a_reason_is_given(change, rule) -> None:
+    assert rule in rules(card_of({**RIGHT, **change}))
+    assert rule not in rules(card_of({**RIGHT, **change, "allow": {rule: "so says the page"}}))
+
+
+@pytest.mark.parametrize("rule", ["zero", "no-such-rule"])
+def test_a_reason_for_nothing_is_found(rule) -> None:
+    assert ["allow"] == rules(card_of({**RIGHT, "allow": {rule: "once it was"}}))
+
+
+def follow(**change):
+    return {**RIGHT, "id": "p/m@2025-06-01", "from": "2025-06-01", **change}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ({"to": "2025-06-01"}, {}, []),
+        ({}, {}, ["overlap"]),
+        ({"to": "2025-06-02"}, {}, ["overlap"]),
+        ({"to": "2025-05-31"}, {}, ["gap"]),
+        ({}, {"status": "announced"}, []),
+        ({}, {"corrects": "p/m@2025-01-01"}, []),
+        ({"to": "2025-06-01"}, {"base": {"input": "6", "output": "24"}}, []),
+        ({"to": "2025-06-01"}, {"base": {"input": "6.01", "output": "24"}}, ["jump"]),
+        (
+            {"to": "2025-06-01"},
+            {"base": {"input": "0.5", "output": "8"}, "allow": {"jump": "announced"}},
+            [],
+        ),
+    ],
+)
+def test_one_price_at_each_instant(first, second, found) -> None:
+    assert found == rules(card_of({**RIGHT, **first}, follow(**second)))
+
+
+def test_one_name_on_two_cards_is_found() -> None:
+    other = card_of({**RIGHT, "id": "p/n@2025-01-01"}, model="n", match=["m"])
+
+    assert ["shared-name"] == rules(card_of(RIGHT), other)
+
+
+def test_a_name_twice_on_one_card_is_found() -> None:
+    assert "shared-name" in rules(card_of(RIGHT, match=["a", "a"]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"limits": {"context": 10, "max_output": 11}}, {"output_cap_field": None}],
+)
+def test_limits_that_cannot_be_are_found(fields) -> None:
+    assert ["limits"] == rules(card_of(RIGHT, **fields))
+
+
+def test_a_finding_reads_as_a_line() -> None:
+    finding = lint([card_of({**RIGHT, "source": []})])[0]
+
+    assert (
+        "p/m: source: p/m@2025-01-01: has no source: give the url and the day it was seen"
+        == str(finding)
+    )

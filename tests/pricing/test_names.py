@@ -1,0 +1,166 @@
+"""A name leads to its card by exact rules, each recorded, or to none."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.book import FOUND_CACHE_MAX, PriceBook
+from pricing.entry import parse_card
+from pricing.names import resolve
+
+
+def card(provider, model, *names, **fields):
+    return parse_card(
+        {"provider": provider, "model": model, "match": list(names), "free": True, **fields}
+    )
+
+
+CARDS = [
+    card("openai", "gpt-4o", "gpt-4o-2024-08-06"),
+    card("openai", "gpt-4o-mini", "gpt-4o-mini-2024-07-18"),
+    card("openai", "ft:gpt-4o-mini-2024-07-18"),
+    card("openai", "gpt-6-sol", date_suffix=True),
+    card("groq", "openai/gpt-oss-120b"),
+    card("google", "gemini-2.5-pro"),
+    card("anthropic", "claude-sonnet-4-0", "claude-sonnet-4-20250514"),
+    card("vertex", "claude-opus-4", "claude-opus-4@20250514"),
+    card("bedrock", "anthropic.claude-haiku-4-5-20251001-v1:0"),
+    card("azure", "gpt-4o"),
+]
+INDEX = {(each.provider, name): each for each in CARDS for name in each.match}
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "model", "steps"),
+    [
+        ("openai", "gpt-4o", "gpt-4o", ("exact gpt-4o",)),
+        ("openai", "gpt-4o-2024-08-06", "gpt-4o", ("exact gpt-4o-2024-08-06",)),
+        ("openai", "openai/gpt-4o", "gpt-4o", ("prefix openai/ dropped", "exact gpt-4o")),
+        ("groq", "openai/gpt-oss-120b", "openai/gpt-oss-120b", ("exact openai/gpt-oss-120b",)),
+        (
+            "groq",
+            "groq/openai/gpt-oss-120b",
+            "openai/gpt-oss-120b",
+            ("prefix groq/ dropped", "exact openai/gpt-oss-120b"),
+        ),
+        (
+            "gemini",
+            "models/gemini-2.5-pro",
+            "gemini-2.5-pro",
+            ("alias provider gemini=google", "prefix models/ dropped", "exact gemini-2.5-pro"),
+        ),
+        (
+            "aistudio",
+            "gemini/gemini-2.5-pro",
+            "gemini-2.5-pro",
+            ("alias provider aistudio=google", "prefix gemini/ dropped", "exact gemini-2.5-pro"),
+        ),
+        ("azure-openai", "gpt-4o", "gpt-4o", ("alias provider azure-openai=azure", "exact gpt-4o")),
+        ("openai", "gpt-4o-20240806", "gpt-4o", ("date form gpt-4o-2024-08-06",)),
+        (
+            "anthropic",
+            "claude-sonnet-4@20250514",
+            "claude-sonnet-4-0",
+            ("date form claude-sonnet-4-20250514",),
+        ),
+        (
+            "vertex",
+            "claude-opus-4-20250514",
+            "claude-opus-4",
+            ("date form claude-opus-4@20250514",),
+        ),
+        (
+            "openai",
+            "gpt-6-sol-2026-09-30",
+            "gpt-6-sol",
+            ("date suffix 2026-09-30 dropped", "exact gpt-6-sol"),
+        ),
+        (
+            "bedrock",
+            f"us.{HAIKU}",
+            HAIKU,
+            ("region prefix us. dropped", f"exact {HAIKU}"),
+        ),
+        (
+            "amazon-bedrock",
+            f"arn:aws:bedrock:eu-west-1:1:inference-profile/global.{HAIKU}",
+            HAIKU,
+            (
+                "alias provider amazon-bedrock=bedrock",
+                f"ARN tail global.{HAIKU}",
+                "region prefix global. dropped",
+                f"exact {HAIKU}",
+            ),
+        ),
+        (
+            "openai",
+            "ft:gpt-4o-mini-2024-07-18:acme::abc123",
+            "ft:gpt-4o-mini-2024-07-18",
+            ("fine-tune ft:gpt-4o-mini-2024-07-18", "exact ft:gpt-4o-mini-2024-07-18"),
+        ),
+    ],
+)
+def test_a_known_name_and_the_steps_to_it(provider, name, model, steps) -> None:
+    found = resolve(INDEX, provider, name)
+
+    assert model == (found.card and found.card.model)
+    assert steps == found.steps
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [
+        ("openai", "gpt-4"),  # no prefix of a known name
+        ("openai", "gpt-4o-turbo"),  # nor the other way round
+        ("openai", "GPT-4o"),
+        ("openai", "gpt-4o "),
+        ("openai", ""),
+        ("openai", "azure/gpt-4o"),  # another provider's prefix
+        ("openai", "openai/openai/gpt-4o"),
+        ("openai", "models/gpt-4o"),
+        ("openai", "gpt-4o-2026-01-01"),  # a date the card does not know
+        ("openai", "gpt-6-sol-2026-02-30"),  # not a day
+        ("openai", "gpt-6-sol-0930"),
+        ("openai", "gpt-6-sol-2026-0930"),
+        ("openai", "ft:gpt-4o:acme::x"),  # a base's card is not its fine-tune's
+        ("openai", "ft:gpt-4o-2024-08-06:acme::x"),
+        ("openai", "ft:gpt-6-sol-2026-09-30:acme::x"),
+        ("openai", "ft:"),
+        ("groq", "gpt-4o"),  # no borrowing
+        ("vertex", "gemini-2.5-pro"),
+        ("openai", f"us.{HAIKU}"),
+        ("nobody", "gpt-4o"),
+        ("openai", "x" * 100_000),
+        ("openai", "gpt-4o\x00"),
+    ],
+)
+def test_an_unknown_name_stays_unknown(provider, name) -> None:
+    found = resolve(INDEX, provider, name)
+
+    assert found.card is None
+    assert found.steps[-1].startswith("unknown")
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"), [(HAIKU, None), (f"us.{HAIKU}", "regional"), (f"global.{HAIKU}", "global")]
+)
+def test_a_bedrock_prefix_says_where_it_is_served(name, scope) -> None:
+    assert scope == resolve(INDEX, "bedrock", name).scope
+
+
+@given(st.text(max_size=60))
+def test_no_text_whatever_breaks_the_resolver(name) -> None:
+    found = resolve(INDEX, "openai", name)
+
+    assert found.steps
+
+
+def test_invented_names_do_not_fill_the_memory() -> None:
+    book = PriceBook(CARDS, "v")
+
+    for number in range(FOUND_CACHE_MAX + 100):
+        book.find("openai", f"invented-{number}")
+
+    assert FOUND_CACHE_MAX == len(book._found)
+    assert book.find("openai", "gpt-4o").card is CARDS[0]

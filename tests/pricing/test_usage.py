@@ -1,0 +1,40 @@
+"""Usage: buckets that never overlap and never go below zero."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.usage import TOKEN_BUCKETS, Usage, token_counts
+
+
+def used(**counts: Any) -> Usage:
+    return Usage(**counts)
+
+
+@pytest.mark.parametrize("bucket", TOKEN_BUCKETS)
+def test_a_negative_count_is_refused(bucket) -> None:
+    with pytest.raises(ValueError, match="negative token count"):
+        used(**{bucket: -1})
+
+
+def test_a_negative_number_of_calls_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative number of calls"):
+        Usage(fees=(("web_search", 2), ("page", -1)))
+
+
+@given(st.tuples(*[st.integers(0, 10**9)] * len(TOKEN_BUCKETS)))
+def test_each_token_is_counted_once(counts) -> None:
+    usage = Usage(**dict(zip(TOKEN_BUCKETS, counts, strict=True)))
+
+    assert counts == token_counts(usage)
+    assert sum(counts) == usage.total
+    assert usage.input_total + usage.output_total == usage.total
+    assert usage.cached_total <= usage.input_total
+
+
+def test_usage_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Usage().input_tokens = 1  # type: ignore[misc]
