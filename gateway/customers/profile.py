@@ -127,6 +127,8 @@ def upsert(
     means "none", null from management removes the field, so that the default applies.
     Whatever management sets is pinned until it is cleared there.
     """
+    if by_call and profile.version and not change:
+        return Upsert(profile, (), moves_anchor=False)
     stored = dict(profile.stored)
     warnings = []
     for name, value in change.items():

@@ -77,7 +77,7 @@ class LedgerMachine(RuleBasedStateMachine):
         room = None if self.limit is None else self.limit - self.spent
         held = sum(self.open.values())
         try:
-            hold = self.run(self.bench.hold(CUSTOMER, amount))
+            hold: Hold = self.run(self.bench.hold(CUSTOMER, amount))
         except BudgetExceeded:
             assert room is not None
             assert 0 < amount > room
