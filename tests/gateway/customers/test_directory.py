@@ -2,11 +2,11 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from gateway.customers import directory as directory_module
-from gateway.customers.fields import Canonical
 from gateway.customers.profile import Limits, Profile
 from gateway.errors import BudgetExceeded, Conflict, InvalidCall, NotFound, PermissionRefused
 from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
@@ -35,7 +35,7 @@ async def test_a_call_writes_only_what_differs(url: str) -> None:
 async def test_what_was_written_is_read(url: str) -> None:
     """Through another process' directory, field by field."""
     async with bench(url) as one, bench(url) as other:
-        change: dict[str, Canonical] = {
+        change: dict[str, Any] = {
             "name": "Zoë",
             "metadata": {"plan": "pro", "é": [1, None]},
             "period_budget": 10**18,
