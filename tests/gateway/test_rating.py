@@ -19,7 +19,9 @@ USAGE = Usage(input_tokens=1_000, output_tokens=100)
 MICRO = 1_000_000
 
 
-def billed(model: str, policy: Unpriced | Fallback = Unpriced.ALLOW, usage=USAGE, **options) -> Bill:
+def billed(
+    model: str, policy: Unpriced | Fallback = Unpriced.ALLOW, usage=USAGE, **options
+) -> Bill:
     return bill(Rating(BOOK, unpriced=policy).rate("p", model, NOW), usage, **options)
 
 

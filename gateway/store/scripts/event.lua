@@ -14,7 +14,8 @@
 -- ARGV[5] fingerprint of the body
 -- ARGV[6] charge, pico-USD ARGV[7] cost, pico-USD
 -- ARGV[8] window ids of the event's time; 0 where that is not the window of now
--- ARGV[9] from, ARGV[10] until: server ms between which those ids and KEYS[6] hold
+-- ARGV[9] from, ARGV[10] until: server ms between which those ids hold,
+-- and the first bucket is that of now
 -- ARGV[11] details of the event, JSON
 -- ARGV[12] seconds to keep the newest bucket
 -- ARGV[13..] profile fields for a new customer: field, value ...

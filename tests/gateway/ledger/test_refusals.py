@@ -23,9 +23,7 @@ def refusal(
         name: str(pico_usd(value)) if name.endswith("_budget") else value
         for name, value in stored.items()
     }
-    found = terms(
-        Profile("customer_1", 1, 1, fields), Limits(), Calendar(ZoneInfo("UTC")), NOW
-    )
+    found = terms(Profile("customer_1", 1, 1, fields), Limits(), Calendar(ZoneInfo("UTC")), NOW)
     return refused(
         Refusal(
             customer="customer_1",

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -255,18 +256,9 @@ async def test_r26_lost_replies_change_no_number(url: str) -> None:
             assert "accepted" == receipt.outcome
             truth["a"] += n
 
-        async def refuse() -> None:
-            hold = UsageEvent(
-                request_id=new_request_id(b.clock.now_ms()), kind=Kind.REFUSE, at_ms=1
-            )
-            try:
-                await b.ledger.refuse("b", hold)
-            except LedgerUnavailable:
-                return
-
         for turn in range(0, 300, 6):
             await asyncio.gather(
-                *(call(turn + i) for i in range(6)), report(turn), report(turn + 1), refuse()
+                *(call(turn + i) for i in range(6)), report(turn), report(turn + 1), refuse(b)
             )
         wire.loss = 0.0
         await b.ledger._leases.step()
@@ -277,6 +269,13 @@ async def test_r26_lost_replies_change_no_number(url: str) -> None:
             await check_books(b, customer)
             assert 0 == await b.held(customer)
         assert truth == {"a": await b.spent("a") - unsure, "b": await b.spent("b")}
+
+
+async def refuse(b: Bench) -> None:
+    request_id = new_request_id(b.clock.now_ms())
+    event = UsageEvent(request_id=request_id, kind=Kind.REFUSE, at_ms=1)
+    with suppress(LedgerUnavailable):
+        await b.ledger.refuse("b", event)
 
 
 def reported(b: Bench, charge: int, at_ms: int | None = None) -> UsageEvent:
