@@ -16,7 +16,8 @@ from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
-from gateway.proxy.upstream import Outgoing, Upstream
+from gateway.proxy.client import Sent
+from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill
 from pricing.cost import upper_bound
 from pricing.money import PPM
@@ -36,6 +37,7 @@ class Tab:
     """One call's facts.
 
     Attributes:
+        sent: Whether a byte of it may have left for the upstream.
         sent_bytes: The size of the body that was forwarded.
         answer_status: Of the upstream's head; None until it came.
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
@@ -57,7 +59,7 @@ class Tab:
     upstream: Upstream
     rated: Rated
     book_version: str
-    outgoing: Outgoing | None = None
+    sent: Sent = field(default_factory=Sent)
     sent_bytes: int = 0
     answer_status: int | None = None
     upstream_request_id: str | None = None
@@ -199,7 +201,7 @@ class Tab:
     @property
     def _free(self) -> bool:
         """Nothing was sent, or the upstream refused without usage. All else may be billed."""
-        if self.outgoing is None or not self.outgoing.sent:
+        if not self.sent.maybe:
             return True
         return (self.answer_status or 0) >= 400 and self.reading.usage is None
 

@@ -54,7 +54,10 @@ class Answer(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the connection back if the answer came to its end, else end it at once."""
+        """Give the connection back if the answer came to its end, else end it at once.
+
+        Whoever waits in `next_chunk` gets UpstreamBroken.
+        """
         ...
 
 

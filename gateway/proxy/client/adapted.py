@@ -83,7 +83,12 @@ class _Answer:
     async def next_chunk(self) -> bytes | None:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        chunk = await asyncio.shield(self._reading)
+        try:
+            chunk = await asyncio.shield(self._reading)
+        except asyncio.CancelledError:
+            if self._closing is not None:  # it is the reading that was cancelled, not we
+                raise UpstreamBroken("The answer was closed before its end.") from None
+            raise
         self._reading = None
         return chunk
 
