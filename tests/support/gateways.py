@@ -1,6 +1,5 @@
 """A whole real gateway in one line: store, demo upstream, app and server, each on a socket."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,6 @@ import httpx
 
 import redis
 from openai import AsyncOpenAI, OpenAI
-from starlette.types import ASGIApp
 
 from gateway.app import build_app
 from gateway.cli.server import SETTINGS
@@ -213,24 +211,24 @@ def an_upstream(url: str, **changes: Any) -> dict[str, Any]:
 def gateway(
     *,
     pace: Pace = AT_ONCE,
-    upstream: ASGIApp | None = None,
+    upstream_url: str | None = None,
     account: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Iterator[Gateway]:
     """Run a gateway on an empty store.
 
     Args:
-        upstream: Another application in the demo upstream's place.
+        upstream_url: Another provider, in the demo upstream's place.
         account: Changes to the configured upstream.
         changes: Replace the top-level keys of the configuration.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="fb-")))
         store_url = stack.enter_context(server())
-        behind = upstream or build_upstream(pace=pace)
-        upstream_url = stack.enter_context(serve(behind, http="httptools"))
-        changes.setdefault("upstreams", [an_upstream(upstream_url, **(account or {}))])
-        config = parsed(settings(folder, upstream_url, **changes), origin="test")
+        behind = build_upstream(pace=pace)
+        where = upstream_url or stack.enter_context(serve(behind, http="httptools"))
+        changes.setdefault("upstreams", [an_upstream(where, **(account or {}))])
+        config = parsed(settings(folder, where, **changes), origin="test")
         app = build_app(config, store_url=store_url, admin_key=ADMIN_KEY)
         url = stack.enter_context(serve(app, **SETTINGS))
         api = httpx.Client(
@@ -251,15 +249,6 @@ def wait_until(
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds_max:g} s: {what}"
         time.sleep(0.01)
-
-
-def at_once(calls: list[Any]) -> list[Any]:
-    """Run coroutines side by side; exceptions are returned."""
-
-    async def all_of_them() -> list[Any]:
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    return asyncio.run(all_of_them())
 
 
 def total_usd(events: list[UsageEvent]) -> Decimal:
