@@ -55,6 +55,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if not self.url.startswith(b"/"):  # uvicorn would serve http://elsewhere/path as /path
+            raise _NotAPath
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -69,6 +71,10 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class _HeadTooLarge(Exception):
+    pass
+
+
+class _NotAPath(Exception):
     pass
 
 

@@ -74,7 +74,11 @@ def email(value: object) -> str:
 def metadata(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("must be an object")
-    if len(orjson.dumps(value)) > METADATA_BYTES_MAX:
+    try:
+        size = len(orjson.dumps(value))
+    except orjson.JSONEncodeError as exc:
+        raise ValueError("must not hold integers beyond 64 bits, or be nested deeply") from exc
+    if size > METADATA_BYTES_MAX:
         raise ValueError(f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
     return value
 

@@ -26,6 +26,7 @@ PARAMS_BYTES_MAX: Final = 16_384
 
 RECORDED_FIELDS: Final = ("thread_identifier", "custom_identifier", "disable_log")
 RECORDED_CHARACTERS_MAX: Final = 256
+INT64: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +216,8 @@ def _recorded(body: CustomerFields) -> dict[str, Any]:
     recorded = {}
     for name in RECORDED_FIELDS:
         value = getattr(body, name)
+        if isinstance(value, int) and not -INT64 <= value < INT64:
+            value = str(value)  # what an event's JSON holds exactly
         if isinstance(value, str | int | bool) and len(str(value)) <= RECORDED_CHARACTERS_MAX:
             recorded[name] = value
     return recorded
