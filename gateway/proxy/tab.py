@@ -11,11 +11,12 @@ from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Terms
-from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout
+from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
+from gateway.openai.errors import wire_form
 from gateway.proxy.upstream import Outgoing, Upstream
 from gateway.rating import Bill, Rated, Rating, bill
 from pricing.card import Card
@@ -37,6 +38,7 @@ class Tab:
     """One call's facts.
 
     Attributes:
+        upstream_model: What the upstream calls the model.
         sent_bytes: The size of the body that was forwarded.
         answer_status: Of the upstream's head; None until it came.
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
@@ -56,6 +58,7 @@ class Tab:
     app: App
     caller: Caller
     upstream: Upstream
+    upstream_model: str
     rated: Rated
     book_version: str
     outgoing: Outgoing | None = None
@@ -200,18 +203,20 @@ class Tab:
 
     @property
     def status_code(self) -> int:
+        """What the client was told, or would have been."""
+        if self.error is not None and not self.answering:
+            return wire_form(self.error)[0]
         if self.answer_status is not None:
             return self.answer_status
-        if self.left:
-            return CLIENT_CLOSED
-        return 504 if isinstance(self.error, UpstreamTimeout) else 502
+        return CLIENT_CLOSED
 
     @property
     def _free(self) -> bool:
         """Nothing was sent, or the upstream refused without usage. All else may be billed."""
         if self.outgoing is None or not self.outgoing.sent:
             return True
-        return (self.answer_status or 0) >= 400 and self.reading.usage is None
+        refused = (self.answer_status or 0) >= 300 or (self.stream_error and not self.seen_bytes)
+        return refused and self.reading.usage is None
 
     def _usage(self) -> tuple[Usage, Source]:
         if self.reading.usage is not None:
@@ -228,7 +233,7 @@ class Tab:
         markup_ppm = hold.terms.limits.markup_ppm
         served = self.reading.model
         rated = self.rated
-        if served and served != self.call.model:
+        if served and served != self.upstream_model:
             by_served = rating.rate(self.upstream.settings.provider, served, self.started_ms)
             rated = by_served if by_served.price else rated
         billed = bill(

@@ -26,6 +26,8 @@ from gateway.proxy.headers import CREDENTIALS, RawHeaders
 CONNECTIONS_MAX: Final = 10_000
 KEEPALIVE_SECONDS: Final = 30.0
 URLS_MAX: Final = 1_000
+UNCOUNTED_MAX: Final = 1_000
+"""Models remembered for refusing to be asked for usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +119,20 @@ class Upstream:
             (b"host", self._base.netloc),
             *((n.lower().encode(), v.encode()) for n, v in settings.headers.items()),
         ]
+        self._own_names = frozenset(name for name, _ in self._own_headers)
         self._urls: dict[str, httpx.URL] = {}
+        self._uncounted: set[str] = set()
 
     def serves(self, model: str) -> bool:
         return any(fnmatchcase(model, glob) for glob in self.settings.models)
+
+    def counts_streams(self, model: str) -> bool:
+        """Whether streams of this model may be asked for their usage."""
+        return self.settings.include_usage and model not in self._uncounted
+
+    def refused_to_count(self, model: str) -> None:
+        if len(self._uncounted) < UNCOUNTED_MAX:
+            self._uncounted.add(model)
 
     async def send(self, path: str, headers: RawHeaders, body: Outgoing, length: int) -> Answer:
         """Forward a call; returns with the answer's head.
@@ -142,6 +154,8 @@ class Upstream:
     async def _exchange(
         self, method: str, path: str, headers: RawHeaders, body: httpx.AsyncByteStream
     ) -> Answer:
+        if self.settings.headers:  # the operator's word counts, not the caller's
+            headers = [pair for pair in headers if pair[0] not in self._own_names]
         request = httpx.Request(
             method,
             self._url(path),
@@ -152,9 +166,13 @@ class Upstream:
         try:
             async with asyncio.timeout(self.settings.timeouts.first_byte):
                 with translated():
-                    return Answer(await self._transport.handle_async_request(request))
+                    response = await self._transport.handle_async_request(request)
         except TimeoutError as exc:
             raise UpstreamTimeout("The provider did not begin to answer in time.") from exc
+        if not 200 <= response.status_code <= 599:
+            await response.aclose()
+            raise UpstreamBroken("The provider answered with a status that HTTP does not know.")
+        return Answer(response)
 
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
