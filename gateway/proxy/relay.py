@@ -22,6 +22,8 @@ WAIT_SECONDS_MAX: Final = 2.0
 READ_BYTES_MAX: Final = 67_108_864
 """Beyond, an answer is still relayed, but no longer kept for its usage."""
 
+_ENCODINGS: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
+
 
 class Chunks:
     """An answer's chunks, none waited for longer than `between_bytes` seconds.
@@ -82,12 +84,14 @@ class StreamRelay:
         self._tab = tab
         self._answer = answer
         self._clock = clock
-        self._injected = injected
-        self._decode = decoder(answer.header("content-encoding"))
+        encoding = answer.header("content-encoding")
+        self._readable = readable(encoding)
+        self._edits = injected and self._readable
+        self._decode = decoder(encoding)
         self.reader = StreamReader(hold_back_usage=injected)
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._injected)
+        headers = to_client(self._answer.headers, reframed=self._edits)
         return start(self._answer.status, [*headers, *own])
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
@@ -101,6 +105,8 @@ class StreamRelay:
                     await send(body(out, more=True))
             if rest := reader.finish():
                 await send(body(rest, more=True))
+            if self._readable and not reader.ended:
+                raise UpstreamBroken("The provider's stream ended before its answer did.")
         finally:
             tab.reading = reader.reading()
             tab.seen_bytes = reader.seen_text_bytes
@@ -108,7 +114,7 @@ class StreamRelay:
             tab.whole = reader.done  # openai-python hangs up at [DONE]: a good end
 
     def _step(self, chunk: bytes) -> bytes:
-        if self._injected:  # we asked for no encoding; an encoded answer is decoded for good
+        if self._edits:  # we asked for no encoding; an encoded answer is decoded for good
             return self.reader.feed(self._decode(chunk))
         self.reader.feed(self._decode(chunk))
         return chunk
@@ -126,20 +132,29 @@ class WholeRelay:
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
+        whole = True
         try:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
                 while (chunk := await chunks.next()) is not None:
                     self._keep(chunk)
                     if self._size > WAIT_BYTES_MAX:
-                        return False
+                        whole = False
+                        break
         except TimeoutError:
-            return False
-        self._read()
-        return True
+            whole = False
+        finally:
+            if whole:  # or broken off: what was seen counts
+                self._read()
+        return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
         headers = to_client(self._answer.headers, reframed=False)
         return start(self._answer.status, [*headers, *own])
+
+    @property
+    def refuses_to_count(self) -> bool:
+        """The upstream does not know ``stream_options``."""
+        return self._answer.status in (400, 422) and b"stream_options" in self.content
 
     @property
     def content(self) -> bytes:
@@ -175,12 +190,16 @@ def body(content: bytes, *, more: bool) -> dict[str, Any]:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
+def readable(content_encoding: str | None) -> bool:
+    return (content_encoding or "identity").strip().lower() in _ENCODINGS
+
+
 def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:
     """How to read the bytes of an answer; what cannot be read reads as nothing."""
     encoding = (content_encoding or "identity").strip().lower()
     if encoding == "identity":
         return lambda chunk: chunk
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in _ENCODINGS:
         return lambda _: b""
     inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, by its header
 

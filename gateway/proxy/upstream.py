@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import httpx
 
 TARGETS_MAX: Final = 1_000
+UNCOUNTED_MAX: Final = 1_000
+"""Models remembered for refusing to be asked for usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +69,22 @@ class Upstream:
     ) -> None:
         self.settings = settings
         self._client = _client(settings, transport)
-        self._own_headers: RawHeaders = [
-            *((n.lower().encode(), v.encode()) for n, v in settings.headers.items()),
-            *_credentials(settings),
-        ]
+        configured = [(n.lower().encode(), v.encode()) for n, v in settings.headers.items()]
+        self._configured_names = frozenset(name for name, _ in configured)
+        self._own_headers: RawHeaders = configured + _credentials(settings)
         self._targets: dict[str, bytes] = {}
+        self._uncounted: set[str] = set()
 
     def serves(self, model: str) -> bool:
         return any(fnmatchcase(model, glob) for glob in self.settings.models)
+
+    def counts_streams(self, model: str) -> bool:
+        """Whether streams of this model may be asked for their usage."""
+        return self.settings.include_usage and model not in self._uncounted
+
+    def refused_to_count(self, model: str) -> None:
+        if len(self._uncounted) < UNCOUNTED_MAX:
+            self._uncounted.add(model)
 
     async def send(self, path: str, headers: RawHeaders, body: bytes, sent: Sent) -> Answer:
         """Forward a call; returns with the answer's head.
@@ -96,6 +106,8 @@ class Upstream:
         self, method: str, path: str, headers: RawHeaders, body: bytes, sent: Sent
     ) -> Answer:
         target = self._targets.get(path) or self._target(path)
+        if self._configured_names:  # the operator's word counts, not the caller's
+            headers = [pair for pair in headers if pair[0] not in self._configured_names]
         try:
             async with asyncio.timeout(self.settings.timeouts.first_byte):
                 return await self._client.exchange(

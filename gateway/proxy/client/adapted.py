@@ -48,7 +48,11 @@ class HttpxClient:
             extensions={"timeout": self._timeouts},
         )
         with translated():
-            return _Answer(await self._transport.handle_async_request(request))
+            response = await self._transport.handle_async_request(request)
+        if not 200 <= response.status_code <= 599:
+            await response.aclose()
+            raise UpstreamBroken("The provider answered with a status that HTTP does not know.")
+        return _Answer(response)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
