@@ -298,8 +298,10 @@ def test_an_upstream_that_will_not_be_asked_for_usage(
 def test_a_caller_who_asks_gets_the_upstreams_no(door: Gateway, provider: RawUpstream) -> None:
     """The retry is for our own wish only; another 400 is not retried either."""
     customer = a_customer()
-    for message, options in (("stream_options", {"stream_options": {"include_usage": True}}),
-                             ("temperature", {})):
+    for message, options in (
+        ("stream_options", {"stream_options": {"include_usage": True}}),
+        ("temperature", {}),
+    ):
         no = b'{"error":{"message":"Unknown: %b"}}' % message.encode()
         provider.answers(answer(no, status="400 No"))
         before = len(provider.asked)
@@ -380,9 +382,7 @@ def test_the_served_model_and_tier_are_priced(door: Gateway, provider: RawUpstre
     assert (10 * 150_000 + 4 * 600_000, "demo-small") == (small.cost_pico, small.model)
 
 
-def test_the_upstreams_name_is_a_prefix_of_the_model(
-    door: Gateway, provider: RawUpstream
-) -> None:
+def test_the_upstreams_name_is_a_prefix_of_the_model(door: Gateway, provider: RawUpstream) -> None:
     """`demo/demo-small` asks the upstream `demo` for `demo-small`."""
     customer = a_customer()
     provider.answers(answer(WHOLE))
@@ -405,9 +405,7 @@ def test_r47_our_ids_are_our_own(door: Gateway, provider: RawUpstream) -> None:
     assert {"same"} == {event.upstream_request_id for event in door.settled(customer, 3)}
 
 
-def test_a_redirect_is_not_followed_and_costs_nothing(
-    door: Gateway, provider: RawUpstream
-) -> None:
+def test_a_redirect_is_not_followed_and_costs_nothing(door: Gateway, provider: RawUpstream) -> None:
     customer = a_customer()
     provider.answers(answer(b"", "location: http://127.0.0.1:1/", status="307 Elsewhere"))
     before = len(provider.asked)
@@ -479,9 +477,10 @@ def test_r49_frames_leave_as_they_arrive(door: Gateway, provider: RawUpstream) -
     body = chat_body(customer, stream=True)
     headers = {"authorization": f"Bearer {TOKEN}"}
     url = f"{door.url}/v1/chat/completions"
-    with httpx.Client(trust_env=False) as client, client.stream(
-        "POST", url, json=body, headers=headers
-    ) as answered:
+    with (
+        httpx.Client(trust_env=False) as client,
+        client.stream("POST", url, json=body, headers=headers) as answered,
+    ):
         for chunk in answered.iter_raw():
             got.append(chunk)
 

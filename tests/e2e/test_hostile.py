@@ -221,7 +221,8 @@ def test_expect_100_continue(door: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Zoë", "日本🎉", "\u202egnihton", "a/b:c?d#e", "x" * 256, "'; DROP TABLE", "İ", "0", "list"]
+    "name",
+    ["Zoë", "日本🎉", "\u202egnihton", "a/b:c?d#e", "x" * 256, "'; DROP TABLE", "İ", "0", "list"],
 )
 def test_r62_odd_names_are_names(door: Gateway, name: str) -> None:
     """Counted, shown and told as they are (NFC)."""

@@ -178,7 +178,10 @@ class Gateway:
 def chat_body(customer: str | None = None, text: str = "Hi", **fields: Any) -> dict[str, Any]:
     body = {"model": "demo-small", "messages": [{"role": "user", "content": text}], **fields}
     if customer is not None:
-        body["customer_params"] = {"customer_identifier": customer, **body.get("customer_params", {})}
+        body["customer_params"] = {
+            "customer_identifier": customer,
+            **body.get("customer_params", {}),
+        }
     return body
 
 
