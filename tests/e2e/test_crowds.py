@@ -2,21 +2,20 @@
 
 import asyncio
 import random
-from decimal import Decimal
 
 import httpx
 
 from gateway.event import Kind
-from tests.support.gateways import TOKEN, Gateway, a_customer, chat_body, price_of, total_usd
+from tests.support.gateways import TOKEN, a_customer, chat_body, price_of, total_usd
 
 CALLS = 200
 
 
-def test_two_hundred_calls_at_once(door: Gateway) -> None:
+def test_two_hundred_calls_at_once(door):
     """Streamed and not, over ten customers: no answer is another's, no charge is lost."""
     customers = [a_customer() for _ in range(10)]
 
-    async def call(client, number: int) -> Decimal:
+    async def call(client, number):
         name = f"caller-{number:04d}"
         options = {"stream": True, "stream_options": {"include_usage": True}} if number % 2 else {}
         answer = await client.chat.completions.create(
@@ -33,7 +32,7 @@ def test_two_hundred_calls_at_once(door: Gateway) -> None:
         assert text.startswith(f"You said: {name}")
         return price_of(chunks[-1].usage)
 
-    async def crowd() -> list[Decimal]:
+    async def crowd():
         client = door.async_openai(http_client=httpx.AsyncClient(trust_env=False, timeout=60))
         async with client:
             return await asyncio.gather(*(call(client, number) for number in range(CALLS)))
@@ -47,11 +46,11 @@ def test_two_hundred_calls_at_once(door: Gateway) -> None:
     assert {event.request_id for event in events} == {row["unique_id"] for row in rows}
 
 
-def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door: Gateway) -> None:
+def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door):
     """Each has one event, nothing stays held, and the next hundred find their connections."""
     customer, chance = a_customer(), random.Random(7)
 
-    async def call(client, number: int) -> None:
+    async def call(client, number):
         fault = ("!stall 0.05", "!stall-stream 0.05", "Hi")[number % 3]
         body = chat_body(customer, fault, stream=bool(number % 2))
         try:
@@ -60,7 +59,7 @@ def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door: Gateway)
         except TimeoutError:
             pass
 
-    async def crowd() -> None:
+    async def crowd():
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
             base_url=door.url,

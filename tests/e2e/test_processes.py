@@ -5,12 +5,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import httpx
 import openai
@@ -18,7 +15,7 @@ import pytest
 
 from gateway.demo.upstream import AT_ONCE, build_upstream
 from gateway.event import Kind, Source, Status
-from tests.support.gateways import TOKEN, Gateway, a_customer, chat_body, total_usd, wait_until
+from tests.support.gateways import TOKEN, a_customer, chat_body, total_usd, wait_until
 from tests.support.processes import farebox
 from tests.support.servers import serve
 
@@ -28,19 +25,19 @@ STREAMS = 20
 
 
 @pytest.fixture
-def upstream() -> Iterator[tuple[Any, str]]:
+def upstream():
     app = build_upstream(pace=AT_ONCE)
     with serve(app, http="httptools") as url:
         yield app, url
 
 
 @contextmanager
-def live_streams(door: Gateway, customer: str, text: str) -> Iterator[list[bytes | Exception]]:
+def live_streams(door, customer, text):
     """Twenty streams that have begun; filled in as they end."""
     ended: list[bytes | Exception] = []
     begun = threading.Semaphore(0)
 
-    def call() -> None:
+    def call():
         got = b""
         headers = {"authorization": f"Bearer {TOKEN}"}
         body = chat_body(customer, text, stream=True)
@@ -69,7 +66,7 @@ def live_streams(door: Gateway, customer: str, text: str) -> Iterator[list[bytes
         yield ended
 
 
-def test_r06_sigterm_lets_calls_finish(tmp_path: Path, upstream) -> None:
+def test_r06_sigterm_lets_calls_finish(tmp_path, upstream):
     """Every stream comes to its [DONE], every call to its event; exit code 0."""
     customer = a_customer()
     with farebox(tmp_path, *upstream) as running:
@@ -87,7 +84,7 @@ def test_r06_sigterm_lets_calls_finish(tmp_path: Path, upstream) -> None:
         assert 0 == again.stop()
 
 
-def test_r06_sigterm_settles_what_will_not_finish(tmp_path: Path, upstream) -> None:
+def test_r06_sigterm_settles_what_will_not_finish(tmp_path, upstream):
     """After `drain_seconds` the streams are cut, and settled for what was seen of them."""
     customer = a_customer()
     with farebox(tmp_path, *upstream, server={"drain_seconds": 1}) as running:
@@ -110,7 +107,7 @@ def test_r06_sigterm_settles_what_will_not_finish(tmp_path: Path, upstream) -> N
         assert STREAMS == len(again.gateway.logs(customer, STREAMS))
 
 
-def test_r03_a_killed_gateway_leaves_exact_balances(tmp_path: Path, upstream) -> None:
+def test_r03_a_killed_gateway_leaves_exact_balances(tmp_path, upstream):
     """What ran is held until its lease ends, then posted as an orphan: known, not free."""
     customer = a_customer()
     with farebox(tmp_path, *upstream) as running:
@@ -139,7 +136,7 @@ def test_r03_a_killed_gateway_leaves_exact_balances(tmp_path: Path, upstream) ->
             assert 0 == again.stop()
 
 
-def test_a_killed_store_comes_back(tmp_path: Path, upstream) -> None:
+def test_a_killed_store_comes_back(tmp_path, upstream):
     """Calls are refused while it is away, worth a retry, and go on by themselves."""
     customer = a_customer()
     with farebox(tmp_path, *upstream) as running:
@@ -150,7 +147,7 @@ def test_a_killed_store_comes_back(tmp_path: Path, upstream) -> None:
         time.sleep(1.5)  # appendfsync everysec
         with live_streams(door, customer, "!stall-stream 1") as ended:
             os.kill(running.store_pid, signal.SIGKILL)
-            outcomes = []
+            outcomes: list[int] = []
             deadline = time.monotonic() + 15
             while not outcomes or outcomes[-1] != 200:
                 assert time.monotonic() < deadline
@@ -163,7 +160,7 @@ def test_a_killed_store_comes_back(tmp_path: Path, upstream) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_r20_a_limit_holds_over_all_workers(tmp_path: Path, upstream, workers: int) -> None:
+def test_r20_a_limit_holds_over_all_workers(tmp_path, upstream, workers):
     """50 calls at once, room for the holds of 4: exactly 4 reach the upstream."""
     app, _ = upstream
     with farebox(tmp_path, *upstream, workers=workers) as running:
@@ -173,14 +170,14 @@ def test_r20_a_limit_holds_over_all_workers(tmp_path: Path, upstream, workers: i
         before = len(app.state.seen)
         params = {"customer_identifier": customer, "total_budget": str(hold * 9 / 2)}
 
-        async def call(client) -> Any:
+        async def call(client):
             return await client.chat.completions.create(
                 model="demo-small",
                 messages=[{"role": "user", "content": "!stall 1"}],
                 extra_body={"customer_params": params},
             )
 
-        async def crowd() -> list[Any]:
+        async def crowd():
             async with door.async_openai(max_retries=0) as client:
                 return await asyncio.gather(
                     *(call(client) for _ in range(50)), return_exceptions=True
