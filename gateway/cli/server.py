@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -55,6 +55,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if not self.url.startswith(b"/"):  # uvicorn would serve http://elsewhere/path as /path
+            raise _NotAPath
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -70,6 +72,27 @@ class BoundedHttp(HttpToolsProtocol):
 
 class _HeadTooLarge(Exception):
     pass
+
+
+class _NotAPath(Exception):
+    pass
+
+
+SETTINGS: Final[Mapping[str, Any]] = {
+    "loop": "uvloop",
+    "http": BoundedHttp,
+    "ws": "none",
+    "interface": "asgi3",
+    "lifespan": "on",
+    "log_config": None,
+    "log_level": "warning",
+    "access_log": False,
+    "proxy_headers": False,
+    "server_header": False,
+    "backlog": BACKLOG,
+    "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+}
+"""What uvicorn is told, whoever runs it: the tests serve with the same."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -120,19 +143,8 @@ def run(factory: AppFactory, listener: socket.socket, *, workers: int, drain_sec
         make,
         factory=True,
         workers=workers,
-        loop="uvloop",
-        http=BoundedHttp,
-        ws="none",
-        interface="asgi3",
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds,
+        **SETTINGS,
     )
     if workers > 1:
         family = Multiprocess(config, [listener])

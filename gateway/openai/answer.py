@@ -55,6 +55,10 @@ class Facts:
     def usage_seen(self) -> bool:
         return bool(self._block)
 
+    @property
+    def finished(self) -> bool:
+        return "finish_reason" in self._known
+
     def add(self, document: dict[str, Any]) -> None:
         """Take in one answer or frame."""
         for name in ("model", "service_tier", "id"):

@@ -167,6 +167,14 @@ class StreamReader:
     def usage_seen(self) -> bool:
         return self._facts.usage_seen
 
+    @property
+    def ended(self) -> bool:
+        """The answer came to its end: ``[DONE]``, an error, or a choice that said why it stops.
+
+        Some providers never send ``[DONE]``, so its absence alone does not make a stream short.
+        """
+        return self.done or self.error_seen or self._facts.finished
+
     def reading(self) -> Reading:
         return self._facts.reading()
 

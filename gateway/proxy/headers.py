@@ -38,17 +38,26 @@ _NOT_UPSTREAM: Final = (
         b"expect",
         b"forwarded",
         b"host",
-        b"openai-organization",
-        b"openai-project",
     }
+    | {b"openai-organization", b"openai-project"}
 )
+_WITH_ITS_KEY: Final = frozenset(CREDENTIALS) | {b"openai-organization", b"openai-project"}
+"""What a caller who brings a key of its own says with it."""
+
 _NOT_BACK: Final = HOP_BY_HOP | {b"date", b"set-cookie"}  # our server writes its own date
 _OURS: Final = b"x-farebox-"
+APP_TOKEN: Final = b"x-farebox-app-token"
+"""Where the app token is when the caller's own key is in `CREDENTIALS`."""
+
+WARNINGS_CHARS_MAX: Final = 1_024
+"""Clients give up on answers whose head is too long."""
 _READABLE_ENCODINGS: Final = frozenset({b"gzip", b"deflate"})
 
 
 def app_token(headers: Mapping[bytes, bytes]) -> str | None:
     """The caller's token, from any of the headers that SDKs use."""
+    if value := headers.get(APP_TOKEN, b"").strip():
+        return value.decode("latin-1")
     scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer" and token.strip():
         return token.strip().decode("latin-1")
@@ -58,18 +67,22 @@ def app_token(headers: Mapping[bytes, bytes]) -> str | None:
     return None
 
 
-def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, identity: bool) -> RawHeaders:
+def to_upstream(
+    headers: Iterable[tuple[bytes, bytes]], *, identity: bool, passthrough: bool = False
+) -> RawHeaders:
     """What of a caller's headers an upstream sees, its key not yet among them.
 
     Args:
         identity: Ask for an answer that is not compressed, since we read along in it.
+        passthrough: The caller brings the upstream's key; it goes along.
     """
     headers = list(headers)
+    dropped = _NOT_UPSTREAM - _WITH_ITS_KEY if passthrough else _NOT_UPSTREAM
     named = _named_by_connection(headers)
     passed = [
         (name, value)
         for name, value in headers
-        if name not in _NOT_UPSTREAM and name not in named and not _private(name)
+        if name not in dropped and name not in named and not _private(name)
     ]
     if identity:
         passed.append((b"accept-encoding", b"identity"))
@@ -113,7 +126,7 @@ def ours(
         b"cost-usd": cost_usd,
         b"budget-remaining-usd": remaining_usd,
         b"budget-resets-at": resets_at,
-        b"warnings": "; ".join(warnings) or None,
+        b"warnings": "; ".join(warnings)[:WARNINGS_CHARS_MAX] or None,
         b"overhead-ms": f"{overhead_ms:.2f}" if overhead_ms is not None else None,
     }
     return [(_OURS + name, _printable(value)) for name, value in values.items() if value]

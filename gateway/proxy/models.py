@@ -92,7 +92,7 @@ async def _fetch(upstream: Upstream) -> Iterable[Model]:
     answer = await upstream.get("models", [(b"accept-encoding", b"identity")])
     try:
         content = bytearray()
-        async for chunk in answer.chunks():
+        while (chunk := await answer.next_chunk()) is not None:
             content += chunk
             if len(content) > LIST_BYTES_MAX:
                 raise UpstreamBroken("The provider's list of models is too long.")
@@ -103,7 +103,7 @@ async def _fetch(upstream: Upstream) -> Iterable[Model]:
     except (ValueError, KeyError, TypeError) as exc:
         raise UpstreamBroken("The provider's list of models cannot be read.") from exc
     finally:
-        await answer.aclose()
+        answer.close()
 
 
 def _is_glob(name: str) -> bool:

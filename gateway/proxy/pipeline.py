@@ -8,28 +8,37 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.clock import Clock, rfc3339
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller, identify
-from gateway.errors import CallerError, GatewayError, LedgerUnavailable, UpstreamTimeout
+from gateway.errors import (
+    CallerError,
+    GatewayError,
+    InvalidToken,
+    LedgerUnavailable,
+    UpstreamTimeout,
+)
 from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
+from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
-from gateway.proxy.headers import CREDENTIALS, RawHeaders, ours, to_upstream
-from gateway.proxy.relay import Send, StreamRelay, WholeRelay, body, read_timely
+from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
+from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
-from gateway.proxy.upstream import Answer, Outgoing
 from gateway.rating import Rating
 from pricing.money import usd
 
 log = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[Any]]
+
+DRAIN_SECONDS_MAX: Final = 10.0
+"""How long a stop waits for calls that have been cancelled to be settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,7 @@ class Pipeline:
         self._clock = clock
         self._on_disconnect = on_disconnect
         self._reject_status = reject_status
+        self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
 
     async def run(self, request: Request, call: Call) -> None:
@@ -91,10 +101,16 @@ class Pipeline:
         except CallerError as exc:
             self._conclude(self._refuse(request, call, caller, exc))
             raise
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
         try:
             await self._serve(request, tab, hold)
         except ClientGone:
             pass
+        except asyncio.CancelledError:
+            tab.error = GatewayError("The gateway was stopped.", code="gateway_stopped")
+            raise
         except GatewayError as exc:
             tab.error = exc
             if not tab.answering:
@@ -108,16 +124,25 @@ class Pipeline:
                 raise
             log.exception("relay_failed request_id=%s", tab.request_id)
         finally:
-            await asyncio.shield(self._conclude(self._end(tab, hold)))
+            self._calls.discard(task)
+            ending = self._conclude(self._end(tab, hold))
+            if tab.answering:  # who waits for an error does not wait for the store as well
+                await asyncio.shield(ending)
 
     async def drain(self) -> None:
-        """Wait until every call that has ended is in the ledger."""
-        while self._conclusions:
-            await asyncio.wait(self._conclusions)
+        """Wait until every call is in the ledger, those that are being cancelled included."""
+        deadline = self._clock.monotonic() + DRAIN_SECONDS_MAX
+        while (open_ := self._calls | self._conclusions) and self._clock.monotonic() < deadline:
+            await asyncio.wait(open_, timeout=1.0)
 
     def _open(self, request: Request, call: Call, caller: Caller) -> Tab:
-        upstream = self._upstreams.serving(call.model, request.app)
-        rated = self._rating.rate(upstream.settings.provider, call.model, request.started_ms)
+        upstream, model = self._upstreams.serving(call.model, request.app)
+        if upstream.settings.passthrough and APP_TOKEN not in request.headers:
+            raise InvalidToken(
+                "This model is called with a key of your own: send the app token in "
+                f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
+            )
+        rated = self._rating.rate(upstream.settings.provider, model, request.started_ms)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,
@@ -126,6 +151,7 @@ class Pipeline:
             app=request.app,
             caller=caller,
             upstream=upstream,
+            upstream_model=model,
             rated=rated,
             book_version=self._rating.book.version,
         )
@@ -141,47 +167,59 @@ class Pipeline:
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""
-        departure = Departure(request.receive, grace_seconds=self._grace_seconds(tab))
+        departure = Departure(
+            request.receive, tab.client_left, grace_seconds=self._grace_seconds(tab)
+        )
         total = tab.upstream.settings.timeouts.total
         try:
             async with departure, asyncio.timeout(total):
-                injected = self._injects(tab)
-                answer = await self._forward(request, tab, injected=injected)
                 try:
-                    finish = await self._relay(request, tab, hold, answer, injected=injected)
-                finally:
-                    await answer.aclose()
-        except ClientGone:
-            tab.left = not tab.whole
-            raise
+                    finish = await self._exchange(request, tab, hold, injected=_injects(tab))
+                except _RefusesToCount:
+                    tab.upstream.refused_to_count(tab.upstream_model)
+                    finish = await self._exchange(request, tab, hold, injected=False)
         except TimeoutError as exc:
             raise UpstreamTimeout("The call took longer than it may.") from exc
-        tab.left = departure.gone and not tab.whole
         await finish()
+
+    async def _exchange(
+        self, request: Request, tab: Tab, hold: Hold, *, injected: bool
+    ) -> Callable[[], Awaitable[None]]:
+        answer = await self._forward(request, tab, injected=injected)
+        chunks = Chunks(answer, tab.upstream.settings.timeouts.between_bytes)
+        try:
+            return await self._relay(request, tab, hold, answer, chunks, injected=injected)
+        finally:
+            chunks.close()
 
     async def _forward(self, request: Request, tab: Tab, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
-        content = tab.call.forwarded(include_usage=injected)
-        headers = to_upstream(request.raw_headers, identity=injected)
-        if settings.passthrough:
-            headers += [h for h in request.raw_headers if h[0] in CREDENTIALS]
-        tab.outgoing = Outgoing(content)
+        content = tab.call.forwarded(include_usage=injected, model=tab.upstream_model)
+        headers = to_upstream(
+            request.raw_headers, identity=injected, passthrough=settings.passthrough
+        )
+        tab.answer_status = None
+        tab.sent = Sent()
         tab.sent_bytes = len(content)
         tab.forwarded = self._clock.monotonic()
-        answer = await tab.upstream.send(
-            tab.call.endpoint.value, headers, tab.outgoing, len(content)
-        )
+        answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
         tab.upstream_request_id = answer.header("x-request-id")
         return answer
 
     async def _relay(
-        self, request: Request, tab: Tab, hold: Hold, answer: Answer, *, injected: bool
+        self,
+        request: Request,
+        tab: Tab,
+        hold: Hold,
+        answer: Answer,
+        chunks: Chunks,
+        *,
+        injected: bool,
     ) -> Callable[[], Awaitable[None]]:
         """Pass the answer on; returns what is left to send once the client is not watched."""
         send = request.send
-        chunks = read_timely(answer, tab.upstream.settings.timeouts.between_bytes)
         if _is_event_stream(answer):
             relay = StreamRelay(tab, answer, self._clock, injected=injected)
             tab.answering = True
@@ -189,8 +227,11 @@ class Pipeline:
             await relay.forward(chunks, send)
             tab.whole = True
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer, self._clock)
-        if not await whole.gather(chunks):
+        whole = WholeRelay(tab, answer)
+        complete = await whole.gather(chunks)
+        if injected and whole.refuses_to_count:
+            raise _RefusesToCount
+        if not complete:
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, None)))
             await whole.forward(chunks, send)
@@ -200,6 +241,7 @@ class Pipeline:
 
         async def finish() -> None:
             event = self._closing(tab, hold)
+            tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
             await send(body(whole.content, more=False))
 
@@ -258,11 +300,6 @@ class Pipeline:
             return READ_ON_SECONDS_MAX
         return 0.0
 
-    @staticmethod
-    def _injects(tab: Tab) -> bool:
-        call = tab.call
-        return call.stream and not call.asked_for_usage and tab.upstream.settings.include_usage
-
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
         charge = event.charge_pico if event else hold.amount_pico
         remaining = hold.remaining_pico(charge)
@@ -278,6 +315,17 @@ class Pipeline:
             warnings=(*tab.caller.warnings, *hold.warnings),
             overhead_ms=tab.overhead_ms,
         )
+
+
+class _RefusesToCount(Exception):
+    """The upstream answered an error to our wish for usage; nothing of it was relayed."""
+
+
+def _injects(tab: Tab) -> bool:
+    call = tab.call
+    if not call.stream or call.asked_for_usage:
+        return False
+    return tab.upstream.counts_streams(tab.upstream_model)
 
 
 def _is_event_stream(answer: Answer) -> bool:

@@ -23,6 +23,7 @@ from gateway.proxy.pipeline import Pipeline, Request
 from gateway.proxy.relay import Send, body, start
 
 PREFIXES: Final = ("/v1/", "/api/")
+_DOT_SEGMENTS: Final = frozenset({".", ".."})
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ class DataPlane:
 
     def _handler(self, scope: Scope) -> Handler:
         path, method = scope["path"].rstrip("/"), scope["method"]
+        if not _DOT_SEGMENTS.isdisjoint(path.split("/")):
+            raise InvalidCall("The path must not have dot segments.", code="invalid_path")
         found = self._handlers.get(path)
         if found is None and path.removeprefix("/v1/").removeprefix("/api/").startswith("models/"):
             found = ("GET", self._one_model)

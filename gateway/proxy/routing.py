@@ -12,16 +12,23 @@ class Upstreams:
     def __init__(self, upstreams: Sequence[Upstream]) -> None:
         self.all = tuple(upstreams)
 
-    def serving(self, model: str, app: App) -> Upstream:
-        """The upstream for a model.
+    def serving(self, model: str, app: App) -> tuple[Upstream, str]:
+        """The upstream for a model, and what the model is called there.
+
+        ``openai/gpt-4o`` asks the upstream named ``openai`` for ``gpt-4o``, before any other.
 
         Raises:
             NotFound: none serves it, or this app may not use it.
         """
+        prefix, slash, rest = model.partition("/")
+        if slash and (app.may_use(model) or app.may_use(rest)):
+            for upstream in self.open_to(app):
+                if upstream.settings.name == prefix and upstream.serves(rest):
+                    return upstream, rest
         if app.may_use(model):
             for upstream in self.open_to(app):
                 if upstream.serves(model):
-                    return upstream
+                    return upstream, model
         raise NotFound(
             f"The model {model[:200]!r} does not exist or you do not have access to it.",
             code="model_not_found",

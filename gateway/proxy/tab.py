@@ -11,12 +11,14 @@ from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Terms
-from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout
+from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
-from gateway.proxy.upstream import Outgoing, Upstream
+from gateway.openai.errors import wire_form
+from gateway.proxy.client import Sent
+from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill
 from pricing.card import Card
 from pricing.cost import upper_bound
@@ -37,6 +39,8 @@ class Tab:
     """One call's facts.
 
     Attributes:
+        upstream_model: What the upstream calls the model.
+        sent: Whether a byte of the call may have left for the upstream.
         sent_bytes: The size of the body that was forwarded.
         answer_status: Of the upstream's head; None until it came.
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
@@ -56,9 +60,10 @@ class Tab:
     app: App
     caller: Caller
     upstream: Upstream
+    upstream_model: str
     rated: Rated
     book_version: str
-    outgoing: Outgoing | None = None
+    sent: Sent = field(default_factory=Sent)
     sent_bytes: int = 0
     answer_status: int | None = None
     upstream_request_id: str | None = None
@@ -73,6 +78,10 @@ class Tab:
     stream_error: bool = False
     error: GatewayError | None = None
     ended: UsageEvent | None = None
+
+    def client_left(self) -> None:
+        """Note that the client went away: before the answer was whole, or merely before its end."""
+        self.left = not self.whole
 
     def bound(self, rating: Rating, terms: Terms) -> int:
         """The most this call can cost its customer, in pico-USD: what to hold.
@@ -200,18 +209,20 @@ class Tab:
 
     @property
     def status_code(self) -> int:
+        """What the client was told, or would have been."""
+        if self.error is not None and not self.answering:
+            return wire_form(self.error)[0]
         if self.answer_status is not None:
             return self.answer_status
-        if self.left:
-            return CLIENT_CLOSED
-        return 504 if isinstance(self.error, UpstreamTimeout) else 502
+        return CLIENT_CLOSED
 
     @property
     def _free(self) -> bool:
         """Nothing was sent, or the upstream refused without usage. All else may be billed."""
-        if self.outgoing is None or not self.outgoing.sent:
+        if not self.sent.maybe:
             return True
-        return (self.answer_status or 0) >= 400 and self.reading.usage is None
+        refused = (self.answer_status or 0) >= 300 or (self.stream_error and not self.seen_bytes)
+        return refused and self.reading.usage is None
 
     def _usage(self) -> tuple[Usage, Source]:
         if self.reading.usage is not None:
@@ -228,7 +239,7 @@ class Tab:
         markup_ppm = hold.terms.limits.markup_ppm
         served = self.reading.model
         rated = self.rated
-        if served and served != self.call.model:
+        if served and served != self.upstream_model:
             by_served = rating.rate(self.upstream.settings.provider, served, self.started_ms)
             rated = by_served if by_served.price else rated
         billed = bill(

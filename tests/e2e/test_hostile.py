@@ -1,0 +1,308 @@
+"""Bad input of every kind: an error in OpenAI's shape, and a ledger that has not moved."""
+
+import json
+import logging
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.gateways import (
+    ADMIN_KEY,
+    OTHER_TOKEN,
+    TOKEN,
+    UPSTREAM_KEY,
+    a_customer,
+    chat_body,
+    wait_until,
+)
+from tests.support.rawhttp import connected, exchange, parse, request, to_the_end, until
+
+CHAT = "/v1/chat/completions"
+GOOD = json.dumps(chat_body()).encode()
+
+
+def send(door, body=GOOD, path=CHAT, **headers):
+    head = {"authorization": f"Bearer {TOKEN}"} | headers
+    return exchange(door.url, request(path, body, **head))
+
+
+def assert_refused(got, status, code=None):
+    """OpenAI's error object, whole, and nothing of the inside in it."""
+    error = got.json()["error"]
+    assert status == got.status, got
+    assert {"message", "type", "param", "code"} <= error.keys()
+    assert b"application/json" == got.header("content-type")
+    assert "Traceback" not in str(error)
+    if code is not None:
+        assert code == error["code"]
+
+
+def with_customer(raw):
+    """A body whose customer_identifier is `raw` JSON."""
+    return GOOD[:-1] + f',"customer_identifier":{raw}}}'.encode("utf-8", "surrogatepass")
+
+
+BODIES = {
+    "empty": (b"", 400, "invalid_json"),
+    "broken": (GOOD[:-2], 400, "invalid_json"),
+    "array": (b"[]", 400, "invalid_json"),
+    "string": (b'"x"', 400, "invalid_json"),
+    "null": (b"null", 400, "invalid_json"),
+    "html": (b"<html>", 400, "invalid_json"),
+    "nan": (GOOD[:-1] + b',"temperature":NaN}', 400, "invalid_json"),
+    "not utf-8": (GOOD.replace(b"Hi", b"\xff\xfe"), 400, "invalid_json"),
+    "surrogate": (GOOD.replace(b"Hi", b"\\ud800"), 400, "invalid_json"),
+    "bom": (b"\xef\xbb\xbf" + GOOD, 400, "invalid_json"),
+    "utf-16": (GOOD.decode().encode("utf-16"), 400, "invalid_json"),
+    "deep": (GOOD[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "invalid_json"),
+    "deep objects": (GOOD[:-1] + b',"x":' + b'{"a":' * 100_000, 400, "invalid_json"),
+    "no model": (b'{"messages":[]}', 400, "missing_field"),
+    "model number": (b'{"model":1}', 400, "invalid_type"),
+    "model long": (b'{"model":"%b"}' % (b"m" * 10_000), 400, "invalid_value"),
+    "model nul": (b'{"model":"demo-\\u0000"}', 400, "invalid_value"),
+    "stream text": (b'{"model":"demo-small","stream":"yes"}', 400, "invalid_type"),
+    "tokens huge": (b'{"model":"demo-small","max_tokens":1e400}', 400, None),
+    "tokens negative": (b'{"model":"demo-small","max_tokens":-1}', 400, "invalid_value"),
+    "tokens float": (b'{"model":"demo-small","max_tokens":1.5}', 400, "invalid_type"),
+    "twice": (b'{"model":"demo-small","model":"demo-large"}', 400, "duplicate_field"),
+    "twice escaped": (b'{"model":"demo-small","mod\\u0065l":"a"}', 400, "duplicate_field"),
+    "customer twice": (
+        GOOD[:-1] + b',"customer_identifier":"a","customer_identifier":"b"}',
+        400,
+        "duplicate_field",
+    ),
+    "foreign wish": (GOOD[:-1] + b',"fallback_models":["x"]}', 400, "unsupported_field"),
+    "id long": (with_customer(f'"{"i" * 10_240}"'), 400, "invalid_customer"),
+    "id empty": (with_customer('""'), 400, "invalid_customer"),
+    "id blank": (with_customer('"  "'), 400, "invalid_customer"),
+    "id nul": (with_customer('"a\\u0000b"'), 400, "invalid_customer"),
+    "id newline": (with_customer('"a\\r\\nx: y"'), 400, "invalid_customer"),
+    "id reserved": (with_customer('"~anonymous"'), 400, "invalid_customer"),
+    "id json": (with_customer('"{\\"a\\":1}"'), 400, "invalid_customer"),
+    "id bool": (with_customer("true"), 400, "invalid_customer"),
+    "id list": (with_customer('["a"]'), 400, "invalid_customer"),
+    "id float": (with_customer("1.5"), 400, "invalid_customer"),
+    "id surrogate": (with_customer('"\ud800"'), 400, "invalid_json"),
+    "params list": (GOOD[:-1] + b',"customer_params":[]}', 400, "invalid_customer"),
+    "params without id": (GOOD[:-1] + b',"customer_params":{"name":"x"}}', 400, None),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_bad_body_changes_nothing(door, case):
+    """400 that names what is wrong; no customer, no event, no call upstream."""
+    body, status, code = BODIES[case]
+    before, calls = door.snapshot(), len(door.seen)
+
+    got = send(door, body)
+
+    assert_refused(got, status, code)
+    assert (before, calls) == (door.snapshot(), len(door.seen))
+
+
+HEADERS: dict[str, Any] = {
+    "no token": ({"authorization": None}, 401, "invalid_api_key"),
+    "empty token": ({"authorization": "Bearer "}, 401, "invalid_api_key"),
+    "wrong token": ({"authorization": "Bearer nobody"}, 401, "invalid_api_key"),
+    "basic": ({"authorization": "Basic YTpi"}, 401, "invalid_api_key"),
+    "token not ASCII": ({"authorization": "Bearer töken-\xff"}, 401, "invalid_api_key"),
+    "token long": ({"authorization": "Bearer " + "x" * 20_000}, 401, "invalid_api_key"),
+    "upstream's key": ({"authorization": f"Bearer {UPSTREAM_KEY}"}, 401, "invalid_api_key"),
+    "admin key": ({"authorization": f"Bearer {ADMIN_KEY}"}, 401, "invalid_api_key"),
+    "text": ({"content-type": "text/plain"}, 415, "unsupported_media_type"),
+    "form": ({"content-type": "application/x-www-form-urlencoded"}, 415, None),
+    "zipped": ({"content-encoding": "br"}, 415, "unsupported_media_type"),
+    "customer not UTF-8": ({"x-farebox-customer": "%ff"}, 400, "invalid_customer"),
+    "customer control": ({"x-farebox-customer": "a%0d%0ab"}, 400, "invalid_customer"),
+    "customer long": ({"x-farebox-customer": "a" * 10_240}, 400, "invalid_customer"),
+    "params broken": ({"X-Data-Keywordsai-Params": "{"}, 400, "invalid_customer"),
+    "params list": ({"X-Data-Keywordsai-Params": "W10="}, 400, "invalid_customer"),
+    "params text": ({"X-Data-Respan-Params": "hello"}, 400, "invalid_customer"),
+    "declared too large": ({"content-length": "999999999999"}, 413, "request_too_large"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_bad_head_changes_nothing(door, case):
+    headers, status, code = HEADERS[case]
+    before = door.snapshot()
+
+    assert_refused(send(door, **headers), status, code)
+    assert before == door.snapshot()
+
+
+TARGETS = {
+    "unknown": ("POST", "/v1/nope", 404, "route_not_enabled"),
+    "responses": ("POST", "/v1/responses", 404, "route_not_enabled"),
+    "files": ("GET", "/v1/files", 404, "route_not_enabled"),
+    "long": ("POST", "/v1/" + "x" * 8_000, 404, "route_not_enabled"),
+    "get": ("GET", CHAT, 400, "method_not_allowed"),
+    "delete": ("DELETE", CHAT, 400, "method_not_allowed"),
+    "options": ("OPTIONS", CHAT, 400, "method_not_allowed"),
+    "invented": ("BREW", CHAT, 400, None),
+    "dots": ("POST", "/v1/../v1/chat/completions", 400, "invalid_path"),
+    "dot": ("POST", "/v1/./chat/completions", 400, "invalid_path"),
+    "hidden dots": ("POST", "/v1/%2e%2e/chat/completions", 400, "invalid_path"),
+    "absolute": ("POST", "http://elsewhere.example" + CHAT, 400, "invalid_http"),
+    "connect": ("CONNECT", "elsewhere.example:443", 400, "invalid_http"),
+    "asterisk": ("OPTIONS", "*", 400, "invalid_http"),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_a_bad_target_changes_nothing(door, case):
+    method, path, status, code = TARGETS[case]
+    before, calls = door.snapshot(), len(door.seen)
+    sent = request(path, GOOD, method=method, authorization=f"Bearer {TOKEN}")
+
+    got = exchange(door.url, sent)
+
+    assert_refused(got, status, code)
+    assert (before, calls) == (door.snapshot(), len(door.seen))
+
+
+def test_head_gets_a_head(door):
+    """No body, by HTTP's rule; the connection stays in step."""
+    token = {"authorization": f"Bearer {TOKEN}"}
+    first = request(CHAT, method="HEAD", connection="keep-alive", **token)
+
+    with connected(door.url) as connection:
+        connection.sendall(first)
+        head = until(connection, b"\r\n\r\n")
+        connection.sendall(request("/v1/models", method="GET", **token))
+        answered = parse(to_the_end(connection))
+
+    assert head.endswith(b"\r\n\r\n")
+    assert (400, 200) == (parse(head).status, answered.status)
+
+
+def test_pipelined_requests_are_answered_in_order(door):
+    """Each its own answer, each its own customer."""
+    customers = [a_customer() for _ in range(3)]
+    sent = b"".join(
+        request(
+            CHAT,
+            json.dumps(chat_body(customer, f"I am {customer}")).encode(),
+            authorization=f"Bearer {TOKEN}",
+            connection="close" if customer is customers[-1] else "keep-alive",
+        )
+        for customer in customers
+    )
+
+    with connected(door.url) as connection:
+        connection.sendall(sent)
+        got = to_the_end(connection)
+
+    places = [got.index(f"I am {customer}".encode()) for customer in customers]
+    assert sorted(places) == places
+    assert 3 == got.count(b"HTTP/1.1 200 ")
+    assert all(1 == len(door.settled(customer)) for customer in customers)
+
+
+def test_expect_100_continue(door):
+    """Who waits to be asked is asked, once it is known that the token is good."""
+    customer = a_customer()
+    body = json.dumps(chat_body(customer)).encode()
+    sent = request(CHAT, body, authorization=f"Bearer {TOKEN}", expect="100-continue")
+    head = sent.removesuffix(body)
+
+    with connected(door.url) as connection:
+        connection.sendall(head)
+        assert until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100")
+        connection.sendall(body)
+        assert 200 == parse(to_the_end(connection)).status
+    with connected(door.url) as connection:
+        connection.sendall(head.replace(TOKEN.encode(), b"nobody"))
+        assert until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 401")
+
+    assert 1 == len(door.settled(customer))
+    assert "expect" not in door.seen[-1].headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Zoë", "日本🎉", "\u202egnihton", "a/b:c?d#e", "x" * 256, "'; DROP TABLE", "İ", "0", "list"],
+)
+def test_r62_odd_names_are_names(door, name):
+    """Counted, shown and told as they are (NFC)."""
+    customer = a_customer(name[:200])[-256:]
+
+    answer = door.chat(customer)
+
+    assert 200 == answer.status_code
+    assert quote(customer, safe="") == answer.headers["x-farebox-customer"]
+    assert customer == door.logs(customer)[0]["customer_identifier"]
+    assert 1 == len(door.settled(customer))
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"),
+    [
+        ('"custom_identifier":123456789012345678901234567890', "123456789012345678901234567890"),
+        ('"thread_identifier":-9223372036854775809', "-9223372036854775809"),
+        ('"thread_identifier":7', 7),
+    ],
+)
+def test_long_numbers_are_recorded_exactly(door, field, shown):
+    customer = a_customer()
+    body = json.dumps(chat_body(customer)).encode()[:-1] + f",{field}}}".encode()
+
+    assert 200 == send(door, body).status
+    assert [shown] == list(door.logs(customer)[0]["metadata"].values())
+
+
+@pytest.mark.parametrize(
+    "metadata", ['{"a":123456789012345678901234567890}', '{"a":' * 300 + "1" + "}" * 300]
+)
+def test_odd_metadata_never_fails_a_paid_call(door, metadata):
+    """Dropped, and named in a warning."""
+    customer = a_customer()
+    params = f'"customer_params":{{"customer_identifier":"{customer}","metadata":{metadata}}}'
+
+    got = send(door, GOOD[:-1] + b"," + params.encode() + b"}")
+
+    assert 200 == got.status, got
+    assert b"metadata" in (got.header("x-farebox-warnings") or b"")
+
+
+def test_many_warnings_do_not_swell_the_head(door):
+    """Clients give up on a head of 64 KB, and the call is paid by then."""
+    params = {f"unknown_{number}_{'x' * 40}": 1 for number in range(2_000)}
+
+    answer = door.chat(a_customer(), customer_params=params)
+
+    assert 200 == answer.status_code
+    assert 1_024 == len(answer.headers["x-farebox-warnings"])
+
+
+def test_a_client_that_leaves_while_sending(door):
+    """Nothing held, nothing sent, nothing recorded."""
+    before, calls = door.snapshot(), len(door.seen)
+    sent = request(CHAT, GOOD, authorization=f"Bearer {TOKEN}")
+
+    with connected(door.url) as connection:
+        connection.sendall(sent[:-10])
+
+    assert 200 == send(door).status
+    assert calls + 1 == len(door.seen)
+    wait_until(lambda: len(door.snapshot()) >= len(before), "the good call has settled")
+
+
+def test_r63_no_secret_is_told(door, caplog):
+    """Canaries on every error path, logs at DEBUG: neither lines nor answers have them."""
+    caplog.set_level(logging.DEBUG)
+    answers = []
+    for text in ("!status 401", "!status 500", "!cut 1", "!stall 0; error-frame 0", "Hi"):
+        for stream in (False, True):
+            try:
+                answers.append(door.chat(a_customer(), text, stream=stream).text)
+            except Exception as exc:  # noqa: BLE001 - a broken answer is one of the paths
+                answers.append(str(exc))
+    for headers in ({"authorization": f"Bearer {OTHER_TOKEN}x"}, {"x-api-key": ADMIN_KEY}):
+        answers += [send(door, b"{", **headers).body.decode()]
+    answers.append(send(door, GOOD.replace(b"demo-small", TOKEN.encode())).body.decode())
+    answers[-1] = answers[-1].replace(f"The model '{TOKEN}'", "")  # what the caller itself named
+
+    told = "\n".join([*answers, *(record.getMessage() for record in caplog.records), caplog.text])
+    assert not [s for s in (TOKEN, OTHER_TOKEN, ADMIN_KEY, UPSTREAM_KEY) if s in told]

@@ -1,0 +1,97 @@
+"""An upstream made of bytes: it answers whatever a test says, well-formed or not."""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+Script = Callable[[socket.socket, "Asked"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it stood on the wire, names in lower case."""
+
+    line: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        return next((value for n, value in self.headers if n == name), None)
+
+
+@dataclass
+class RawUpstream:
+    """Set `script` (or `answers`) before each call; `asked` is what arrived, newest last."""
+
+    url: str = ""
+    script: Script = lambda _, __: None
+    asked: list[Asked] = field(default_factory=list)
+
+    def answers(self, *parts: bytes) -> None:
+        """Send these bytes to whoever asks, then close."""
+        self.script = lambda connection, _: connection.sendall(b"".join(parts))
+
+    def answers_each(self, *answers: bytes) -> None:
+        """Send one answer a call, in this order."""
+        left = list(answers)
+        self.script = lambda connection, _: connection.sendall(left.pop(0))
+
+
+@contextmanager
+def raw_upstream() -> Iterator[RawUpstream]:
+    upstream = RawUpstream()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked = _read(self.request)
+            if asked is not None:
+                upstream.asked.append(asked)
+                with suppress(OSError):
+                    upstream.script(self.request, asked)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
+        served.daemon_threads = True
+        upstream.url = f"http://127.0.0.1:{served.server_address[1]}"
+        thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield upstream
+        finally:
+            served.shutdown()
+            thread.join()
+
+
+def _read(connection: socket.socket) -> Asked | None:
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = connection.recv(65_536)
+        if not piece:
+            return None
+        got += piece
+    head, _, body = got.partition(b"\r\n\r\n")
+    line, *lines = head.split(b"\r\n")
+    pairs = (each.partition(b":") for each in lines)
+    headers = [(name.lower(), value.strip()) for name, _, value in pairs]
+    length = int(dict(headers).get(b"content-length", 0))
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return Asked(line, headers, body)
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
+    """A whole answer; `length` lies about its size."""
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body) if length is None else length}"]
+    if not any(header.lower().startswith("content-type") for header in headers):
+        lines.append("content-type: application/json")
+    return "\r\n".join([*lines, *headers, "connection: close", "", ""]).encode("latin-1") + body
+
+
+def stream(*frames: bytes, headers: tuple[str, ...] = (), end: bool = True) -> bytes:
+    """A chunked event stream, one chunk a frame; `end`: with the last chunk."""
+    lines = ["HTTP/1.1 200 OK", "content-type: text/event-stream", "transfer-encoding: chunked"]
+    head = "\r\n".join([*lines, *headers, "connection: close", "", ""]).encode()
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames)
+    return head + chunks + (b"0\r\n\r\n" if end else b"")
