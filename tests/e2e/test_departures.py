@@ -203,7 +203,7 @@ def test_who_leaves_before_anything_was_sent_pays_nothing(door):
         with connected(door.url) as connection:
             connection.sendall(sent(customer))
 
-    wait_until(lambda: door.held(customer) == 0 and len(door.events(customer)) == 20, "20 events")
+    wait_until(lambda: len(door.events(customer)) == 20 and door.held(customer) == 0, "20 events")
     events = door.events(customer)
     assert 20 == len({event.request_id for event in events})
     assert total_usd(events) == door.spent(customer)
