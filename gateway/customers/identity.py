@@ -216,18 +216,21 @@ def _refuse_resembling(name: str, prefix: str) -> None:
 
 
 def _recorded(body: CustomerFields) -> dict[str, Any]:
-    """Fields that only the event keeps; oversized or odd ones are dropped."""
-    recorded = {}
+    """Fields that only the event keeps; oversized or odd ones are dropped.
+
+    Integers that JSON has and an event has not become text.
+    """
+    recorded: dict[str, Any] = {}
     for name in RECORDED_FIELDS:
         value = getattr(body, name)
-        if isinstance(value, str | int) and _is_recordable(value):
+        if isinstance(value, int) and not -_INT64 <= value < _INT64:
+            value = str(value) if abs(value) < _LONG else None
+        if isinstance(value, int) or (isinstance(value, str) and _is_recordable(value)):
             recorded[name] = value
     return recorded
 
 
-def _is_recordable(value: str | int) -> bool:
-    if isinstance(value, int):
-        return abs(value) < _INT64
+def _is_recordable(value: str) -> bool:
     return len(value) <= RECORDED_CHARACTERS_MAX and fields.is_unicode(value)
 
 
@@ -241,3 +244,4 @@ def _object(value: object, param: str) -> dict[str, Any] | None:
 
 
 _INT64: Final = 2**63
+_LONG: Final = 10 ** (RECORDED_CHARACTERS_MAX - 1)
