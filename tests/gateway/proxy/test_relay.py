@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.clock import SystemClock
 from gateway.errors import UpstreamBroken, UpstreamTimeout
 from gateway.proxy import relay
 from gateway.proxy.relay import Chunks, WholeRelay
@@ -125,7 +126,7 @@ def test_a_reading_that_was_given_up_goes_on():
 
 def whole_of(answer) -> tuple[WholeRelay, Any]:
     tab: Any = SimpleNamespace(reading=None, seen_bytes=0)
-    return WholeRelay(tab, answer), tab
+    return WholeRelay(tab, answer, SystemClock()), tab
 
 
 def test_a_whole_answer_is_gathered():
