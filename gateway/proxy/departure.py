@@ -20,14 +20,19 @@ class Departure:
 
     Args:
         receive: The ASGI channel; the request's body must have been read from it.
+        when_gone: Called in the moment in which the client leaves.
         grace_seconds: How long the block may go on after the client left; None: to its end.
     """
 
     def __init__(
-        self, receive: Callable[[], Awaitable[Any]], *, grace_seconds: float | None = 0.0
+        self,
+        receive: Callable[[], Awaitable[Any]],
+        when_gone: Callable[[], None],
+        *,
+        grace_seconds: float | None = 0.0,
     ) -> None:
-        self.gone = False
         self._receive = receive
+        self._when_gone = when_gone
         self._grace_seconds = grace_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._cancelled = False
@@ -56,7 +61,7 @@ class Departure:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
+        self._when_gone()
         if self._grace_seconds == 0:
             self._cancel()
         elif self._grace_seconds is not None:

@@ -167,7 +167,9 @@ class Pipeline:
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""
-        departure = Departure(request.receive, grace_seconds=self._grace_seconds(tab))
+        departure = Departure(
+            request.receive, tab.client_left, grace_seconds=self._grace_seconds(tab)
+        )
         total = tab.upstream.settings.timeouts.total
         try:
             async with departure, asyncio.timeout(total):
@@ -176,12 +178,8 @@ class Pipeline:
                 except _RefusesToCount:
                     tab.upstream.refused_to_count(tab.upstream_model)
                     finish = await self._exchange(request, tab, hold, injected=False)
-        except ClientGone:
-            tab.left = not tab.whole
-            raise
         except TimeoutError as exc:
             raise UpstreamTimeout("The call took longer than it may.") from exc
-        tab.left = departure.gone and not tab.whole
         await finish()
 
     async def _exchange(

@@ -110,6 +110,7 @@ class StreamRelay:
                 if tab.first_token is None:
                     tab.first_token = self._clock.monotonic()
                 out = self._step(chunk)
+                tab.whole = reader.done  # openai-python hangs up at [DONE]: a good end
                 if out:
                     await send(body(out, more=True))
             if rest := reader.finish():
@@ -120,7 +121,6 @@ class StreamRelay:
             tab.reading = reader.reading()
             tab.seen_bytes = reader.seen_text_bytes
             tab.stream_error = reader.error_seen
-            tab.whole = reader.done  # openai-python hangs up at [DONE]: a good end
 
     def _step(self, chunk: bytes) -> bytes:
         if self._edits:  # we asked for no encoding; an encoded answer is decoded for good

@@ -79,6 +79,10 @@ class Tab:
     error: GatewayError | None = None
     ended: UsageEvent | None = None
 
+    def client_left(self) -> None:
+        """Note that the client went away: before the answer was whole, or merely before its end."""
+        self.left = not self.whole
+
     def bound(self, rating: Rating, terms: Terms) -> int:
         """The most this call can cost its customer, in pico-USD: what to hold.
 

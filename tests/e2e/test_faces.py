@@ -11,7 +11,6 @@ from gateway.event import Kind
 from tests.support.gateways import (
     OTHER_TOKEN,
     TOKEN,
-    Gateway,
     a_customer,
     by_hand,
     chat_body,
@@ -28,7 +27,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_both_prefixes_with_and_without_a_slash(door: Gateway, path: str) -> None:
+def test_both_prefixes_with_and_without_a_slash(door, path):
     """Never a redirect: a redirected POST arrives as a GET."""
     customer = a_customer()
     body = chat_body(customer)
@@ -42,7 +41,7 @@ def test_both_prefixes_with_and_without_a_slash(door: Gateway, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/", "/api/models", "/api/models/"])
-def test_models_by_both_prefixes(door: Gateway, path: str) -> None:
+def test_models_by_both_prefixes(door, path):
     for end in ("", "demo-small"):
         where = path.rstrip("/") + "/" + end if end else path
         answer = httpx.get(
@@ -52,12 +51,12 @@ def test_models_by_both_prefixes(door: Gateway, path: str) -> None:
     assert 404 == door.api.get("/v1/models/nope", headers=bearer(TOKEN)).status_code
 
 
-def bearer(token: str) -> dict[str, str]:
+def bearer(token):
     return {"authorization": f"Bearer {token}"}
 
 
 @pytest.mark.parametrize("header", ["authorization", "api-key", "x-api-key"])
-def test_the_token_in_any_header_that_sdks_use(door: Gateway, header: str) -> None:
+def test_the_token_in_any_header_that_sdks_use(door, header):
     customer = a_customer()
     value = f"Bearer {TOKEN}" if header == "authorization" else TOKEN
 
@@ -72,7 +71,7 @@ def test_the_token_in_any_header_that_sdks_use(door: Gateway, header: str) -> No
     assert TOKEN not in str(door.seen[-1].headers)
 
 
-def in_json(customer: str) -> str:
+def in_json(customer):
     return json.dumps({"customer_params": {"customer_identifier": customer}})
 
 
@@ -92,9 +91,7 @@ CARRIERS = {
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_r19_every_carrier_names_the_same_customer(
-    door: Gateway, carrier: str, stream: bool
-) -> None:
+def test_r19_every_carrier_names_the_same_customer(door, carrier, stream):
     """Checked, metered and recorded as one; what is ours never reaches the upstream."""
     customer = a_customer("Zoë/ü ")
     fields, headers = CARRIERS[carrier](customer)
@@ -113,7 +110,7 @@ def test_r19_every_carrier_names_the_same_customer(
     assert not [name for name in seen.headers if name.startswith(("x-farebox", "x-data"))]
 
 
-def test_carriers_that_disagree_are_refused(door: Gateway) -> None:
+def test_carriers_that_disagree_are_refused(door):
     """Nobody is charged for a call that names two customers; `user` gives way."""
     one, other = a_customer(), a_customer()
 
@@ -135,7 +132,7 @@ EVENT = {
 }
 
 
-def test_a_reported_event_is_counted(door: Gateway) -> None:
+def test_a_reported_event_is_counted(door):
     """The seed's payload: 202, and in every number a moment later; twice is once."""
     customer = a_customer()
     event = EVENT | {"consumerId": customer, "eventId": a_customer("event")}
@@ -171,9 +168,7 @@ def test_a_reported_event_is_counted(door: Gateway) -> None:
         ({}, OTHER_TOKEN, 403, "appId"),
     ],
 )
-def test_a_faulty_event_changes_nothing(
-    door: Gateway, change: dict, token: str, status: int, param: str | None
-) -> None:
+def test_a_faulty_event_changes_nothing(door, change, token, status, param):
     customer = a_customer()
 
     answer = door.post(
@@ -184,7 +179,7 @@ def test_a_faulty_event_changes_nothing(
     assert 404 == door.api.get(f"/api/users/{customer}/").status_code
 
 
-def test_r75_a_call_that_is_reported_too_counts_once(door: Gateway) -> None:
+def test_r75_a_call_that_is_reported_too_counts_once(door):
     """The proxy's own id, given as eventId, is a duplicate whatever its tokens."""
     customer = a_customer()
     request_id = door.chat(customer).headers["x-farebox-request-id"]

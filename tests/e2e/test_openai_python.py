@@ -2,23 +2,24 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from gateway.event import Kind, Source, Status
-from tests.support.gateways import Gateway, a_customer, by_hand, price_of, total_usd
+from tests.support.gateways import a_customer, by_hand, price_of, total_usd
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 LONG = [{"role": "system", "content": "Be brief. " * 600}, *HELLO]
 
 
-def paid_by(customer: str, **params) -> dict:
+def paid_by(customer, **params):
     return {"customer_params": {"customer_identifier": customer, **params}}
 
 
 @pytest.mark.parametrize("messages", [HELLO, LONG], ids=["short", "cached"])
 @pytest.mark.parametrize("model", ["demo-small", "demo-large", "demo-reasoning"])
-def test_an_answer_is_charged_what_it_reports(door: Gateway, model: str, messages) -> None:
+def test_an_answer_is_charged_what_it_reports(door, model, messages):
     """Usage and cost are readable a moment later, exact to the last digit."""
     customer = a_customer()
 
@@ -49,7 +50,7 @@ def test_an_answer_is_charged_what_it_reports(door: Gateway, model: str, message
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_r07_a_stream_costs_what_the_same_call_costs_unstreamed(door: Gateway, asks: bool) -> None:
+def test_r07_a_stream_costs_what_the_same_call_costs_unstreamed(door, asks):
     """Usage is asked for where the caller did not; who did not ask sees no trace of it."""
     whole, streamed = a_customer(), a_customer()
     client = door.openai()
@@ -74,11 +75,11 @@ def test_r07_a_stream_costs_what_the_same_call_costs_unstreamed(door: Gateway, a
     assert other.stream
 
 
-def test_the_async_client_does_the_same(door: Gateway) -> None:
+def test_the_async_client_does_the_same(door):
     """Chat, stream, embeddings and models through AsyncOpenAI."""
     customer = a_customer()
 
-    async def use() -> tuple:
+    async def use():
         async with door.async_openai() as client:
             answer = await client.chat.completions.create(
                 model="demo-small", messages=HELLO, extra_body=paid_by(customer)
@@ -101,7 +102,7 @@ def test_the_async_client_does_the_same(door: Gateway) -> None:
     assert charged == total_usd(door.settled(customer, 3)) == door.spent(customer)
 
 
-def test_embeddings_are_charged_for_their_input(door: Gateway) -> None:
+def test_embeddings_are_charged_for_their_input(door):
     """Base64, as openai-python asks for it, arrives as floats."""
     customer = a_customer()
 
@@ -115,7 +116,7 @@ def test_embeddings_are_charged_for_their_input(door: Gateway) -> None:
     assert "embeddings" == door.logs(customer)[0]["endpoint"]
 
 
-def test_models_are_listed_and_shown(door: Gateway) -> None:
+def test_models_are_listed_and_shown(door):
     """What the upstream lists, narrowed to what is configured; no customer is made."""
     client = door.openai()
 
@@ -123,11 +124,11 @@ def test_models_are_listed_and_shown(door: Gateway) -> None:
     assert "demo-small" == client.models.retrieve("demo-small").id
 
 
-def test_customer_params_make_the_customer(door: Gateway) -> None:
+def test_customer_params_make_the_customer(door):
     """Profile and limits come with the call; only what is present changes anything."""
     customer, client = a_customer(), door.openai()
 
-    def call(**params) -> None:
+    def call(**params: Any):
         client.chat.completions.create(
             model="demo-small", messages=HELLO, extra_body=paid_by(customer, **params)
         )
@@ -145,7 +146,7 @@ def test_customer_params_make_the_customer(door: Gateway) -> None:
     assert second.charge_pico * 100 == second.cost_pico * 120
 
 
-def test_mixed_traffic_adds_up(door: Gateway) -> None:
+def test_mixed_traffic_adds_up(door):
     """Logs, users, analytics and the ledger's balance say the same sum."""
     customer, client = a_customer(), door.openai()
     sums = Decimal(0)
@@ -156,7 +157,7 @@ def test_mixed_traffic_adds_up(door: Gateway) -> None:
             model=model, messages=messages, extra_body=paid_by(customer), seed=number
         )
         sums += price_of(answer.usage, model)
-    event = {"appId": "my-app", "eventType": "text_gen", "consumerId": customer}
+    event: dict[str, object] = {"appId": "my-app", "eventType": "text_gen", "consumerId": customer}
     event |= {"inputTokens": 1_000, "inputTokensCached": 400, "outputTokens": 10}
     assert 202 == door.post("/v1/events", json=event).status_code
     sums += by_hand("demo-small", 1_000, 10, 400)

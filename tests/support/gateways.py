@@ -12,7 +12,6 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
-
 import redis
 from openai import AsyncOpenAI, OpenAI
 
@@ -70,25 +69,30 @@ class Gateway:
     url: str
     upstream: Any
     store_url: str
-    store: redis.Redis
+    store: Any
     folder: Path
     api: httpx.Client
     _clients: ExitStack = field(default_factory=ExitStack)
 
-    def openai(self, **options: Any) -> OpenAI:
-        client = OpenAI(
-            base_url=f"{self.url}/v1",
-            **{"api_key": TOKEN, "http_client": httpx.Client(trust_env=False)} | options,
-        )
+    def openai(self, **options: Any) -> Any:
+        with_ours: dict[str, Any] = {
+            "api_key": TOKEN,
+            "http_client": httpx.Client(trust_env=False),
+        } | options
+        return self._closed(OpenAI(base_url=f"{self.url}/v1", **with_ours))
+
+    def async_openai(self, **options: Any) -> Any:
+        """Use it in an ``async with``."""
+        with_ours: dict[str, Any] = {
+            "api_key": TOKEN,
+            "http_client": httpx.AsyncClient(trust_env=False),
+        } | options
+        return AsyncOpenAI(base_url=f"{self.url}/v1", **with_ours)
+
+    def _closed(self, client: Any) -> Any:
+        """The client, to be closed in the end."""
         self._clients.callback(client.close)
         return client
-
-    def async_openai(self, **options: Any) -> AsyncOpenAI:
-        """Use it in an ``async with``."""
-        return AsyncOpenAI(
-            base_url=f"{self.url}/v1",
-            **{"api_key": TOKEN, "http_client": httpx.AsyncClient(trust_env=False)} | options,
-        )
 
     def post(
         self, path: str = "/v1/chat/completions", *, json: Any = None, **options: Any
@@ -135,7 +139,7 @@ class Gateway:
 
     def logs(self, customer: str, count: int = 1) -> list[dict[str, Any]]:
         """The rows of the logs API, oldest first, once there are `count` of them."""
-        query = {"customer_identifier": customer, "sort_by": "id", "page_size": 1000}
+        query: Any = {"customer_identifier": customer, "sort_by": "id", "page_size": 1000}
 
         def rows() -> list[dict[str, Any]]:
             return list(self.api.get("/api/request-logs/list/", params=query).json()["results"])
@@ -175,10 +179,13 @@ class Gateway:
         return self.upstream.state.seen
 
 
-def chat_body(customer: str | None = None, text: str = "Hi", **fields: Any) -> dict[str, Any]:
+def chat_body(customer=None, text="Hi", **fields):
     body = {"model": "demo-small", "messages": [{"role": "user", "content": text}], **fields}
     if customer is not None:
-        body["customer_params"] = {"customer_identifier": customer, **body.get("customer_params", {})}
+        body["customer_params"] = {
+            "customer_identifier": customer,
+            **(body.get("customer_params") or {}),
+        }
     return body
 
 

@@ -40,9 +40,7 @@ def connected(url: str) -> Iterator[socket.socket]:
         yield connection
 
 
-def request(
-    path: str, body: bytes = b"", *, method: str = "POST", **headers: str | None
-) -> bytes:
+def request(path, body=b"", *, method="POST", **headers):
     """A request that closes its connection; underscores in header names become dashes."""
     lines = {
         "host": "gateway",

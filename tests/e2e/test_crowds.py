@@ -1,0 +1,81 @@
+"""Many at once: every answer is its caller's own, and the events add up."""
+
+import asyncio
+import random
+
+import httpx
+
+from gateway.event import Kind
+from tests.support.gateways import TOKEN, a_customer, chat_body, price_of, total_usd
+
+CALLS = 200
+
+
+def test_two_hundred_calls_at_once(door):
+    """Streamed and not, over ten customers: no answer is another's, no charge is lost."""
+    customers = [a_customer() for _ in range(10)]
+
+    async def call(client, number):
+        name = f"caller-{number:04d}"
+        options = {"stream": True, "stream_options": {"include_usage": True}} if number % 2 else {}
+        answer = await client.chat.completions.create(
+            model="demo-small",
+            messages=[{"role": "user", "content": name}],
+            extra_body={"customer_identifier": customers[number % 10]},
+            **options,
+        )
+        if not options:
+            assert answer.choices[0].message.content.startswith(f"You said: {name}")
+            return price_of(answer.usage)
+        chunks = [chunk async for chunk in answer]
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert text.startswith(f"You said: {name}")
+        return price_of(chunks[-1].usage)
+
+    async def crowd():
+        client = door.async_openai(http_client=httpx.AsyncClient(trust_env=False, timeout=60))
+        async with client:
+            return await asyncio.gather(*(call(client, number) for number in range(CALLS)))
+
+    charges = asyncio.run(crowd())
+
+    events = [event for c in customers for event in door.settled(c, CALLS // 10)]
+    assert sum(charges) == total_usd(events) == sum(door.spent(c) for c in customers)
+    assert CALLS == len({event.request_id for event in events})
+    rows = [row for customer in customers for row in door.logs(customer, CALLS // 10)]
+    assert {event.request_id for event in events} == {row["unique_id"] for row in rows}
+
+
+def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door):
+    """Each has one event, nothing stays held, and the next hundred find their connections."""
+    customer, chance = a_customer(), random.Random(7)
+
+    async def call(client, number):
+        fault = ("!stall 0.05", "!stall-stream 0.05", "Hi")[number % 3]
+        body = chat_body(customer, fault, stream=bool(number % 2))
+        try:
+            async with asyncio.timeout(chance.uniform(0.001, 0.15)):
+                await client.post("/v1/chat/completions", json=body)
+        except TimeoutError:
+            pass
+
+    async def crowd():
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(
+            base_url=door.url,
+            headers={"authorization": f"Bearer {TOKEN}"},
+            trust_env=False,
+            limits=limits,
+        ) as client:
+            for _ in range(3):
+                await asyncio.gather(*(call(client, number) for number in range(60)))
+
+    asyncio.run(crowd())
+
+    door_open = [door.chat(customer, f"after {number}") for number in range(20)]
+    assert {200} == {answer.status_code for answer in door_open}
+    events = door.events(customer)
+    events = door.settled(customer, len(events))
+    assert len(events) == len({event.request_id for event in events})
+    assert {event.kind for event in events} <= {Kind.SETTLE, Kind.RELEASE}
+    assert total_usd(events) == door.spent(customer)

@@ -1,0 +1,92 @@
+"""A gateway as a user runs it: `python -m gateway serve`, in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+
+from gateway.store.embedded import store_url
+from tests.support.gateways import ADMIN_KEY, Gateway, settings, wait_until
+
+ROOT = Path(__file__).parents[2]
+STOP_SECONDS_MAX = 40.0
+START_SECONDS_MAX = 20.0
+
+
+@dataclass
+class Running:
+    """The process, and the gateway in it."""
+
+    process: "subprocess.Popen[str]"
+    gateway: Gateway
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code, once it has gone."""
+        self.process.terminate()
+        return self.process.wait(STOP_SECONDS_MAX)
+
+    def kill(self) -> None:
+        """SIGKILL; the store it started lives on."""
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def store_pid(self) -> int:
+        return int(self.gateway.store.info("server")["process_id"])
+
+
+@contextmanager
+def farebox(
+    folder: Path, upstream: Any, upstream_url: str, *, workers: int = 1, **changes: Any
+) -> Iterator[Running]:
+    """Serve from `folder`; what is still alive at the end, store included, is killed."""
+    config = settings(folder / "data", upstream_url, **changes)
+    (folder / "farebox.yaml").write_text(json.dumps(config, default=str))
+    arguments = ["serve", "--config", "farebox.yaml", "--port", "0", "--workers", str(workers)]
+    with ExitStack() as stack, (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "gateway", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        stack.enter_context(process)
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first, (folder / "log").read_text()
+        url = first.split()[-1].removesuffix("/v1")
+        where = store_url(folder / "data")
+        store = redis.Redis.from_url(where)
+        stack.callback(store.close)
+        headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+        api = stack.enter_context(httpx.Client(base_url=url, headers=headers, trust_env=False))
+        gateway = Gateway(url, upstream, where, store, folder / "data", api)
+        wait_until(lambda: _ready(gateway), "the gateway is ready", START_SECONDS_MAX)
+        stack.callback(_end_store, gateway, process)
+        yield Running(process, gateway)
+
+
+def _ready(gateway: Gateway) -> bool:
+    with suppress(httpx.TransportError):
+        return gateway.api.get("/readyz").status_code == 200
+    return False
+
+
+def _end_store(gateway: Gateway, process: "subprocess.Popen[str]") -> None:
+    with suppress(redis.RedisError, ProcessLookupError):
+        pid = int(gateway.store.info("server")["process_id"])
+        process.kill()
+        process.wait()
+        os.kill(pid, signal.SIGKILL)
