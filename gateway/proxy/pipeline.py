@@ -227,7 +227,7 @@ class Pipeline:
             await relay.forward(chunks, send)
             tab.whole = True
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer)
+        whole = WholeRelay(tab, answer, self._clock)
         complete = await whole.gather(chunks)
         if injected and whole.refuses_to_count:
             raise _RefusesToCount

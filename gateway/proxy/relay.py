@@ -40,13 +40,22 @@ class Chunks:
         self._timer: asyncio.TimerHandle | None = None
         self._silent = False
 
-    async def next(self) -> bytes | None:
+    async def next(self, *, wait_seconds: float | None = None) -> bytes | None:
         """What has come; None at the end.
 
         Raises:
             UpstreamTimeout: nothing came in time.
             UpstreamBroken: the connection ended early.
+            TimeoutError: nothing came within `wait_seconds`; it may be asked for again.
         """
+        if self._answer.ready:  # most plain answers: no timer is needed
+            return await self._answer.next_chunk()
+        if wait_seconds is None:
+            return await self._wait()
+        async with asyncio.timeout(wait_seconds):
+            return await self._wait()
+
+    async def _wait(self) -> bytes | None:
         if self._seconds is not None:
             self._since = self._loop.time()
             if self._timer is None:
@@ -123,23 +132,27 @@ class StreamRelay:
 class WholeRelay:
     """A plain answer: kept until it is whole, or until waiting would be noticed."""
 
-    def __init__(self, tab: Tab, answer: Answer) -> None:
+    def __init__(self, tab: Tab, answer: Answer, clock: Clock) -> None:
         self._tab = tab
         self._answer = answer
+        self._clock = clock
         self._decode = decoder(answer.header("content-encoding"))
         self._kept: list[bytes] = []
         self._size = 0
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
+        until = self._clock.monotonic() + WAIT_SECONDS_MAX
         whole = True
         try:
-            async with asyncio.timeout(WAIT_SECONDS_MAX):
-                while (chunk := await chunks.next()) is not None:
-                    self._keep(chunk)
-                    if self._size > WAIT_BYTES_MAX:
-                        whole = False
-                        break
+            while True:
+                chunk = await chunks.next(wait_seconds=until - self._clock.monotonic())
+                if chunk is None:
+                    break
+                self._keep(chunk)
+                if self._size > WAIT_BYTES_MAX:
+                    whole = False
+                    break
         except TimeoutError:
             whole = False
         finally:

@@ -31,6 +31,7 @@ class Answer(Protocol):
 
     Attributes:
         headers: Names in lower case; order and repetitions as sent. No trailers.
+        ready: `next_chunk` would not wait.
     """
 
     @property
@@ -38,6 +39,9 @@ class Answer(Protocol):
 
     @property
     def headers(self) -> RawHeaders: ...
+
+    @property
+    def ready(self) -> bool: ...
 
     def header(self, name: str) -> str | None:
         """The value of a header, several joined by commas."""

@@ -80,6 +80,10 @@ class _Answer:
         self._reading: asyncio.Task[bytes | None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
+    @property
+    def ready(self) -> bool:
+        return self._reading is not None and self._reading.done()
+
     def header(self, name: str) -> str | None:
         value: str | None = self._response.headers.get(name)
         return value

@@ -104,6 +104,10 @@ class Arriving:
         self._values: dict[bytes, bytes] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def ready(self) -> bool:
+        return bool(self._chunks) or self.complete or self._error is not None
+
     def header(self, name: str) -> str | None:
         if self._values is None:
             self._values = _by_name(self.headers)
