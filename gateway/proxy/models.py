@@ -13,12 +13,14 @@ import orjson
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
-from gateway.errors import GatewayError, NotFound, UpstreamBroken
+from gateway.errors import GatewayError, NotFound, UpstreamBroken, UpstreamTimeout
+from gateway.proxy.relay import read_timely
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Upstream
 
 KEPT_SECONDS: Final = 60.0
 LIST_BYTES_MAX: Final = 8_388_608
+LIST_SECONDS_MAX: Final = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +91,18 @@ class Models:
 
 
 async def _fetch(upstream: Upstream) -> Iterable[Model]:
+    try:
+        async with asyncio.timeout(LIST_SECONDS_MAX):
+            return await _read_list(upstream)
+    except TimeoutError as exc:
+        raise UpstreamTimeout("The provider did not list its models in time.") from exc
+
+
+async def _read_list(upstream: Upstream) -> Iterable[Model]:
     answer = await upstream.get("models", [(b"accept-encoding", b"identity")])
     try:
         content = bytearray()
-        async for chunk in answer.chunks():
+        async for chunk in read_timely(answer, upstream.settings.timeouts.between_bytes):
             content += chunk
             if len(content) > LIST_BYTES_MAX:
                 raise UpstreamBroken("The provider's list of models is too long.")
