@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
         models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     return {
         "cpu": models[0] if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
     }

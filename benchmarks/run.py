@@ -33,6 +33,7 @@ def main() -> int:
         signal.signal(number, _interrupted)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    load_average, *_ = os.getloadavg()  # others at work on this machine blur the figures
     sizes = QUICK if options.quick else FULL
     try:
         figures = _run(options.targets, sizes, options.repeat or (1 if options.quick else 3))
@@ -44,7 +45,7 @@ def main() -> int:
         return 130
     print(report.table(figures))
     if options.json:
-        _record(options.json, figures)
+        _record(options.json, figures, load_average)
     return 0
 
 
@@ -72,11 +73,11 @@ def _once(name: str, sizes: Sizes, cores: Cores) -> Figures:
             return runner.run(measured(target, sizes))
 
 
-def _record(file: Path, figures: dict[str, Figures]) -> None:
+def _record(file: Path, figures: dict[str, Figures], load_average: float) -> None:
     record = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m benchmarks.run {' '.join(_arguments())}",
-        "machine": report.machine(),
+        "machine": report.machine() | {"load_average_before": load_average},
         "figures": figures,
     }
     file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -15,7 +15,7 @@ SCENARIO_S_MAX: Final = 180.0
 IN_FLIGHT: Final = (1, 64, 1_000)
 RATE_PER_S: Final = 200.0
 UPSTREAM_MS: Final = 50
-LATENCY_CONNECTIONS: Final = 256
+LATENCY_CONNECTIONS: Final = 64
 PACED: Final = Plan(chunks=100, gap_ms=20)
 BULK: Final = Plan(chunks=2_000)
 OPEN: Final = Plan(chunks=2, gap_ms=FOREVER_MS)

@@ -118,11 +118,11 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
-        await Background(parts.store, parts.flusher).run()
+        await Background(parts.background_store, parts.flusher).run()
 
 
 def _background(parts: Parts) -> list[asyncio.Task[None]]:
-    background = Background(parts.store, parts.flusher)
+    background = Background(parts.background_store, parts.flusher)
     return [
         asyncio.create_task(background.run(), name="background"),
         asyncio.create_task(parts.ledger.keep_leases(), name="leases"),

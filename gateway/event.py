@@ -12,7 +12,7 @@ know, so that two versions can run side by side.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -165,49 +165,46 @@ def decode(entry: Mapping[bytes, bytes]) -> UsageEvent:
         ValueError: not an event of ours (a missing field, no JSON, an unknown kind).
     """
     try:
-        known = _read(orjson.loads(entry[b"e"]), _READERS)
-        known["request_id"] = entry[b"id"].decode()
-        known["kind"] = kind = _KINDS[entry[b"k"]]
-        known["customer_number"] = _int(int(entry[b"n"]))
-        known["charge_pico"] = _int(int(entry[b"a"]))
-        known["cost_pico"] = _int(int(entry[b"c"]))
-        if "at_ms" not in known:
-            raise ValueError("not a usage event: no at_ms")
+        document = orjson.loads(entry[b"e"])
+        kind = entry[b"k"].decode()
+        document["request_id"] = entry[b"id"].decode()
+        document["kind"] = kind
+        document["customer_number"] = int(entry[b"n"])
+        document["charge_pico"] = int(entry[b"a"])
+        document["cost_pico"] = int(entry[b"c"])
+        if kind == Kind.ORPHAN:
+            document["status"] = Status.UNRESOLVED.value
+            document["source"] = Source.MISSING.value
+        return _read_event(document)
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"not a usage event: {type(exc).__name__}") from exc
-    if kind is Kind.ORPHAN:
-        known["status"] = Status.UNRESOLVED
-        known["source"] = Source.MISSING
-    return _build_event(known)
 
 
-def _read(document: Mapping[str, Any], readers: Mapping[str, _Reader]) -> dict[str, Any]:
-    return {
-        name: read(value)
-        for name, value in document.items()
-        if value is not None and (read := readers.get(name)) is not None
-    }
+def _reader(cls: type[_T], readers: Mapping[str, _Reader]) -> Callable[[Mapping[str, Any]], _T]:
+    """From JSON to a frozen dataclass: each field checked, then put into its slot directly.
 
-
-def _builder(cls: type[_T]) -> Callable[[Mapping[str, Any]], _T]:
-    """A constructor for values that are checked already: it sets the slots directly.
-
-    A frozen dataclass' own ``__init__`` takes twice as long, and a flusher that catches up
-    does little else.
+    The dataclass' own ``__init__`` takes twice as long, and a flusher that catches up does
+    little else. A field that is absent or null gets its default.
     """
-    slots = [(f.name, f.default, cls.__dict__[f.name].__set__) for f in fields(cls)]  # type: ignore[arg-type]
+    slots = [
+        (f.name, f.default, readers[f.name], cls.__dict__[f.name].__set__)
+        for f in fields(cls)  # type: ignore[arg-type]
+    ]
 
-    def build(values: Mapping[str, Any]) -> _T:
+    def read(document: Mapping[str, Any]) -> _T:
         made = object.__new__(cls)
-        for name, default, put in slots:
-            put(made, values.get(name, default))
+        get = document.get
+        for name, default, check, put in slots:
+            value = get(name)
+            if value is not None:
+                put(made, check(value))
+            elif default is not MISSING:
+                put(made, default)
+            else:
+                raise KeyError(name)
         return made
 
-    return build
-
-
-_build_event: Final = _builder(UsageEvent)
-_build_usage: Final = _builder(Usage)
+    return read
 
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
@@ -237,27 +234,21 @@ def _fees(value: Any) -> tuple[tuple[str, int], ...]:
     return tuple((_text(name), _count(count)) for name, count in value)
 
 
-def _usage(value: Any) -> Usage:
-    return _build_usage(_read(value, _USAGE_READERS))
+_read_usage: Final = _reader(Usage, {**dict.fromkeys(TOKEN_BUCKETS, _count), "fees": _fees})
 
-
-_KINDS: Final = {kind.value.encode(): kind for kind in Kind}
 _BY_TYPE: Final[Mapping[Any, _Reader]] = {
     int: _int,
     int | None: _int,
     str: _text,
     str | None: _text,
     bool: _exactly(bool),
+    Kind: {kind.value: kind for kind in Kind}.__getitem__,
     Status: {status.value: status for status in Status}.__getitem__,
     Source | None: {source.value: source for source in Source}.__getitem__,
     Mapping[str, Any] | None: _exactly(dict),
+    Usage: _read_usage,
 }
-_READERS: Final[Mapping[str, _Reader]] = {
-    **{f.name: _BY_TYPE[f.type] for f in fields(UsageEvent) if f.name in dict(_DETAILS)},
-    "at_ms": _whole(0, _YEAR_9999_MS),
-    "usage": _usage,
-}
-_USAGE_READERS: Final[Mapping[str, _Reader]] = {
-    **dict.fromkeys(TOKEN_BUCKETS, _count),
-    "fees": _fees,
-}
+_read_event: Final = _reader(
+    UsageEvent,
+    {f.name: _BY_TYPE[f.type] for f in fields(UsageEvent)} | {"at_ms": _whole(0, _YEAR_9999_MS)},
+)

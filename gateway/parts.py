@@ -3,6 +3,7 @@
 Making them opens nothing; `Parts.open` does, and closes in the reverse order.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,11 +26,16 @@ from pricing.book import PriceBook
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """One process' store, archive, and what is built on them."""
+    """One process' store, archive, and what is built on them.
+
+    Attributes:
+        background_store: A connection of its own, so that no call waits behind a batch.
+    """
 
     clock: Clock
     zone: ZoneInfo
     store: Store
+    background_store: Store
     archive: Archive
     directory: Directory
     ledger: Ledger
@@ -39,11 +45,11 @@ class Parts:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         await self.archive.prepare()
-        await self.store.connect()
+        await asyncio.gather(self.store.connect(), self.background_store.connect())
         try:
             yield
         finally:
-            await self.store.close()
+            await asyncio.gather(self.store.close(), self.background_store.close())
             await self.archive.close()
 
 
@@ -53,7 +59,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
     """
-    store = Store(store_url)
+    store, background_store = Store(store_url), Store(store_url)
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
     directory = Directory(
@@ -66,6 +72,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
         clock=clock,
         zone=zone,
         store=store,
+        background_store=background_store,
         archive=archive,
         directory=directory,
         ledger=Ledger(
@@ -76,7 +83,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             registered_only=config.customers.registered_only,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
-        flusher=Flusher(store, archive, zone=zone, clock=clock),
+        flusher=Flusher(background_store, archive, zone=zone, clock=clock),
     )
 
 

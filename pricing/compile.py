@@ -55,7 +55,7 @@ def cards_of(content: bytes) -> list[Card]:
 def _load(path: Path) -> list[dict[str, object]]:
     entries = YAML(typ="safe", pure=True).load(StringIO(path.read_text(encoding="utf-8")))
     if not isinstance(entries, list):
-        raise ValueError(f"{path.name}: must be a list of entries")  # noqa: TRY004 - one error kind
+        raise ValueError(f"{path.name}: must be a list of entries")
     return entries
 
 

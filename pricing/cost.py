@@ -22,7 +22,7 @@ STANDARD_SERVICE: Final = frozenset(
 """What providers call the service that the base rates are for."""
 
 
-class UnpricedComponent(ValueError):  # noqa: N818 - the word callers say
+class UnpricedComponent(ValueError):
     """Something was used that the price has no rate for; billing it at another is a guess.
 
     Attributes:

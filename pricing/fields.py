@@ -78,13 +78,13 @@ def texts(value: object) -> tuple[str, ...]:
 
 def sequence(value: object) -> Sequence[object]:
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ValueError(f"must be a list, not {shown(value)}")  # noqa: TRY004 - wrong input is one kind of error
+        raise ValueError(f"must be a list, not {shown(value)}")
     return value
 
 
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {shown(value)}")  # noqa: TRY004
+        raise ValueError(f"must be true or false, not {shown(value)}")
     return value
 
 

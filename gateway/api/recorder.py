@@ -1,6 +1,7 @@
 """Recorder: a checked report becomes an event in the ledger, once."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.api.report import Report
 from gateway.api.services import Services
@@ -9,10 +10,10 @@ from gateway.errors import Conflict, InvalidCall
 from gateway.event import Kind, Source, UsageEvent
 from gateway.ledger.ledger import Recorded
 from gateway.ledger.requests import is_request_id, new_request_id
-from gateway.rating import bill
+from gateway.rating import Rated, bill
 from pricing.money import usd
 
-ENDPOINT = "events"
+ENDPOINT: Final = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class Taken:
     charge_usd: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """Whose price a report has; without a markup yet, which the ledger knows."""
+
+    provider: str
+    rated: Rated
+    unpriced: bool
+
+
 class Recorder:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -46,44 +56,11 @@ class Recorder:
         if report.event_id is not None and is_request_id(report.event_id):
             # The proxy gave that id to a call, and has counted it.
             return Taken(report.event_id, report.event_id, duplicate=True, charge_usd=None)
-        services = self._services
-        provider = report.provider or services.provider_of(report.model)
-        rated = services.rating.rate(provider, report.model, report.at_ms)
-        unpriced = bill(rated, report.usage, completed_ms=report.at_ms).unpriced
-        if unpriced and services.rating.rejects_unpriced:
-            raise InvalidCall(
-                f"There is no price for model {report.model!r} of provider {provider!r}. "
-                "Add one under prices in the configuration.",
-                param="model",
-                code="model_not_priced",
-            )
-        request_id = new_request_id(services.clock.now_ms())
-
-        def priced(markup_ppm: int) -> UsageEvent:
-            amount = bill(rated, report.usage, markup_ppm=markup_ppm, completed_ms=report.at_ms)
-            return UsageEvent(
-                request_id=request_id,
-                kind=Kind.EVENT,
-                at_ms=report.at_ms,
-                charge_pico=amount.charge_pico,
-                cost_pico=amount.cost_pico,
-                app=app.id,
-                unpriced=amount.unpriced,
-                markup_ppm=markup_ppm,
-                endpoint=ENDPOINT,
-                model=report.model,
-                provider=provider,
-                price_id=amount.price_id,
-                book_version=services.rating.book.version,
-                usage=report.usage,
-                source=Source.EVENT,
-                status_code=202,
-                metadata=report.metadata,
-            )
-
-        receipt = await services.ledger.record(
+        priced = self._priced(report)
+        request_id = new_request_id(self._services.clock.now_ms())
+        receipt = await self._services.ledger.record(
             report.customer,
-            priced,
+            lambda markup_ppm: self._event(report, app, priced, request_id, markup_ppm=markup_ppm),
             idempotency_key=_scoped(app, report.event_id),
             fingerprint=report.fingerprint,
         )
@@ -97,7 +74,45 @@ class Recorder:
             report.event_id or receipt.event_id,
             receipt.event_id,
             duplicate=receipt.outcome is Recorded.DUPLICATE,
-            charge_usd=None if unpriced else usd(receipt.charge_pico),
+            charge_usd=None if priced.unpriced else usd(receipt.charge_pico),
+        )
+
+    def _priced(self, report: Report) -> _Priced:
+        rating = self._services.rating
+        provider = report.provider or self._services.provider_of(report.model)
+        rated = rating.rate(provider, report.model, report.at_ms)
+        unpriced = bill(rated, report.usage, completed_ms=report.at_ms).unpriced
+        if unpriced and rating.rejects_unpriced:
+            raise InvalidCall(
+                f"There is no price for model {report.model!r} of provider {provider!r}. "
+                "Add one under prices in the configuration.",
+                param="model",
+                code="model_not_priced",
+            )
+        return _Priced(provider, rated, unpriced)
+
+    def _event(
+        self, report: Report, app: App, priced: _Priced, request_id: str, *, markup_ppm: int
+    ) -> UsageEvent:
+        amount = bill(priced.rated, report.usage, markup_ppm=markup_ppm, completed_ms=report.at_ms)
+        return UsageEvent(
+            request_id=request_id,
+            kind=Kind.EVENT,
+            at_ms=report.at_ms,
+            charge_pico=amount.charge_pico,
+            cost_pico=amount.cost_pico,
+            app=app.id,
+            unpriced=amount.unpriced,
+            markup_ppm=markup_ppm,
+            endpoint=ENDPOINT,
+            model=report.model,
+            provider=priced.provider,
+            price_id=amount.price_id,
+            book_version=self._services.rating.book.version,
+            usage=report.usage,
+            source=Source.EVENT,
+            status_code=202,
+            metadata=report.metadata,
         )
 
 

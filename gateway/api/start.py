@@ -1,6 +1,7 @@
 """The start page: what is running, and how to call it. One page, one stylesheet, no script."""
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from html import escape
 from importlib import resources
 from string import Template
@@ -11,6 +12,9 @@ from starlette.responses import Response
 
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.services import About, Services
+from pricing.book import PriceBook
+
+WELL_KNOWN_MODEL: Final = "gpt-4o-mini"
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -28,6 +32,7 @@ _HEADERS: Final = {
 class Start:
     def __init__(self, services: Services) -> None:
         self._about = services.about
+        self._model = example_model(services.about, services.rating.book)
         pages = resources.files("gateway.api") / "pages"
         self._page = Template((pages / "start.html").read_text("utf-8"))
         self._style = (pages / "start.css").read_bytes()
@@ -45,7 +50,7 @@ class Start:
             policy=escape(self._about.policy),
             upstreams=_upstreams(self._about),
             origin=escape(str(request.base_url).rstrip("/")),
-            model=escape(_example_model(self._about)),
+            model=escape(self._model),
         )
         return Response(text, media_type="text/html", headers=_HEADERS)
 
@@ -62,7 +67,11 @@ def _upstreams(about: About) -> str:
     return "\n".join(rows)
 
 
-def _example_model(about: About) -> str:
-    """The first model that is named in full, else one that everybody knows."""
-    named = (glob for served in about.upstreams for glob in served.models)
-    return next((glob for glob in named if not set(glob) & set("*?[")), "gpt-4o-mini")
+def example_model(about: About, book: PriceBook) -> str:
+    """A model that a chat call here can name: the well-known one where it is served."""
+    globs = [glob for served in about.upstreams for glob in served.models]
+    priced = (card.model for card in book.cards() if card.output_max_tokens != 0)
+    for model in (WELL_KNOWN_MODEL, *priced):
+        if any(fnmatchcase(model, glob) for glob in globs):
+            return model
+    return next((glob for glob in globs if not set(glob) & set("*?[")), WELL_KNOWN_MODEL)

@@ -4,9 +4,10 @@ Two sources, which may differ for a moment: money comes from the ledger's accoun
 exact, and everything that is counted comes from the counters, which trail by a second.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, Final
 
 from gateway.api.figures import average_seconds, dollars, dollars_or_none, percent
 from gateway.clock import rfc3339
@@ -14,7 +15,10 @@ from gateway.customers.profile import Profile, Terms
 from gateway.customers.windows import CUSTOM, KIND_OF
 from gateway.ledger.ledger import Balance, Spent
 from gateway.metering.totals import Lifetime
+from gateway.store.archive import ModelUse
 from pricing.money import usd
+
+TOP_MODELS: Final = 10
 
 Json = dict[str, Any]
 
@@ -41,12 +45,13 @@ def row(profile: Profile, lifetime: Lifetime) -> Json:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A customer and its numbers, as they stand at `now_ms`."""
+    """A customer and its numbers, as they stand at `now_ms`; `models` the most called first."""
 
     profile: Profile
     lifetime: Lifetime
     balance: Balance
     terms: Terms
+    models: Sequence[ModelUse]
     now_ms: int
     zone: tzinfo
 
@@ -63,6 +68,8 @@ def detail(standing: Standing) -> Json:
         "total_requests": totals.calls,
         "total_prompt_tokens": totals.input_tokens,
         "total_completion_tokens": totals.output_tokens,
+        "total_cache_hits": sum(used.cache_hits for used in standing.models),
+        "top_models": {used.model: used.requests for used in standing.models[:TOP_MODELS]},
         "average_monthly_cost": _average_monthly_cost(standing),
         "last_active": _time(standing.lifetime.last_seen_ms),
         "created_at": _time(profile.whole("created_ms")),

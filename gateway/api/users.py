@@ -21,6 +21,7 @@ from gateway.api.user_fields import (
 )
 from gateway.api.user_rows import Json, Standing, detail, row
 from gateway.customers.profile import Profile
+from gateway.store.archive import LogFilter
 from gateway.store.client import Part
 from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
 
@@ -113,9 +114,10 @@ class Users:
     async def _detail(self, profile: Profile) -> Json:
         services = self._services
         partition = services.directory.partition_of(profile.identifier)
-        balance, lifetime = await asyncio.gather(
+        balance, lifetime, models = await asyncio.gather(
             services.ledger.balance(profile),
             services.counters.lifetime(partition, profile.number),
+            services.archive.models(LogFilter(customer_numbers=(profile.number,))),
         )
         now_ms = services.clock.now_ms()
         return detail(
@@ -124,6 +126,7 @@ class Users:
                 lifetime=lifetime,
                 balance=balance,
                 terms=services.directory.terms(profile, now_ms),
+                models=models,
                 now_ms=now_ms,
                 zone=services.zone,
             )

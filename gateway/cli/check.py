@@ -94,10 +94,11 @@ def _redis(url: str) -> Finding:
         return Finding(FAULTY, "store", f"redis.url {reason} ({type(exc).__name__})")
     finally:
         client.close()
-    return _redis_finding(info)
+    return judged(info)
 
 
-def _redis_finding(info: Mapping[str, object]) -> Finding:
+def judged(info: Mapping[str, object]) -> Finding:
+    """What to say of a server by its own INFO."""
     valkey = "valkey_version" in info
     name, least = ("Valkey", VALKEY_VERSION_MIN) if valkey else ("Redis", REDIS_VERSION_MIN)
     version = str(info.get("valkey_version") or info.get("redis_version"))
@@ -137,12 +138,8 @@ def _upstream(upstream: Upstream) -> Finding:
 
 
 def _prices(config: Config) -> Iterator[Finding]:
-    """Overlay faults, and the models named without wildcards that have no price."""
-    try:
-        book = PriceBook.load().overlaid(config.prices)
-    except ValueError as exc:
-        yield Finding(FAULTY, "prices", str(exc))
-        return
+    """The models named without wildcards that have no price."""
+    book = PriceBook.load().overlaid(config.prices)
     names = {
         (upstream.provider, model)
         for upstream in config.upstreams

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import uvicorn
 
+from gateway.cli.demo_traffic import trickle_calls
 from gateway.cli.fatal import Fatal
 from gateway.cli.serve import curl, run_gateway
 from gateway.cli.server import bound, ended_by_signals, log_to_stderr, url_of
@@ -27,6 +28,8 @@ from gateway.store.embedded import EmbeddedStore
 
 START_SECONDS_MAX = 10.0
 MODEL = "demo-small"
+HISTORY_FILE = "history-written"
+"""Marks a kept folder that has its past: a second start does not write it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,8 @@ def _write_history(demo: Demo, resolved: Resolved) -> None:
 
     `gateway.past` wires it: the demo package itself reaches no ledger.
     """
-    if demo.days == 0:
+    written = resolved.config.data_dir / HISTORY_FILE
+    if demo.days == 0 or written.exists():
         return
     from gateway.past import write_history
 
@@ -140,6 +144,7 @@ def _write_history(demo: Demo, resolved: Resolved) -> None:
                 progress=advance,
             )
         )
+    written.touch()
 
 
 @contextmanager
@@ -152,12 +157,10 @@ def _progress(label: str) -> Iterator[Callable[[float], None]]:
 @contextmanager
 def _traffic(demo: Demo, resolved: Resolved, url: str) -> Iterator[None]:
     """Live calls through the front door, in a thread, until the demo ends."""
-    from gateway.demo.traffic import call_now_and_then
-
     tokens = {app.id: app.token.get_secret_value() for app in resolved.config.apps if app.token}
     over = threading.Event()
     thread = threading.Thread(
-        target=call_now_and_then,
+        target=trickle_calls,
         kwargs={
             "url": url,
             "tokens": tokens,

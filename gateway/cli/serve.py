@@ -58,14 +58,14 @@ def flush(config: Config) -> None:
     """
     import uvloop
 
-    from gateway.app import run_flusher
-
     log_to_stderr()
     if config.redis.url is None and not is_running(config.data_dir):
         raise Fatal(
             f"the embedded store of {config.data_dir} is not running: "
             "start farebox serve first, or set redis.url"
         )
+    from gateway.app import run_flusher
+
     with ended_by_signals():
         uvloop.run(run_flusher(config, store_url=resolve(config).store_url))
 

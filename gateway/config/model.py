@@ -41,6 +41,7 @@ from gateway.config.values import (
     UsdPerMillion,
     Whole,
     Zone,
+    overlay,
     refusal,
     whole,
 )
@@ -203,15 +204,6 @@ def _refuse_twins(values: list[str], field: str) -> None:
             raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
-def _spelled_out(part: Any) -> Any:
-    """Decimals as strings, all the way down: how the price book's files have them."""
-    if isinstance(part, Mapping):
-        return {key: _spelled_out(value) for key, value in part.items()}
-    if isinstance(part, (list, tuple)):
-        return tuple(_spelled_out(item) for item in part)
-    return str(part) if isinstance(part, (Decimal, float)) else part
-
-
 class Config(Section):
     """Everything a gateway is told. Paths are absolute once loaded."""
 
@@ -227,7 +219,7 @@ class Config(Section):
     reports: Reports = Reports()
     on_disconnect: Literal["auto", "cancel", "drain"] = "auto"
     unpriced: Unpriced = "allow"
-    prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(_spelled_out)] = ()
+    prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     limits: Limits = Limits()
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ their plain spelling too; nothing else is converted (``on`` is not true, 1 is no
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from gateway.config.faults import did_you_mean
+from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
 
 USD_MAX = 9_000_000
@@ -33,6 +34,28 @@ _OWN_HEADERS: Final = frozenset(
 def refusal(message: str, *at: str | int) -> PydanticCustomError:
     """A validation error whose place is `at`, below the value being validated."""
     return PydanticCustomError("refused", "{text}", {"text": message, "at": at})
+
+
+def overlay(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Prices as the price book takes them; what it would refuse is refused here."""
+    plain = tuple(_spelled_out(entry) for entry in entries)
+    for index, entry in enumerate(plain):
+        try:
+            PriceBook([], "").overlaid([entry])
+        except ValueError as exc:
+            # Its messages end with the value, which no message of ours has.
+            message = re.sub(r", not .*", "", str(exc), flags=re.DOTALL)
+            raise refusal(message.removeprefix("prices[0]").lstrip(".: "), index) from None
+    return plain
+
+
+def _spelled_out(part: Any) -> Any:
+    """Decimals as strings, all the way down: how the price book's files have them."""
+    if isinstance(part, Mapping):
+        return {key: _spelled_out(value) for key, value in part.items()}
+    if isinstance(part, (list, tuple)):
+        return tuple(_spelled_out(item) for item in part)
+    return str(part) if isinstance(part, (Decimal, float)) else part
 
 
 def whole(value: Any) -> Any:

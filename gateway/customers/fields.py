@@ -9,8 +9,8 @@ field is dropped with a warning (it never fails a paid call).
 import difflib
 import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import UTC, date, datetime, time
+from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -50,7 +50,7 @@ def identifier(value: object) -> str:
         raise ValueError("must not contain control characters")
     if text.startswith("~"):
         raise ValueError("must not start with '~', which is reserved")
-    if text[0] in "{[":
+    if text.lstrip()[0] in "{[":
         raise ValueError("must be a plain identifier, not JSON")
     return text
 
@@ -58,9 +58,12 @@ def identifier(value: object) -> str:
 def text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
-    if len(value) > TEXT_CHARACTERS_MAX:
+    normal = unicodedata.normalize("NFC", value)
+    if len(normal) > TEXT_CHARACTERS_MAX:
         raise ValueError(f"must have at most {TEXT_CHARACTERS_MAX} characters")
-    return unicodedata.normalize("NFC", value)
+    if not is_unicode(normal):
+        raise ValueError("must be valid Unicode")
+    return normal
 
 
 def email(value: object) -> str:
@@ -76,20 +79,25 @@ def metadata(value: object) -> dict[str, Any]:
         raise ValueError("must be an object")
     try:
         size = len(orjson.dumps(value))
-    except orjson.JSONEncodeError as exc:
-        raise ValueError("must not hold integers beyond 64 bits, or be nested deeply") from exc
+    except orjson.JSONEncodeError as exc:  # a TypeError: lone surrogates, integers above 64 bits
+        raise ValueError("must be plain JSON, with integers of at most 64 bits") from exc
     if size > METADATA_BYTES_MAX:
         raise ValueError(f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
     return value
 
 
 def budget(value: object) -> int:
-    """USD, a number or decimal string -> pico-USD. A float counts as it is written."""
+    """USD, a number or decimal string -> pico-USD. A float counts as it is written.
+
+    What a float has below a pico-dollar is the noise of an addition (0.1 + 0.2), and is cut.
+    """
     amount = _decimal(value)
     if amount < 0:
         raise ValueError("must not be negative")
     if amount > BUDGET_USD_MAX:
         raise ValueError(f"must be at most {BUDGET_USD_MAX:,} USD")
+    if isinstance(value, float) and amount >= _PICO:
+        amount = amount.quantize(_PICO, rounding=ROUND_DOWN)
     return pico_usd(amount)
 
 
@@ -119,7 +127,10 @@ def duration(value: object) -> str:
 
 
 def moment(value: object) -> str:
-    """A date or datetime, ISO 8601; kept as text, since its zone is the configuration's."""
+    """A date or datetime, ISO 8601; kept as text, since its zone is the configuration's.
+
+    Spellings of one moment become one text: another spelling is no other anchor.
+    """
     if not isinstance(value, str):
         raise ValueError("must be a date or datetime, like 2026-11-01")
     try:
@@ -128,7 +139,11 @@ def moment(value: object) -> str:
         raise ValueError("must be a date or datetime, like 2026-11-01") from exc
     if not 1970 < parsed.year < 9000:
         raise ValueError("must lie between the years 1971 and 8999")
-    return value
+    if not isinstance(parsed, datetime) or (parsed.tzinfo is None and parsed.time() == time()):
+        return date(parsed.year, parsed.month, parsed.day).isoformat()
+    if parsed.tzinfo is None:
+        return parsed.isoformat()
+    return parsed.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def flag(value: object) -> bool:
@@ -155,6 +170,11 @@ FIELDS: Final[Mapping[str, Field]] = {
 PROFILE_FIELDS: Final = frozenset(name for name, field in FIELDS.items() if not field.is_limit)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether it can be written at all: no lone surrogates, which JSON's escapes can spell."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def resembling(name: str) -> str | None:
     """The field that an unknown `name` was probably meant to be."""
     known = ["customer_identifier", *FIELDS]
@@ -162,6 +182,7 @@ def resembling(name: str) -> str | None:
     return close[0] if close else None
 
 
+_PICO: Final = Decimal("1e-12")
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 

@@ -6,7 +6,7 @@ that the check, the meter and the event can never disagree about who it was.
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
@@ -26,7 +26,6 @@ PARAMS_BYTES_MAX: Final = 16_384
 
 RECORDED_FIELDS: Final = ("thread_identifier", "custom_identifier", "disable_log")
 RECORDED_CHARACTERS_MAX: Final = 256
-INT64: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +54,17 @@ def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> 
         InvalidCall: a carrier is malformed, two disagree, or a limit is faulty.
     """
     warnings: list[str] = []
-    from_header = _header_params(headers)
-    params = dict(from_header.get("customer_params") or {})
-    named = list(_header_names(headers, from_header))
+    from_headers = [
+        (name, _header_params(headers[name], name)) for name in PARAMS_HEADERS if name in headers
+    ]
+    given = [holder["customer_params"] for _, holder in from_headers]
+    named = list(_header_names(headers, from_headers))
     if app.identity is Identity.ANY:
-        body_params = _object(body.customer_params, "customer_params")
-        params |= body_params
-        named += _body_names(body, body_params)
-    if not named and (params or body.customer_params not in (ABSENT, None)):
+        from_body = _object(body.customer_params, "customer_params")
+        named += _body_names(body, from_body or {})
+        given.append(from_body)
+    params = {name: value for one in given if one for name, value in one.items()}
+    if not named and any(one is not None for one in given):
         raise InvalidCall(
             "customer_params needs a customer_identifier.",
             param="customer_params.customer_identifier",
@@ -97,7 +99,7 @@ def _body_names(body: CustomerFields, params: Mapping[str, Any]) -> Iterator[tup
 
 
 def _header_names(
-    headers: Mapping[bytes, bytes], from_header: Mapping[str, Any]
+    headers: Mapping[bytes, bytes], from_headers: Iterable[tuple[bytes, Mapping[str, Any]]]
 ) -> Iterator[tuple[str, Any]]:
     if CUSTOMER_HEADER in headers:
         name = CUSTOMER_HEADER.decode()
@@ -107,36 +109,38 @@ def _header_names(
             raise InvalidCall(
                 f"{name} must be percent-encoded UTF-8.", param=name, code="invalid_customer"
             ) from exc
-    params = from_header.get("customer_params") or {}
-    for holder in (params, from_header):
-        if "customer_identifier" in holder:
-            yield "customer_params.customer_identifier", holder["customer_identifier"]
+    for header, content in from_headers:
+        for holder, path in ((content["customer_params"] or {}, "customer_params."), (content, "")):
+            if "customer_identifier" in holder:
+                yield (
+                    f"{header.decode()}: {path}customer_identifier",
+                    holder["customer_identifier"],
+                )
 
 
-def _header_params(headers: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """The JSON object of the ``X-Data-...-Params`` header, plain or in base64."""
-    merged: dict[str, Any] = {}
-    for name in PARAMS_HEADERS:
-        if name not in headers:
-            continue
-        raw, shown = headers[name].strip(), name.decode()
-        try:
-            if len(raw) > PARAMS_BYTES_MAX:
-                raise ValueError
-            if not raw.startswith(b"{"):
-                raw = base64.b64decode(raw, validate=True)
-            content = orjson.loads(raw)
-        except (ValueError, binascii.Error) as exc:
-            raise InvalidCall(
-                f"{shown} must be a JSON object, or base64 of one, of at most "
-                f"{PARAMS_BYTES_MAX} bytes.",
-                param=shown,
-                code="invalid_customer",
-            ) from exc
-        merged |= _object(content, shown)
-    if "customer_params" in merged:
-        merged["customer_params"] = _object(merged["customer_params"], "customer_params")
-    return merged
+def _header_params(raw: bytes, name: bytes) -> dict[str, Any]:
+    """The JSON object of an ``X-Data-...-Params`` header, plain or in base64.
+
+    Its `customer_params` is an object, or None where it has none.
+    """
+    shown = name.decode()
+    raw = raw.strip()
+    try:
+        if len(raw) > PARAMS_BYTES_MAX:
+            raise ValueError
+        if not raw.startswith(b"{"):
+            raw = base64.b64decode(raw, validate=True)
+        content = orjson.loads(raw)
+    except (ValueError, binascii.Error) as exc:
+        raise InvalidCall(
+            f"{shown} must be a JSON object, or base64 of one, of at most "
+            f"{PARAMS_BYTES_MAX} bytes.",
+            param=shown,
+            code="invalid_customer",
+        ) from exc
+    holder = _object(content, shown) or {}
+    params = _object(holder.get("customer_params", ABSENT), f"{shown}: customer_params")
+    return {**holder, "customer_params": params}
 
 
 def _agreed(named: list[tuple[str, Any]]) -> str | None:
@@ -216,16 +220,24 @@ def _recorded(body: CustomerFields) -> dict[str, Any]:
     recorded = {}
     for name in RECORDED_FIELDS:
         value = getattr(body, name)
-        if isinstance(value, int) and not -INT64 <= value < INT64:
-            value = str(value)  # what an event's JSON holds exactly
-        if isinstance(value, str | int | bool) and len(str(value)) <= RECORDED_CHARACTERS_MAX:
+        if isinstance(value, str | int) and _is_recordable(value):
             recorded[name] = value
     return recorded
 
 
-def _object(value: object, param: str) -> dict[str, Any]:
+def _is_recordable(value: str | int) -> bool:
+    if isinstance(value, int):
+        return abs(value) < _INT64
+    return len(value) <= RECORDED_CHARACTERS_MAX and fields.is_unicode(value)
+
+
+def _object(value: object, param: str) -> dict[str, Any] | None:
+    """The object, or None where there is none."""
     if value in (ABSENT, None):
-        return {}
+        return None
     if not isinstance(value, dict):
         raise InvalidCall(f"{param} must be an object.", param=param, code="invalid_customer")
     return value
+
+
+_INT64: Final = 2**63

@@ -19,7 +19,8 @@ ANONYMOUS: Final = "~anonymous"
 REMOVE: Final = "\0"
 """What the scripts take as: remove this field."""
 
-_ANCHOR_FIELDS: Final = frozenset({"period_start", "period_end", "budget_duration"})
+_PERIOD_FIELDS: Final = frozenset({"period_start", "period_end"})
+_ANCHOR_FIELDS: Final = _PERIOD_FIELDS | {"budget_duration"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +128,16 @@ def upsert(
     means "none", null from management removes the field, so that the default applies.
     Whatever management sets is pinned until it is cleared there.
     """
+    if by_call and profile.version and not change:
+        return Upsert(profile, (), moves_anchor=False)
     stored = dict(profile.stored)
+    # Half of a period makes no sense beside the other half of another.
+    kept = profile.pinned
+    if not kept.isdisjoint(_PERIOD_FIELDS):
+        kept |= _PERIOD_FIELDS
     warnings = []
     for name, value in change.items():
-        if by_call and name in profile.pinned:
+        if by_call and name in kept:
             continue
         if name == "metadata" and isinstance(value, dict):
             merged = orjson.dumps({**profile.metadata, **value})

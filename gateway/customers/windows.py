@@ -6,9 +6,8 @@ days of 23 and 25 hours too. An anchored window begins at a customer's own `peri
 and rolls over by itself, its day clamped to the month's end.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
@@ -29,6 +28,10 @@ KIND_OF: Final = {
     Duration.YEARLY: "year",
 }
 CUSTOM: Final = "custom"
+ANCHORED_MAX: Final = 10_000
+SPAN_MINUTES_MIN: Final = 1
+"""Of a customer's own period: ids are whole seconds, and a shorter one budgets nothing."""
+
 KINDS: Final = (*KIND_OF.values(), CUSTOM)
 """In the order of the ids that the scripts are given."""
 
@@ -74,19 +77,26 @@ class Anchor:
 
 
 class Calendar:
-    """Windows in one zone. The current calendar windows are remembered, since they hold all day."""
+    """Windows in one zone. The current ones are remembered, since they hold for hours."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._current = Windows({}, "", 0, 0)
+        self._anchored_now: dict[Anchor, Windows] = {}
 
     def at(self, instant_ms: int, anchor: Anchor | None = None) -> Windows:
         if not self._current.from_ms <= instant_ms < self._current.until_ms:
             self._current = self._calendar(instant_ms)
         if anchor is None:
             return self._current
-        own = self._anchored(instant_ms, anchor)
-        return Windows.of({**self._current.by_kind, CUSTOM: own})
+        windows = self._anchored_now.get(anchor)
+        if windows is None or not windows.from_ms <= instant_ms < windows.until_ms:
+            own = self._anchored(instant_ms, anchor)
+            windows = Windows.of({**self._current.by_kind, CUSTOM: own})
+            if len(self._anchored_now) >= ANCHORED_MAX:
+                self._anchored_now.clear()
+            self._anchored_now[anchor] = windows
+        return windows
 
     def ids_shared(self, instant_ms: int, now: Windows) -> str:
         """The ids of `now`, with 0 for each window that does not contain `instant_ms`."""
@@ -99,12 +109,17 @@ class Calendar:
 
     def problem(self, anchor: Anchor) -> str | None:
         """Why the anchor cannot be used, or None."""
-        if anchor.end is not None and self._wall(anchor.end) <= self._wall(anchor.start):
-            return "period_end must be after period_start"
+        if anchor.end is None:
+            return None
+        if self._wall(anchor.end) - self._wall(anchor.start) < timedelta(minutes=SPAN_MINUTES_MIN):
+            return f"period_end must be at least {SPAN_MINUTES_MIN} minute after period_start"
         return None
 
     def _calendar(self, instant_ms: int) -> Windows:
-        today = datetime.fromtimestamp(instant_ms / 1000, self._zone).date()
+        today = datetime.fromtimestamp(instant_ms // 1000, self._zone).date()
+        # Where clocks went back across midnight, a day that has begun stays begun.
+        while self._instant(datetime.combine(today + timedelta(days=1), time())) <= instant_ms:
+            today += timedelta(days=1)
         monday = today - timedelta(days=today.weekday())
         first = today.replace(day=1)
         new_year = first.replace(month=1)
@@ -120,32 +135,22 @@ class Calendar:
     def _anchored(self, instant_ms: int, anchor: Anchor) -> Window:
         """The repetition of the anchor's period that contains the instant.
 
-        Starts are walked on the wall clock, where a day is a day; the guess is off by one at
-        most, by a shift of the zone or a clamped month end.
+        Starts are walked on the wall clock, where a day is a day. The guess is off by a
+        clamped month end or a shift of the zone, which is many repetitions of a short span.
         """
         start = self._wall(anchor.start)
-        now = datetime.fromtimestamp(instant_ms / 1000, self._zone).replace(tzinfo=None)
-        for k in _guesses(start, now, anchor, self._wall(anchor.end) if anchor.end else None):
-            window = Window(
-                self._instant(self._nth(start, anchor, k)),
-                self._instant(self._nth(start, anchor, k + 1)),
-            )
-            if window.start_ms <= instant_ms < window.end_ms:
-                return window
-        raise AssertionError(f"no window of {anchor} contains {instant_ms}")
-
-    def _nth(self, start: datetime, anchor: Anchor, k: int) -> datetime:
-        if anchor.end is not None:
-            return start + k * (self._wall(anchor.end) - start)
-        match anchor.duration:
-            case Duration.DAILY:
-                return start + timedelta(days=k)
-            case Duration.WEEKLY:
-                return start + timedelta(weeks=k)
-            case Duration.MONTHLY:
-                return _plus_months(start, k)
-            case Duration.YEARLY:
-                return _plus_months(start, 12 * k)
+        end = self._wall(anchor.end) if anchor.end is not None else None
+        now = datetime.fromtimestamp(instant_ms // 1000, self._zone).replace(tzinfo=None)
+        k = _guess(start, end, now, anchor.duration)
+        begins = self._instant(_nth(start, end, anchor.duration, k))
+        while begins > instant_ms:
+            k -= 1
+            begins = self._instant(_nth(start, end, anchor.duration, k))
+        while True:
+            ends = self._instant(_nth(start, end, anchor.duration, k + 1))
+            if instant_ms < ends:
+                return Window(begins, ends)
+            k, begins = k + 1, ends
 
     def _days(self, first: date, after: date) -> Window:
         return Window(
@@ -154,21 +159,47 @@ class Calendar:
         )
 
     def _instant(self, wall: datetime) -> int:
-        """A wall-clock time that a shift skips is the instant of the shift."""
-        return int(wall.replace(tzinfo=self._zone).timestamp() * 1000)
+        """The first instant at which clocks show `wall`, or the shift that skipped it."""
+        early = wall.replace(tzinfo=self._zone, fold=0)
+        late = wall.replace(tzinfo=self._zone, fold=1)
+        if early.utcoffset() >= late.utcoffset():  # type: ignore[operator] # it has a zone
+            return _ms(early)
+        # Skipped: `late` lies before the shift, `early` after it.
+        before, after, offset = _ms(late), _ms(early), late.utcoffset()
+        while after - before > 1:
+            middle = (before + after) // 2
+            shifted = datetime.fromtimestamp(middle / 1000, self._zone).utcoffset() == offset
+            before, after = (before, middle) if shifted else (middle, after)
+        return after
 
     def _wall(self, moment: str) -> datetime:
         parsed = datetime.fromisoformat(moment)
         return parsed.astimezone(self._zone).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
-def _guesses(start: datetime, now: datetime, anchor: Anchor, end: datetime | None) -> Iterator[int]:
+def _guess(start: datetime, end: datetime | None, now: datetime, duration: Duration) -> int:
     if end is not None:
-        k = (now - start) // (end - start)
-    else:
-        days = {Duration.DAILY: 1.0, Duration.WEEKLY: 7.0, Duration.MONTHLY: 30.436875}
-        k = int((now - start) / timedelta(days=days.get(anchor.duration, 365.2425)))
-    yield from (k, k - 1, k + 1, k - 2, k + 2)
+        return (now - start) // (end - start)
+    return int((now - start) / timedelta(days=_DAYS[duration]))
+
+
+def _nth(start: datetime, end: datetime | None, duration: Duration, k: int) -> datetime:
+    """The wall-clock start of the k-th repetition."""
+    if end is not None:
+        return start + k * (end - start)
+    match duration:
+        case Duration.DAILY:
+            return start + timedelta(days=k)
+        case Duration.WEEKLY:
+            return start + timedelta(weeks=k)
+        case Duration.MONTHLY:
+            return _plus_months(start, k)
+        case Duration.YEARLY:
+            return _plus_months(start, 12 * k)
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _plus_months(day: _Day, months: int) -> _Day:
@@ -176,3 +207,12 @@ def _plus_months(day: _Day, months: int) -> _Day:
     following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
     last = (following - timedelta(days=1)).day
     return day.replace(year=year, month=month + 1, day=min(day.day, last))
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS: Final = {
+    Duration.DAILY: 1.0,
+    Duration.WEEKLY: 7.0,
+    Duration.MONTHLY: 30.436875,
+    Duration.YEARLY: 365.2425,
+}

@@ -7,25 +7,30 @@ are refused while the store is away; what has been held is settled however long 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import Any, Final
+from enum import IntEnum
+from typing import Final
+
+from redis.exceptions import ResponseError
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
-from gateway.customers.fields import Canonical
+from gateway.customers.fields import PROFILE_FIELDS, Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.windows import KINDS
 from gateway.errors import LedgerUnavailable, PermissionRefused
-from gateway.event import UsageEvent
+from gateway.event import Status, UsageEvent
+from gateway.ledger.leases import LEASE_MS, Attempt, Leases, ending_keys
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
+from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
 from gateway.store.client import Part, Store
-from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS, Partition
+from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS
 
-LEASE_MS: Final = 60_000
-RENEW_SECONDS: Final = 20.0
-TRIES_MAX: Final = 8
+__all__ = ["Balance", "Hold", "Ledger", "Receipt", "Recorded", "Spent"]
+
+TRIES_MAX: Final = 16
+PROFILE_TRIES_MAX: Final = 4
+"""After so many lost races a call no longer insists on its customer's name or metadata."""
 SETTLE_BACKOFF_SECONDS_MAX: Final = 2.0
 
 log = logging.getLogger(__name__)
@@ -41,75 +46,6 @@ class _Outcome(IntEnum):
     POLICY = 5
     STALE = 6
     DUPLICATE = 7
-
-
-class Recorded(StrEnum):
-    """What became of a reported usage."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    CONFLICT = "conflict"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """A reservation: what a running call may cost at most.
-
-    Attributes:
-        profile: The customer as it was held, after the call's own upsert.
-        spent_period_pico, spent_total_pico, held_pico: Of the customer, before this hold.
-    """
-
-    request_id: str
-    partition: Partition
-    profile: Profile
-    terms: Terms
-    amount_pico: int
-    spent_period_pico: int
-    spent_total_pico: int
-    held_pico: int
-    warnings: tuple[str, ...] = ()
-
-    def remaining_pico(self, charge_pico: int) -> int | None:
-        """What is left of the tightest limit once this call has cost `charge_pico`."""
-        limits = self.terms.limits
-        rooms = [
-            limit - spent - self.held_pico - charge_pico
-            for limit, spent in (
-                (limits.period_budget_pico, self.spent_period_pico),
-                (limits.total_budget_pico, self.spent_total_pico),
-            )
-            if limit is not None
-        ]
-        return min(rooms, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The answer to a reported usage; on a duplicate, of the one that came before."""
-
-    outcome: Recorded
-    event_id: str
-    charge_pico: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    charge_pico: int = 0
-    cost_pico: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """An account as it stands: exact, never behind.
-
-    Attributes:
-        by_kind: What was spent in the windows of now, by window kind.
-    """
-
-    spent: Spent
-    held_pico: int
-    by_kind: Mapping[str, Spent]
 
 
 class Ledger:
@@ -134,7 +70,7 @@ class Ledger:
         self._clock = clock
         self._binding = binding
         self._registered_only = registered_only
-        self._live: dict[str, Partition] = {}
+        self._leases = Leases(store)
         self._closing = False
 
     async def hold(
@@ -158,16 +94,43 @@ class Ledger:
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
         """
-        partition = self._directory.partition_of(customer)
+        attempt = Attempt(request_id, self._directory.partition_of(customer), details)
+        try:
+            return await self._hold(attempt, customer, change, bound)
+        except asyncio.CancelledError:
+            if attempt.in_doubt:
+                self._leases.withdraw(request_id, attempt.withdrawal(Status.ABORTED))
+            raise
+        except LedgerUnavailable as exc:
+            refused_by_store = isinstance(exc.__cause__, ResponseError)
+            if attempt.in_doubt and not refused_by_store:
+                self._leases.withdraw(request_id, attempt.withdrawal(Status.ERROR))
+            raise
+
+    async def _hold(
+        self,
+        attempt: Attempt,
+        customer: str,
+        change: Mapping[str, Canonical],
+        bound: Callable[[Terms], int],
+    ) -> Hold:
+        partition = attempt.partition
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
-        for _ in range(TRIES_MAX):
+        dropped: tuple[str, ...] = ()
+        for attempts in range(TRIES_MAX):
+            if attempts == PROFILE_TRIES_MAX:
+                dropped = tuple(
+                    f"{f}: changed too often at once" for f in change if f in PROFILE_FIELDS
+                )
+                change = {f: value for f, value in change.items() if f not in PROFILE_FIELDS}
             profile = await self._admitted(profile)
             planned = self._directory.plan(profile, change)
             terms = self._directory.terms(planned.profile, now_ms)
             amount = bound(terms)
             limits = terms.limits
-            code, in_period, total, held, extra = await self._store.script(
+            attempt.send_with(profile.number, terms.windows.ids)
+            code, in_period, total, held, extra, ids = await self._store.script(
                 "hold",
                 [
                     partition.number(customer),
@@ -175,10 +138,10 @@ class Ledger:
                     partition.account(profile.number),
                     partition.holds,
                     partition.expiries,
-                    partition.tombstones(hour_of(request_id)),
+                    partition.tombstones(hour_of(attempt.request_id)),
                 ],
                 [
-                    request_id,
+                    attempt.request_id,
                     profile.number,
                     profile.version,
                     amount,
@@ -191,7 +154,7 @@ class Ledger:
                     _or_empty(limits.total_budget_pico),
                     int(self._binding),
                     limits.rate_limit or 0,
-                    details,
+                    attempt.details,
                     int(planned.moves_anchor),
                     *planned.pairs,
                 ],
@@ -204,11 +167,12 @@ class Ledger:
                     now_ms = extra
                     continue
                 case _Outcome.DUPLICATE:
-                    raise LedgerUnavailable(f"Request {request_id} has ended already.")
+                    attempt.in_doubt = False
+                    raise LedgerUnavailable(f"Request {attempt.request_id} has ended already.")
             if planned.pairs:
                 self._directory.remember(planned.profile)
             hold = Hold(
-                request_id=request_id,
+                request_id=attempt.request_id,
                 partition=partition,
                 profile=planned.profile,
                 terms=terms,
@@ -216,64 +180,34 @@ class Ledger:
                 spent_period_pico=int(in_period),
                 spent_total_pico=int(total),
                 held_pico=int(held),
-                warnings=planned.warnings,
+                window_ids=ids.decode(),
+                warnings=(*planned.warnings, *dropped),
             )
             if code != _Outcome.HELD:
                 raise self._refusal(hold, _Outcome(code), extra)
-            self._live[request_id] = partition
+            self._leases.begin(attempt.request_id, partition)
             return hold
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
     async def settle(self, hold: Hold, event: UsageEvent) -> None:
         """Book what the call cost and post its event; once, whatever is repeated."""
-        partition, number = hold.partition, hold.profile.number
-        hour = hour_of(hold.request_id)
-        await self._insist(
-            "settle",
-            [
-                partition.account(number),
-                partition.holds,
-                partition.expiries,
-                partition.stream,
-                partition.tombstones(hour),
-                partition.orphans(hour),
-            ],
-            [
-                hold.request_id,
-                number,
-                event.charge_pico,
-                event.cost_pico,
-                hold.terms.windows.ids,
-                event.details(),
-            ],
+        await self._end(
+            "settle", hold, [event.charge_pico, event.cost_pico, hold.window_ids, event.details()]
         )
-        self._live.pop(hold.request_id, None)
 
     async def release(self, hold: Hold, event: UsageEvent) -> None:
         """Give the hold back: nothing was sent, or the upstream refused without usage."""
-        partition, number = hold.partition, hold.profile.number
-        await self._insist(
-            "release",
-            [
-                partition.account(number),
-                partition.holds,
-                partition.expiries,
-                partition.stream,
-                partition.tombstones(hour_of(hold.request_id)),
-            ],
-            [hold.request_id, number, event.details()],
-        )
-        self._live.pop(hold.request_id, None)
+        await self._end("release", hold, [hold.window_ids, event.details()])
 
     async def refuse(self, customer: str, event: UsageEvent) -> None:
         """Post the row of a call that was not admitted. It moves no money."""
+        partition = self._directory.partition_of(customer)
         profile = self._directory.cached(customer)
         known = profile is not None and profile.version > 0
-        await self._store.command(
-            *("XADD", self._directory.partition_of(customer).stream, "*"),
-            *("k", "refuse", "id", event.request_id),
-            *("n", profile.number if profile and known else 0),
-            *("a", 0, "c", 0, "e", event.details()),
+        await self._store.script(
+            "refuse",
+            [partition.stream, partition.tombstones(hour_of(event.request_id))],
+            [event.request_id, profile.number if profile and known else 0, event.details()],
         )
 
     async def record(
@@ -298,9 +232,10 @@ class Ledger:
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
         for _ in range(TRIES_MAX):
-            planned = self._directory.plan(profile, {}) if profile.version == 0 else None
+            planned = self._directory.plan(profile, {})
             terms = self._directory.terms(profile, now_ms)
             priced = event(terms.limits.markup_ppm)
+            week_ms = now_ms - now_ms % WEEK_MS
             outcome, mark = await self._store.script(
                 "event",
                 [
@@ -308,22 +243,23 @@ class Ledger:
                     partition.profile(profile.number),
                     partition.account(profile.number),
                     partition.stream,
+                    partition.tombstones(hour_of(priced.request_id)),
                     *(partition.idempotency(now_ms) if idempotency_key else ()),
                 ],
                 [
                     priced.request_id,
                     profile.number,
-                    int(planned is not None),
+                    profile.version,
                     f"{profile.number} {idempotency_key}" if idempotency_key else "",
                     fingerprint,
                     priced.charge_pico,
                     priced.cost_pico,
                     self._directory.calendar.ids_shared(priced.at_ms, terms.windows),
-                    terms.windows.from_ms,
-                    terms.windows.until_ms,
+                    max(terms.windows.from_ms, week_ms),
+                    min(terms.windows.until_ms, week_ms + WEEK_MS),
                     priced.details(),
                     IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
-                    *(planned.pairs if planned else ()),
+                    *planned.pairs,
                 ],
             )
             if outcome == _Outcome.POLICY:
@@ -331,14 +267,19 @@ class Ledger:
             elif outcome == _Outcome.STALE:
                 now_ms = int(mark)
             else:
-                if planned and outcome == 1:
+                if planned.pairs and outcome == _Outcome.HELD:
                     self._directory.remember(planned.profile)
                 _, event_id, charge = mark.decode().split(" ")
+                if event_id == priced.request_id:  # the answer to our first sending was lost
+                    outcome = _Outcome.HELD
                 return Receipt(_RECORDED[outcome], event_id, int(charge))
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
     async def balance(self, profile: Profile) -> Balance:
-        """Read an account; windows that have not been opened yet count as empty."""
+        """Read an account; windows that have not been opened yet count as empty.
+
+        A later window that is open already (the clock stepped back) counts as that of now.
+        """
         account = self._directory.partition_of(profile.identifier).account(profile.number)
         reply = await self._store.command("HGETALL", account)
         fields = dict(zip(reply[::2], reply[1::2], strict=True))
@@ -350,29 +291,16 @@ class Ledger:
             by_kind={
                 kind: _spent(fields, kind)
                 for kind, window_id in zip(KINDS, ids, strict=True)
-                if fields.get(kind.encode()) == window_id.encode()
+                if int(fields.get(kind.encode(), 0)) >= int(window_id) > 0
             },
         )
 
     async def renew(self) -> None:
         """Move the leases of all calls that this process is serving."""
-        by_partition: dict[Partition, list[str]] = {}
-        for request_id, partition in self._live.items():
-            by_partition.setdefault(partition, []).append(request_id)
-        await asyncio.gather(
-            *(
-                self._store.script("renew", [partition.expiries], [LEASE_MS, *ids])
-                for partition, ids in by_partition.items()
-            )
-        )
+        await self._leases.step()
 
     async def keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            try:
-                await self.renew()
-            except LedgerUnavailable:
-                log.warning("leases_not_renewed live=%d", len(self._live))
+        await self._leases.run()
 
     def close(self) -> None:
         """From now on a store that is away is given up on at once; leases do the rest."""
@@ -408,18 +336,29 @@ class Ledger:
             in_flight=outcome is _Outcome.IN_FLIGHT,
         )
 
-    async def _insist(self, verb: str, keys: list[str], args: list[Part]) -> Any:
+    async def _end(self, verb: str, hold: Hold, args: list[Part]) -> None:
         """Repeat until the store has taken it: verbs that end a hold are idempotent."""
+        partition, number, request_id = hold.partition, hold.profile.number, hold.request_id
         pause = 0.05
-        while True:
-            try:
-                return await self._store.script(verb, keys, args)
-            except LedgerUnavailable:
-                if self._closing:
-                    log.error("not_settled verb=%s request_id=%s", verb, args[0])  # noqa: TRY400
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, SETTLE_BACKOFF_SECONDS_MAX)
+        try:
+            while True:
+                try:
+                    await self._store.script(
+                        verb,
+                        ending_keys(partition, number, request_id),
+                        [request_id, number, *args],
+                    )
+                except LedgerUnavailable:
+                    if self._closing:
+                        log.error("not_settled verb=%s request_id=%s", verb, request_id)  # noqa: TRY400
+                        raise
+                else:
+                    return
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, SETTLE_BACKOFF_SECONDS_MAX)
+        finally:
+            # Even if it failed: a hold that nobody ends any more must not be kept alive.
+            self._leases.end(request_id)
 
 
 _RECORDED: Final = {1: Recorded.ACCEPTED, 2: Recorded.DUPLICATE, 3: Recorded.CONFLICT}

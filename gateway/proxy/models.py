@@ -14,7 +14,7 @@ import orjson
 from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.errors import GatewayError, NotFound, UpstreamBroken, UpstreamTimeout
-from gateway.proxy.relay import read_timely
+from gateway.proxy.relay import Chunks
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Upstream
 
@@ -100,9 +100,10 @@ async def _fetch(upstream: Upstream) -> Iterable[Model]:
 
 async def _read_list(upstream: Upstream) -> Iterable[Model]:
     answer = await upstream.get("models", [(b"accept-encoding", b"identity")])
+    chunks = Chunks(answer, upstream.settings.timeouts.between_bytes)
     try:
         content = bytearray()
-        async for chunk in read_timely(answer, upstream.settings.timeouts.between_bytes):
+        while (chunk := await chunks.next()) is not None:
             content += chunk
             if len(content) > LIST_BYTES_MAX:
                 raise UpstreamBroken("The provider's list of models is too long.")
@@ -113,7 +114,7 @@ async def _read_list(upstream: Upstream) -> Iterable[Model]:
     except (ValueError, KeyError, TypeError) as exc:
         raise UpstreamBroken("The provider's list of models cannot be read.") from exc
     finally:
-        await answer.aclose()
+        chunks.close()
 
 
 def _is_glob(name: str) -> bool:

@@ -24,12 +24,12 @@ from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
+from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
-from gateway.proxy.relay import Send, StreamRelay, WholeRelay, body, read_timely
+from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
-from gateway.proxy.upstream import Answer, Outgoing
 from gateway.rating import Rating
 from pricing.money import usd
 
@@ -186,10 +186,11 @@ class Pipeline:
         self, request: Request, tab: Tab, hold: Hold, *, injected: bool
     ) -> Callable[[], Awaitable[None]]:
         answer = await self._forward(request, tab, injected=injected)
+        chunks = Chunks(answer, tab.upstream.settings.timeouts.between_bytes)
         try:
-            return await self._relay(request, tab, hold, answer, injected=injected)
+            return await self._relay(request, tab, hold, answer, chunks, injected=injected)
         finally:
-            await answer.aclose()
+            chunks.close()
 
     async def _forward(self, request: Request, tab: Tab, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
@@ -198,23 +199,27 @@ class Pipeline:
             request.raw_headers, identity=injected, passthrough=settings.passthrough
         )
         tab.answer_status = None
-        tab.outgoing = Outgoing(content)
+        tab.sent = Sent()
         tab.sent_bytes = len(content)
         tab.forwarded = self._clock.monotonic()
-        answer = await tab.upstream.send(
-            tab.call.endpoint.value, headers, tab.outgoing, len(content)
-        )
+        answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
         tab.upstream_request_id = answer.header("x-request-id")
         return answer
 
     async def _relay(
-        self, request: Request, tab: Tab, hold: Hold, answer: Answer, *, injected: bool
+        self,
+        request: Request,
+        tab: Tab,
+        hold: Hold,
+        answer: Answer,
+        chunks: Chunks,
+        *,
+        injected: bool,
     ) -> Callable[[], Awaitable[None]]:
         """Pass the answer on; returns what is left to send once the client is not watched."""
         send = request.send
-        chunks = read_timely(answer, tab.upstream.settings.timeouts.between_bytes)
         if _is_event_stream(answer):
             relay = StreamRelay(tab, answer, self._clock, injected=injected)
             tab.answering = True
@@ -222,7 +227,7 @@ class Pipeline:
             await relay.forward(chunks, send)
             tab.whole = True
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer, self._clock)
+        whole = WholeRelay(tab, answer)
         complete = await whole.gather(chunks)
         if injected and whole.refuses_to_count:
             raise _RefusesToCount

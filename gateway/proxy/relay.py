@@ -2,16 +2,16 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import UpstreamBroken, UpstreamTimeout
 from gateway.openai.answer import read_answer
 from gateway.openai.sse import StreamReader
+from gateway.proxy.client import Answer
 from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
-from gateway.proxy.upstream import Answer
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -25,23 +25,56 @@ READ_BYTES_MAX: Final = 67_108_864
 _ENCODINGS: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 
 
-async def read_timely(answer: Answer, between_bytes: float | None) -> AsyncIterator[bytes]:
-    """The answer's chunks.
+class Chunks:
+    """An answer's chunks, none waited for longer than `between_bytes` seconds.
 
-    Raises:
-        UpstreamTimeout: none came for `between_bytes` seconds.
-        UpstreamBroken: the connection ended early.
+    One timer for a whole answer: it looks since when there has been a wait, and ends the
+    answer when that is too long. Time in which nobody waited does not count.
     """
-    chunks = answer.chunks()
-    try:
-        while True:
-            async with asyncio.timeout(between_bytes):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
-    except TimeoutError as exc:
-        raise UpstreamTimeout("The provider fell silent in the middle of its answer.") from exc
+
+    def __init__(self, answer: Answer, between_bytes: float | None) -> None:
+        self._answer = answer
+        self._seconds = between_bytes
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._silent = False
+
+    async def next(self) -> bytes | None:
+        """What has come; None at the end.
+
+        Raises:
+            UpstreamTimeout: nothing came in time.
+            UpstreamBroken: the connection ended early.
+        """
+        if self._seconds is not None:
+            self._since = self._loop.time()
+            if self._timer is None:
+                self._timer = self._loop.call_later(self._seconds, self._look)
+        try:
+            return await self._answer.next_chunk()
+        except UpstreamBroken as exc:
+            if self._silent:
+                raise UpstreamTimeout(
+                    "The provider fell silent in the middle of its answer."
+                ) from exc
+            raise
+        finally:
+            self._since = None
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._answer.close()
+
+    def _look(self) -> None:
+        assert self._seconds is not None
+        waited = 0.0 if self._since is None else self._loop.time() - self._since
+        if waited < self._seconds:
+            self._timer = self._loop.call_later(self._seconds - waited, self._look)
+        else:
+            self._silent = True
+            self._answer.close()
 
 
 class StreamRelay:
@@ -61,10 +94,10 @@ class StreamRelay:
         headers = to_client(self._answer.headers, reframed=self._edits)
         return start(self._answer.status, [*headers, *own])
 
-    async def forward(self, chunks: AsyncIterator[bytes], send: Send) -> None:
+    async def forward(self, chunks: Chunks, send: Send) -> None:
         reader, tab = self.reader, self._tab
         try:
-            async for chunk in chunks:
+            while (chunk := await chunks.next()) is not None:
                 if tab.first_token is None:
                     tab.first_token = self._clock.monotonic()
                 out = self._step(chunk)
@@ -90,24 +123,25 @@ class StreamRelay:
 class WholeRelay:
     """A plain answer: kept until it is whole, or until waiting would be noticed."""
 
-    def __init__(self, tab: Tab, answer: Answer, clock: Clock) -> None:
+    def __init__(self, tab: Tab, answer: Answer) -> None:
         self._tab = tab
         self._answer = answer
-        self._clock = clock
         self._decode = decoder(answer.header("content-encoding"))
         self._kept: list[bytes] = []
         self._size = 0
 
-    async def gather(self, chunks: AsyncIterator[bytes]) -> bool:
+    async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
-        until = self._clock.monotonic() + WAIT_SECONDS_MAX
         whole = True
         try:
-            async for chunk in chunks:
-                self._keep(chunk)
-                if self._size > WAIT_BYTES_MAX or self._clock.monotonic() > until:
-                    whole = False
-                    break
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                while (chunk := await chunks.next()) is not None:
+                    self._keep(chunk)
+                    if self._size > WAIT_BYTES_MAX:
+                        whole = False
+                        break
+        except TimeoutError:
+            whole = False
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
@@ -126,11 +160,11 @@ class WholeRelay:
     def content(self) -> bytes:
         return b"".join(self._kept)
 
-    async def forward(self, chunks: AsyncIterator[bytes], send: Send) -> None:
+    async def forward(self, chunks: Chunks, send: Send) -> None:
         """Send what was gathered, then the rest as it comes."""
         try:
             await send(body(self.content, more=True))
-            async for chunk in chunks:
+            while (chunk := await chunks.next()) is not None:
                 self._keep(chunk)
                 await send(body(chunk, more=True))
         finally:

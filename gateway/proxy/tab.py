@@ -5,7 +5,7 @@ whether the call is settled or released, and for how much.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
@@ -17,8 +17,10 @@ from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
 from gateway.openai.errors import wire_form
-from gateway.proxy.upstream import Outgoing, Upstream
+from gateway.proxy.client import Sent
+from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill
+from pricing.card import Card
 from pricing.cost import upper_bound
 from pricing.money import PPM
 from pricing.usage import Usage
@@ -38,6 +40,7 @@ class Tab:
 
     Attributes:
         upstream_model: What the upstream calls the model.
+        sent: Whether a byte of the call may have left for the upstream.
         sent_bytes: The size of the body that was forwarded.
         answer_status: Of the upstream's head; None until it came.
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
@@ -60,7 +63,7 @@ class Tab:
     upstream_model: str
     rated: Rated
     book_version: str
-    outgoing: Outgoing | None = None
+    sent: Sent = field(default_factory=Sent)
     sent_bytes: int = 0
     answer_status: int | None = None
     upstream_request_id: str | None = None
@@ -99,76 +102,51 @@ class Tab:
         if price.free:
             return 0
         assert card is not None, "a price belongs to a card"
-        input_tokens = self.call.input_bound_tokens
-        if card.context_tokens is not None:
-            by_reference = self.call.input_is_reference
-            input_tokens = (
-                card.context_tokens if by_reference else min(input_tokens, card.context_tokens)
-            )
-        output_max = self.call.output_max_tokens
-        if self.call.endpoint is Endpoint.EMBEDDINGS:
-            output_max = 0
-        elif output_max is None:
-            output_max = card.output_max_tokens
-        if output_max is None:
-            if terms.limited:
-                raise InvalidCall(
-                    f"Model {self.call.model!r} has no known maximum output. "
-                    "Set max_completion_tokens.",
-                    code="call_not_boundable",
-                    param="max_completion_tokens",
-                )
-            output_max = 0
+        input_tokens = self._input_bound(card, limited=terms.limited)
+        output_tokens = self._output_bound(card, limited=terms.limited)
         return upper_bound(
             price,
             input_tokens=input_tokens,
-            output_tokens=output_max * self.call.choices,
+            output_tokens=output_tokens * self.call.choices,
             markup_ppm=terms.limits.markup_ppm,
         )
 
+    def _input_bound(self, card: Card, *, limited: bool) -> int:
+        if self.call.endpoint is Endpoint.EMBEDDINGS:
+            return self.call.input_bound_tokens  # the context is that of each input, not of all
+        if self.call.input_is_reference:
+            if card.context_tokens is None and limited:
+                raise _not_boundable(self.call.model, "context", "messages")
+            return card.context_tokens or 0
+        if card.context_tokens is None:
+            return self.call.input_bound_tokens
+        return min(self.call.input_bound_tokens, card.context_tokens)
+
+    def _output_bound(self, card: Card, *, limited: bool) -> int:
+        if self.call.endpoint is Endpoint.EMBEDDINGS:
+            return 0
+        if self.call.output_max_tokens is not None:
+            return self.call.output_max_tokens
+        if card.output_max_tokens is None and limited:
+            raise _not_boundable(self.call.model, "maximum output", "max_completion_tokens")
+        return card.output_max_tokens or 0
+
     def opening(self) -> UsageEvent:
         """The event to post should this process never come to the end of the call."""
-        return UsageEvent(
-            request_id=self.request_id,
-            kind=Kind.ORPHAN,
-            at_ms=self.started_ms,
-            app=self.app.id,
-            endpoint=self.call.endpoint.value,
-            model=self.call.model,
-            upstream=self.upstream.settings.name,
-            provider=self.upstream.settings.provider,
-            book_version=self.book_version,
-            stream=self.call.stream,
-            metadata=self.caller.recorded or None,
-        )
+        return UsageEvent(kind=Kind.ORPHAN, **self._facts())
 
     def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""
-        ended = clock.monotonic()
-        event = replace(
-            self.opening(),
-            hold_pico=hold.amount_pico,
-            markup_ppm=hold.terms.limits.markup_ppm,
-            group=hold.profile.text("group_identifier"),
-            status=self.status,
-            status_code=self.status_code,
-            error_code=self.error.code if self.error else None,
-            latency_ms=round(1000 * (ended - self.started)),
-            first_token_ms=(
-                round(1000 * (self.first_token - self.started)) if self.first_token else None
-            ),
-            finish_reason=self.reading.finish_reason,
-            served_model=self.reading.model,
-            service_tier=self.reading.service_tier,
-            upstream_request_id=self.upstream_request_id or self.reading.upstream_id,
-        )
+        facts = self._facts() | self._outcome(hold, clock)
         if self._free:
-            return replace(event, kind=Kind.RELEASE)
+            return UsageEvent(kind=Kind.RELEASE, **facts)
         usage, source = self._usage()
         billed = self._billed(usage, source, hold, rating, clock)
-        unparsed = self.reading.unparsed
-        return replace(
-            event,
+        if billed.problem:
+            facts["error_code"] = f"unpriced_{billed.problem}"
+        if self.reading.unparsed:
+            facts["raw_usage"] = self.reading.unparsed.decode(errors="replace")
+        return UsageEvent(
             kind=Kind.SETTLE,
             usage=usage,
             source=source,
@@ -176,9 +154,43 @@ class Tab:
             charge_pico=billed.charge_pico,
             price_id=billed.price_id,
             unpriced=billed.unpriced,
-            error_code=f"unpriced_{billed.problem}" if billed.problem else event.error_code,
-            raw_usage=unparsed.decode(errors="replace") if unparsed else None,
+            **facts,
         )
+
+    def _facts(self) -> dict[str, Any]:
+        """What is known of the call before it is sent."""
+        settings = self.upstream.settings
+        return {
+            "request_id": self.request_id,
+            "at_ms": self.started_ms,
+            "app": self.app.id,
+            "endpoint": self.call.endpoint.value,
+            "model": self.call.model,
+            "upstream": settings.name,
+            "provider": settings.provider,
+            "book_version": self.book_version,
+            "stream": self.call.stream,
+            "metadata": self.caller.recorded or None,
+        }
+
+    def _outcome(self, hold: Hold, clock: Clock) -> dict[str, Any]:
+        """What is known of it at its end."""
+        return {
+            "hold_pico": hold.amount_pico,
+            "markup_ppm": hold.terms.limits.markup_ppm,
+            "group": hold.profile.text("group_identifier"),
+            "status": self.status,
+            "status_code": self.status_code,
+            "error_code": self.error.code if self.error else None,
+            "latency_ms": round(1000 * (clock.monotonic() - self.started)),
+            "first_token_ms": (
+                round(1000 * (self.first_token - self.started)) if self.first_token else None
+            ),
+            "finish_reason": self.reading.finish_reason,
+            "served_model": self.reading.model,
+            "service_tier": self.reading.service_tier,
+            "upstream_request_id": self.upstream_request_id or self.reading.upstream_id,
+        }
 
     @property
     def overhead_ms(self) -> float | None:
@@ -207,7 +219,7 @@ class Tab:
     @property
     def _free(self) -> bool:
         """Nothing was sent, or the upstream refused without usage. All else may be billed."""
-        if self.outgoing is None or not self.outgoing.sent:
+        if not self.sent.maybe:
             return True
         refused = (self.answer_status or 0) >= 300 or (self.stream_error and not self.seen_bytes)
         return refused and self.reading.usage is None
@@ -245,3 +257,12 @@ class Tab:
             cost = charge * PPM // (PPM + markup_ppm)
             return replace(billed, charge_pico=charge, cost_pico=cost, unpriced=False)
         return billed
+
+
+def _not_boundable(model: str, unknown: str, param: str) -> InvalidCall:
+    return InvalidCall(
+        f"What this call can cost has no bound: model {model!r} has no known {unknown}. "
+        "Add it under 'prices:' in the configuration, or set the field.",
+        code="call_not_boundable",
+        param=param,
+    )

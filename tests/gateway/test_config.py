@@ -49,7 +49,7 @@ IN_A_COMMENT = {
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path: Path):
     def write(text: str) -> Path:
         file = tmp_path / "farebox.yaml"
         file.write_text(text)
@@ -203,6 +203,13 @@ limits: {}
         (LEAST + "budgets: {reject_status: 500}", "must be 402 or 429"),
         (LEAST + "server: {port: 65536}", "less than or equal to 65535"),
         (LEAST + "server: {workers: true}", "must be a whole number"),
+        (LEAST + "prices: [{provider: x}]", "prices[0]: model: is missing"),
+        (
+            LEAST
+            + "prices: [{provider: x, model: y, free: true}, {provider: x, model: y, free: on}]",
+            "prices[1]: (x/y).free: must be true or false",
+        ),
+        (LEAST + "prices: [hunter2]", "prices[0]: must be a mapping"),
         (LEAST + "server: 7", "server: must be a mapping"),
         (LEAST + "limits: {request_bytes: 1.5}", "must be a whole number"),
         (LEAST + "customers: {default: {period_budget: .nan}}", "finite"),
@@ -308,9 +315,18 @@ def test_numbers_and_switches_may_come_from_the_environment(write):
 
 
 def test_prices_keep_the_digits_they_were_written_with(write):
-    config = load(write(LEAST + "prices: [{base: {input: 0.10, output: '1'}, free: no}]"), env={})
+    entry = "{provider: x, model: no, base: {input: 0.10, output: '1'}, limits: {context: 8192}}"
 
-    assert ({"base": {"input": "0.10", "output": "1"}, "free": "no"},) == config.prices
+    config = load(write(LEAST + f"prices: [{entry}]"), env={})
+
+    assert (
+        {
+            "provider": "x",
+            "model": "no",
+            "base": {"input": "0.10", "output": "1"},
+            "limits": {"context": 8192},
+        },
+    ) == config.prices
 
 
 def test_no_secret_is_shown(write):
@@ -366,11 +382,13 @@ def test_without_a_file_every_provider_with_a_key_is_served(tmp_path, monkeypatc
     env = {"OPENAI_API_KEY": "sk-1", "GEMINI_API_KEY": "g-1", "GROQ_API_KEY": ""}
 
     config = from_environment(env)
-    token = (tmp_path / "farebox-data" / "app_token").read_text().strip()
+    kept = (tmp_path / "farebox-data" / "app_token").read_text().strip()
+    token = config.apps[0].token
 
     assert ["openai", "google"] == [upstream.name for upstream in config.upstreams]
     assert ["sk-1", "g-1"] == [upstream.own_key for upstream in config.upstreams]
-    assert token == config.apps[0].token.get_secret_value()
+    assert token is not None
+    assert kept == token.get_secret_value()
     assert config == from_environment(env)
 
 

@@ -6,7 +6,7 @@ that is the dialect's own stands in `table.py` (insert) and `archive.py` (connec
 """
 
 from gateway.store.archive.archive import PAGE_SIZE_MAX, Archive, Page
-from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, Summary
+from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "CustomerUse",
     "LogFilter",
     "Metric",
+    "ModelUse",
     "Page",
     "Summary",
 ]

@@ -15,8 +15,10 @@ from gateway.store.archive.queries import (
     CustomerUse,
     LogFilter,
     Metric,
+    ModelUse,
     Summary,
     conditions,
+    models,
     read_customer_use,
     read_summary,
     summary,
@@ -34,6 +36,7 @@ from gateway.store.archive.table import (
 FILE_NAME: Final = "archive.sqlite3"
 PAGE_SIZE_MAX: Final = 1_000
 TOP_MAX: Final = 1_000
+MODELS_MAX: Final = 1_000
 BUSY_SECONDS_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 8
 
@@ -55,7 +58,7 @@ class Archive:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = insert_ignoring(engine.dialect.name)
+        self._insert = insert_ignoring(engine.dialect)
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:
@@ -120,10 +123,18 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, statement)
         return [read_customer_use(row) for row in rows]
 
+    async def models(self, wanted: LogFilter) -> list[ModelUse]:
+        """The models that were called, the most called first, at most `MODELS_MAX`."""
+        rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
+        return [
+            ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
+            for row in rows
+        ]
+
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
         rows = [to_row(archived) for archived in events]
         with self._engine.begin() as connection:
-            connection.execute(self._insert, rows)
+            connection.exec_driver_sql(self._insert, rows)
 
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:

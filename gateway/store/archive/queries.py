@@ -79,6 +79,15 @@ class CustomerUse:
     charge_pico: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """Calls of one model; `cache_hits` are those whose input was in part read from a cache."""
+
+    model: str
+    requests: int
+    cache_hits: int
+
+
 def conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
     """The filter's WHERE.
 
@@ -166,6 +175,21 @@ def read_customer_use(row: Any) -> CustomerUse:
         tokens=row.tokens,
         cost_pico=_joined(row, "cost_pico"),
         charge_pico=_joined(row, "charge_pico"),
+    )
+
+
+def models(wanted: LogFilter, limit: int) -> Executable:
+    """At most `limit` rows, the most called first, for `ModelUse`."""
+    return (
+        select(
+            EVENTS.c.model,
+            func.count().label("requests"),
+            _count(EVENTS.c.cached_tokens > 0).label("cache_hits"),
+        )
+        .where(_is(USAGE_KINDS), *conditions(wanted))
+        .group_by(EVENTS.c.model)
+        .order_by(func.count().desc(), EVENTS.c.model)
+        .limit(limit)
     )
 
 

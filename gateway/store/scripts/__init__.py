@@ -16,6 +16,7 @@ VERBS: Final = (
     "expire",
     "hold",
     "profile",
+    "refuse",
     "release",
     "renew",
     "settle",

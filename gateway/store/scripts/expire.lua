@@ -20,6 +20,7 @@ local stream, ended, orphans = KEYS[4], KEYS[5], KEYS[6]
 local request_id, number = ARGV[1], ARGV[2]
 
 --@include windows
+--@include negated
 --@include finish
 
 local hold = read_hold(holds, request_id)
@@ -31,9 +32,7 @@ local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then
     return NOT_DUE
 end
-redis.call('HINCRBY', account, 'spent', hold.amount)
-redis.call('HINCRBY', account, 'cost', hold.amount)
-count_in_windows(account, split_ids(hold.ids), hold.amount, hold.amount)
+book(account, split_ids(hold.ids), hold.amount, hold.amount)
 take_off(account, holds, expiries, ended, request_id, hold.amount)
 redis.call('HSET', orphans, request_id, hold.amount)
 redis.call('EXPIRE', orphans, TOMBSTONE_SECONDS)

@@ -20,8 +20,9 @@
 -- ARGV[15] 1: the anchor of the custom window changes
 -- ARGV[16..] profile fields to upsert: field, value ...
 --
--- Returns {outcome, spent in period, spent in total, held, n}; amounts before the call.
---   1 HELD          the amount is held. Repeating a request id changes nothing.
+-- Returns {outcome, spent in period, spent in total, held, n, ids}; amounts before the call.
+--   1 HELD          the amount is held, in the windows `ids`: those given, or later ones that
+--                   the account has opened. Repeating a request id changes nothing.
 --   2 EXCEEDED      a limit has no room. The upsert is done, nothing is held.
 --   3 IN_FLIGHT     as 2, but there is room once the calls in flight settle for nothing.
 --   4 RATE_LIMITED  n: ms until the next call would pass. The upsert is done.
@@ -45,72 +46,60 @@ local total_limit, binding, per_minute = ARGV[11], ARGV[12] == '1', tonumber(ARG
 local details, reset_custom = ARGV[14], ARGV[15]
 local UPSERT_FROM = 16
 local MINUTE_US = 60000000
-local IDS = {day = 1, week = 2, month = 3, year = 4, custom = 5}
+local CUSTOM, SPENT, HELD_SUM, TAT, CHARGE = 5, 6, 7, 8, 9
 
 --@include limbs
+--@include windows
 --@include upsert
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now_ms = math.floor(now_us / 1000)
 
-local function period_spent(row)
-    if period_kind == '' then
-        return '0'
-    end
-    local ids = {}
-    for id in string.gmatch(window_ids, '%d+') do
-        ids[#ids + 1] = tonumber(id)
-    end
-    local current, id = tonumber(row[1] or '0'), ids[IDS[period_kind]]
-    if reset_custom == '1' and period_kind == 'custom' then
-        return '0'
-    end
-    if current > id then
-        return nil
-    end
-    return current == id and row[2] or '0'
-end
-
 if redis.call('SISMEMBER', ended, request_id) == 1 then
-    return {DUPLICATE, '0', '0', '0', 0}
+    return {DUPLICATE, '0', '0', '0', 0, ''}
 end
 if now_ms < valid_from or now_ms >= valid_until then
-    return {STALE, '0', '0', '0', now_ms}
+    return {STALE, '0', '0', '0', now_ms, ''}
 end
 local known = redis.call('GET', number_key)
 if version == '0' then
     if known then
-        return {POLICY, '0', '0', '0', 0}
+        return {POLICY, '0', '0', '0', 0, ''}
     end
 elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
-    return {POLICY, '0', '0', '0', 0}
+    return {POLICY, '0', '0', '0', 0, ''}
 end
 
-local kind = period_kind == '' and 'month' or period_kind
-local row = redis.call('HMGET', account, kind, kind .. '.charge', 'spent', 'held', 'tat')
-local in_period = period_spent(row)
-if not in_period then
-    return {STALE, '0', '0', '0', now_ms}
+-- One read: what KINDS names, then SPENT, HELD_SUM, TAT, CHARGE.
+local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom',
+    'spent', 'held', 'tat', period_kind .. '.charge')
+if reset_custom == '1' then
+    row[CUSTOM] = false
 end
-local spent, held = row[3] or '0', row[4] or '0'
-if redis.call('HEXISTS', holds, request_id) == 1 then
-    return {HELD, in_period, spent, held, 0}
+local ids = current_ids(row, split_ids(window_ids))
+local in_period = '0'
+for i, kind in ipairs(KINDS) do
+    if kind == period_kind and row[i] == ids[i] then
+        in_period = row[CHARGE]
+    end
+end
+local spent, held = row[SPENT] or '0', row[HELD_SUM] or '0'
+local record = redis.call('HGET', holds, request_id)
+if record then
+    return {HELD, in_period, spent, held, 0, string.match(record, '^%d+|%d+|([%d ]+)|')}
 end
 
 local outcome, wait_ms, tat = HELD, 0, nil
 if per_minute > 0 then
     -- GCRA: one call each `interval`, a burst of a whole minute's worth.
-    tat = math.max(tonumber(row[5] or '0'), now_us) + MINUTE_US / per_minute
+    tat = math.max(tonumber(row[TAT] or '0'), now_us) + MINUTE_US / per_minute
     if tat - now_us > MINUTE_US then
         outcome, wait_ms = RATE_LIMITED, math.ceil((tat - now_us - MINUTE_US) / 1000)
     end
 end
 local function room(limit, taken)
-    if limit == '' or not less(sub(limbs(limit), taken), limbs(amount)) then
-        return true
-    end
-    return false
+    return limit == '' or not less(sub(limbs(limit), taken), limbs(amount))
 end
 -- A call that costs nothing passes an exhausted budget.
 if outcome == HELD and binding and amount ~= '0' then
@@ -123,6 +112,7 @@ if outcome == HELD and binding and amount ~= '0' then
     end
 end
 
+local held_ids = table.concat(ids, ' ')
 upsert(number_key, profile, account, number, reset_custom, UPSERT_FROM)
 if outcome == HELD then
     redis.call('HINCRBY', account, 'held', amount)
@@ -130,7 +120,7 @@ if outcome == HELD then
         redis.call('HSET', account, 'tat', string.format('%.0f', tat))
     end
     redis.call('HSET', holds, request_id,
-        number .. '|' .. amount .. '|' .. window_ids .. '|' .. details)
+        number .. '|' .. amount .. '|' .. held_ids .. '|' .. details)
     redis.call('ZADD', expiries, now_ms + lease_ms, request_id)
 end
-return {outcome, in_period, spent, held, wait_ms}
+return {outcome, in_period, spent, held, wait_ms, held_ids}

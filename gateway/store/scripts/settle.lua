@@ -29,13 +29,8 @@ local window_ids, details = ARGV[5], ARGV[6]
 
 --@include limbs
 --@include windows
+--@include negated
 --@include finish
-
-local function book(charged, paid)
-    redis.call('HINCRBY', account, 'spent', charged)
-    redis.call('HINCRBY', account, 'cost', paid)
-    count_in_windows(account, split_ids(window_ids), charged, paid)
-end
 
 if redis.call('SISMEMBER', ended, request_id) == 1 then
     local posted = redis.call('HGET', orphans, request_id)
@@ -46,13 +41,13 @@ if redis.call('SISMEMBER', ended, request_id) == 1 then
     local more_charge = to_text(sub(limbs(charge), limbs(posted)))
     local more_cost = to_text(sub(limbs(cost), limbs(posted)))
     redis.call('HDEL', orphans, request_id)
-    book(more_charge, more_cost)
+    book(account, split_ids(window_ids), more_charge, more_cost)
     post(stream, 'adjust', request_id, number, more_charge, more_cost, details)
     return ADJUSTED
 end
 
 local hold = read_hold(holds, request_id)
-book(charge, cost)
+book(account, split_ids(window_ids), charge, cost)
 take_off(account, holds, expiries, ended, request_id, hold and hold.amount)
 post(stream, 'settle', request_id, number, charge, cost, details)
 return SETTLED

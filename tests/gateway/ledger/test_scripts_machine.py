@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from gateway.errors import BudgetExceeded, BudgetInFlight, Conflict, LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.ledger import Hold
+from gateway.ledger.requests import new_request_id
 from tests.support.ledgers import bench
 
 CUSTOMER = "acme"
@@ -76,7 +77,7 @@ class LedgerMachine(RuleBasedStateMachine):
         room = None if self.limit is None else self.limit - self.spent
         held = sum(self.open.values())
         try:
-            hold = self.run(self.bench.hold(CUSTOMER, amount))
+            hold: Hold = self.run(self.bench.hold(CUSTOMER, amount))
         except BudgetExceeded:
             assert room is not None
             assert 0 < amount > room
@@ -144,7 +145,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def reported(self, charge: int):
         return UsageEvent(
-            request_id="evt",
+            request_id=new_request_id(self.bench.clock.now_ms()),
             kind=Kind.EVENT,
             at_ms=self.bench.clock.now_ms(),
             charge_pico=charge,
@@ -169,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_the_scripts_agree_with_the_model(url: str) -> None:
-    """held = Σ holds, spent = Σ events, one end per call, and no admission beyond a limit."""
+    """Held = Σ holds, spent = Σ events, one end per call, and no admission beyond a limit."""
     machine = type("Machine", (LedgerMachine,), {"url": url})
     run_state_machine_as_test(
         machine,

@@ -2,10 +2,8 @@
 
 import asyncio
 
-import httpx
 import orjson
 import pytest
-import respx
 
 from gateway.clock import SystemClock
 from gateway.customers.apps import App
@@ -13,76 +11,83 @@ from gateway.errors import NotFound, UpstreamError, UpstreamTimeout
 from gateway.proxy.models import Models
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
-from tests.support.rawupstream import raw_upstream
+from tests.support.rawupstream import answer, raw_upstream
 
 APP = App(id="a", token_sha256="")
-ASKED = {"data": [{"id": "gpt-4o"}, {"id": "whisper"}, {"no": "id"}, "odd"]}
+ASKED = b'{"data":[{"id":"gpt-4o"},{"id":"whisper"},{"no":"id"},"odd"]}'
 
 
-def upstream(name, *models, **changes):
+def upstream(name, *models, url="http://127.0.0.1:1", **changes):
     return Upstream(
-        UpstreamSettings(
-            name=name, provider=name, base_url=f"http://{name}/v1", models=models, **changes
-        )
+        UpstreamSettings(name=name, provider=name, base_url=f"{url}/v1", models=models, **changes)
     )
 
 
-def listed(*upstreams, app=APP, times=1, **answers):
-    """The ids, and how often upstreams were asked."""
+def listed(*upstreams, app=APP, times=1):
+    """The ids in the list, the last of so many times."""
 
     async def run():
-        with respx.mock(using="httpcore", assert_all_called=False) as router:
-            for host, answer in answers.items():
-                route = router.get(f"http://{host}/v1/models")
-                route.mock(side_effect=answer) if isinstance(answer, Exception) else route.respond(
-                    **answer
-                )
-            models = Models(Upstreams(upstreams), SystemClock())
-            content = b""
-            for _ in range(times):
-                content = await models.listed(app)
-            for each in upstreams:
-                await each.aclose()
-            return [model["id"] for model in orjson.loads(content)["data"]], len(router.calls)
+        models = Models(Upstreams(upstreams), SystemClock())
+        content = b""
+        for _ in range(times):
+            content = await models.listed(app)
+        return [model["id"] for model in orjson.loads(content)["data"]]
 
     return asyncio.run(run())
 
 
+@pytest.fixture
+def provider():
+    with raw_upstream() as running:
+        yield running
+
+
 def test_named_models_are_listed_without_asking():
-    assert (["b", "a"], 0) == listed(upstream("up", "b", "a"))
+    assert ["b", "a"] == listed(upstream("up", "b", "a"))
 
 
-def test_globs_are_asked_once_a_minute_and_narrowed():
+def test_globs_are_asked_once_a_minute_and_narrowed(provider):
     """What is odd in the answer is skipped."""
-    assert (["gpt-4o"], 1) == listed(upstream("up", "gpt-*"), times=3, up={"json": ASKED})
+    provider.answers(answer(ASKED))
+
+    assert ["gpt-4o"] == listed(upstream("up", "gpt-*", url=provider.url, api_key="k"), times=3)
+
+    [asked] = provider.asked
+    assert (b"GET /v1/models HTTP/1.1", b"Bearer k") == (
+        asked.line,
+        asked.header(b"authorization"),
+    )
 
 
 def test_an_app_sees_what_it_may_use():
     app = App(id="a", token_sha256="", models=("a*",), upstreams=("one",))
 
-    assert (["a"], 0) == listed(upstream("one", "a", "b"), upstream("two", "a2"), app=app)
+    assert ["a"] == listed(upstream("one", "a", "b"), upstream("two", "a2"), app=app)
 
 
 def test_one_upstream_that_fails_does_not_hide_the_other():
-    assert ["a"] == listed(upstream("up", "*"), upstream("two", "a"), up={"status_code": 500})[0]
+    assert ["a"] == listed(upstream("up", "*"), upstream("two", "a"))
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "said",
     [
-        {"status_code": 401},
-        {"text": "<html>"},
-        {"json": []},
-        {"json": {"data": 7}},
-        {"json": {"data": None}},
-        {"content": b"x" * 9_000_000},
-        httpx.ConnectError("down"),
+        answer(b"{}", status="401 No"),
+        answer(b"<html>"),
+        answer(b"[]"),
+        answer(b'{"data":7}'),
+        answer(b'{"data":null}'),
+        answer(b"x" * 9_000_000),
+        answer(b"x", length=2),
+        b"",
     ],
-    ids=str,
+    ids=lambda said: repr(said[:20]),
 )
-def test_nobody_to_ask_is_an_error(answer):
+def test_a_list_that_is_none_is_an_error(provider, said):
+    provider.answers(said)
+
     with pytest.raises(UpstreamError):
-        listed(upstream("up", "*"), up=answer)
+        listed(upstream("up", "*", url=provider.url))
 
 
 def test_a_list_that_never_ends_is_given_up_on():

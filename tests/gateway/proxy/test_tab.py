@@ -17,8 +17,9 @@ from gateway.event import Kind, Source, Status
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Endpoint, parse_call
+from gateway.proxy.client import Sent
 from gateway.proxy.tab import NO_READING, Tab
-from gateway.proxy.upstream import Outgoing, Upstream, UpstreamSettings
+from gateway.proxy.upstream import Upstream, UpstreamSettings
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.keys import Keyspace
 from pricing.book import PriceBook
@@ -158,14 +159,14 @@ def hold(amount=10**9, *, markup_ppm=0) -> Hold:
         spent_period_pico=0,
         spent_total_pico=0,
         held_pico=0,
+        window_ids="",
     )
 
 
 def ended(held=None, *, rating=RATING, model="small", reading=NO_READING, sent=True, **facts):
     """The closing event of a tab with these facts."""
     made = tab(model, rating=rating)
-    made.outgoing = Outgoing(b"")
-    made.outgoing.sent = sent
+    made.sent = Sent(maybe=sent)
     made.reading = reading
     for name, value in facts.items():
         setattr(made, name, value)

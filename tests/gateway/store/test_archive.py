@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError
 
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, Metric, Summary, queries
@@ -369,16 +369,21 @@ async def test_refuses_a_file_of_a_later_version(archive, tmp_path) -> None:
         await Archive.open(tmp_path)
 
 
-async def test_a_file_that_cannot_be_opened_is_an_error(tmp_path) -> None:
-    """A missing folder is named, not created somewhere else."""
-    with pytest.raises(OperationalError, match="unable to open"):
-        await Archive.open(tmp_path / "missing")
+async def test_a_file_that_is_no_archive_is_left_as_it_is(tmp_path) -> None:
+    """Whatever lies there under our name is not overwritten."""
+    foreign = b"somebody else's" * 1_000
+    (tmp_path / FILE_NAME).write_bytes(foreign)
+
+    with pytest.raises(DatabaseError, match="not a database"):
+        await Archive.open(tmp_path)
+
+    assert foreign == (tmp_path / FILE_NAME).read_bytes()
 
 
 def test_names_the_dialect_it_does_not_speak() -> None:
     """PostgreSQL comes later, and says so until then."""
     with pytest.raises(ValueError, match="postgresql"):
-        insert_ignoring("postgresql")
+        insert_ignoring(postgresql.dialect())
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))

@@ -41,9 +41,13 @@ def holder(data_dir):
         cwd=ROOT,
         text=True,
     )
+    assert process.stdout is not None
     with process:
         yield process, process.stdout.readline().strip()
         process.kill()
+    # What it started lives on; taking over is how to end it.
+    with EmbeddedStore(data_dir):
+        pass
 
 
 def connect(url: str) -> redis.Redis:
@@ -65,7 +69,7 @@ def eventually(check, seconds=10.0):
 
 def server_pid(url: str) -> int:
     with connect(url) as client:
-        return client.info("server")["process_id"]
+        return int(client.info("server")["process_id"])
 
 
 def gone(pid: int) -> bool:

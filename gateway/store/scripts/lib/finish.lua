@@ -1,7 +1,7 @@
 -- finish: end a hold, once: take it off, remember that it ended, post the event.
 --
 -- Whatever is posted goes out in the same script that moves the balance: there is no
--- moment in which one is true and the other is not.
+-- moment in which one is true and the other is not. Needs negated.
 local TOMBSTONE_SECONDS = 172800
 
 -- The hold's record as {number, amount, window ids, details}, or nil.
@@ -14,22 +14,18 @@ local function read_hold(holds, request_id)
     return {number = number, amount = amount, ids = ids, details = details}
 end
 
-local function split_ids(text)
-    local ids = {}
-    for id in string.gmatch(text, '%d+') do
-        ids[#ids + 1] = id
-    end
-    return ids
+local function remember_end(ended, request_id)
+    redis.call('SADD', ended, request_id)
+    redis.call('EXPIRE', ended, TOMBSTONE_SECONDS)
 end
 
 local function take_off(account, holds, expiries, ended, request_id, amount)
     if amount then
-        redis.call('HINCRBY', account, 'held', amount == '0' and '0' or '-' .. amount)
+        redis.call('HINCRBY', account, 'held', negated(amount))
         redis.call('HDEL', holds, request_id)
         redis.call('ZREM', expiries, request_id)
     end
-    redis.call('SADD', ended, request_id)
-    redis.call('EXPIRE', ended, TOMBSTONE_SECONDS)
+    remember_end(ended, request_id)
 end
 
 local function post(stream, kind, request_id, number, charge, cost, details)

@@ -1,3 +1,5 @@
+"""Real stores, for every test of the gateway."""
+
 from collections.abc import Iterator
 from shutil import which
 
@@ -17,8 +19,14 @@ def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
 def url(store_server: str) -> str:
     """An empty store."""
     with redis.Redis.from_url(store_server) as client:
+        client.config_set("maxmemory", 0)
         client.flushall()
     return store_server

@@ -1,0 +1,85 @@
+"""Rating: what has no price is never free, and what is billed is never a guess."""
+
+import pytest
+
+from gateway.rating import Bill, Fallback, Rating, Unpriced, bill
+from pricing.book import PriceBook
+from pricing.usage import Usage
+
+NOW = 1_764_000_000_000
+BOOK = PriceBook((), "test").overlaid(
+    [
+        {"provider": "p", "model": "paid", "base": {"input": "1", "output": "2"}},
+        {"provider": "p", "model": "input-only", "base": {"input": "1"}},
+        {"provider": "p", "model": "free", "free": True},
+    ]
+)
+FALLBACK = Fallback(input_usd="10", output_usd="30", output_max_tokens=4096)
+USAGE = Usage(input_tokens=1_000, output_tokens=100)
+MICRO = 1_000_000
+
+
+def billed(model: str, policy: Unpriced | Fallback = Unpriced.ALLOW, usage=USAGE, **options) -> Bill:
+    return bill(Rating(BOOK, unpriced=policy).rate("p", model, NOW), usage, **options)
+
+
+def test_a_known_model_is_billed_by_its_card() -> None:
+    """Cost at the card's rates; the charge with the markup, rounded once."""
+    found = billed("paid", markup_ppm=125_000)
+    assert (1_200 * MICRO, 1_350 * MICRO) == (found.cost_pico, found.charge_pico)
+    assert not found.unpriced
+    assert found.price_id
+
+
+@pytest.mark.parametrize("policy", list(Unpriced))
+def test_r12_an_unknown_model_is_unpriced_never_free(policy: Unpriced) -> None:
+    """It is flagged, so that it is shown as unknown and re-rated later; nothing is invented."""
+    rated = Rating(BOOK, unpriced=policy).rate("p", "unheard-of", NOW)
+    assert rated.price is None
+    assert Bill(unpriced=True) == bill(rated, USAGE)
+
+
+def test_r12_the_policy_says_whether_it_may_be_called() -> None:
+    """Refused, let through, or priced."""
+    assert [False, True, False] == [
+        Rating(BOOK, unpriced=policy).rejects_unpriced
+        for policy in (Unpriced.ALLOW, Unpriced.REJECT, FALLBACK)
+    ]
+
+
+def test_r12_a_fallback_price_bills_what_is_unknown_and_only_that() -> None:
+    """At the configured rates, marked as such; a known model keeps its own price."""
+    found = billed("unheard-of", FALLBACK)
+    assert 1_000 * 10 * MICRO + 100 * 30 * MICRO == found.cost_pico
+    assert not found.unpriced
+    assert "fallback" in (found.price_id or "")
+    assert 1_200 * MICRO == billed("paid", FALLBACK).cost_pico
+    rated = Rating(BOOK, unpriced=FALLBACK).rate("p", "unheard-of", NOW)
+    assert "fallback price" == rated.steps[-1]
+    assert rated.card is not None
+    assert 4096 == rated.card.output_max_tokens
+
+
+@pytest.mark.parametrize("policy", [*Unpriced, FALLBACK])
+def test_r12_an_explicit_zero_is_a_price(policy) -> None:
+    """Free is free, under every policy, and not unknown."""
+    found = billed("free", policy)
+    assert (0, 0, False) == (found.cost_pico, found.charge_pico, found.unpriced)
+    assert found.price_id
+    price = Rating(BOOK, unpriced=policy).rate("p", "free", NOW).price
+    assert price is not None
+    assert price.free
+
+
+def test_a_component_without_a_rate_is_named() -> None:
+    """The call has been made: it is not an error, it is unpriced, and says by what."""
+    found = billed("input-only", usage=Usage(input_tokens=5, audio_out_tokens=7))
+    assert found.unpriced
+    assert (0, 0) == (found.cost_pico, found.charge_pico)
+    assert "audio" in (found.problem or "")
+    assert found.price_id
+
+
+def test_no_usage_costs_nothing() -> None:
+    """Under a price, zero tokens are zero."""
+    assert (0, False) == (billed("paid", usage=Usage()).cost_pico, billed("paid").unpriced)
