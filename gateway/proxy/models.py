@@ -13,12 +13,14 @@ import orjson
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
-from gateway.errors import GatewayError, NotFound, UpstreamBroken
+from gateway.errors import GatewayError, NotFound, UpstreamBroken, UpstreamTimeout
+from gateway.proxy.relay import Chunks
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Upstream
 
 KEPT_SECONDS: Final = 60.0
 LIST_BYTES_MAX: Final = 8_388_608
+LIST_SECONDS_MAX: Final = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +91,19 @@ class Models:
 
 
 async def _fetch(upstream: Upstream) -> Iterable[Model]:
+    try:
+        async with asyncio.timeout(LIST_SECONDS_MAX):
+            return await _read_list(upstream)
+    except TimeoutError as exc:
+        raise UpstreamTimeout("The provider did not list its models in time.") from exc
+
+
+async def _read_list(upstream: Upstream) -> Iterable[Model]:
     answer = await upstream.get("models", [(b"accept-encoding", b"identity")])
+    chunks = Chunks(answer, upstream.settings.timeouts.between_bytes)
     try:
         content = bytearray()
-        while (chunk := await answer.next_chunk()) is not None:
+        while (chunk := await chunks.next()) is not None:
             content += chunk
             if len(content) > LIST_BYTES_MAX:
                 raise UpstreamBroken("The provider's list of models is too long.")
@@ -103,7 +114,7 @@ async def _fetch(upstream: Upstream) -> Iterable[Model]:
     except (ValueError, KeyError, TypeError) as exc:
         raise UpstreamBroken("The provider's list of models cannot be read.") from exc
     finally:
-        answer.close()
+        chunks.close()
 
 
 def _is_glob(name: str) -> bool:

@@ -110,7 +110,7 @@ class DataPlane:
 
     def owns(self, path: str) -> bool:
         """Whether a path belongs to the data plane, known or not."""
-        if path.startswith("/v1/"):
+        if path.startswith("/v1/") or path == "/v1":
             return path.rstrip("/") != "/v1/events"
         known = path.rstrip("/")
         return known in self._handlers or known.startswith("/api/models/")

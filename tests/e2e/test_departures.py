@@ -196,16 +196,18 @@ def test_on_disconnect_chooses_otherwise(wish):
         assert (source, Status.ABORTED) == (event.source, event.status)
 
 
-def test_who_leaves_before_anything_was_sent_pays_nothing(door):
-    """R01 during the hold: the call may be gone before it is forwarded; one event at most."""
+def test_r01_who_leaves_during_the_hold(door):
+    """Admitted or not, sent or not: at most one event a call, and the sums agree."""
     customer = a_customer()
-    for _ in range(20):
+    door.chat(customer)
+    for _ in range(40):
         with connected(door.url) as connection:
             connection.sendall(sent(customer))
+    door.chat(customer)
 
-    wait_until(lambda: len(door.events(customer)) == 20 and door.held(customer) == 0, "20 events")
+    wait_until(lambda: door.held(customer) == 0, "nothing is held")
     events = door.events(customer)
-    assert 20 == len({event.request_id for event in events})
+    assert 2 <= len(events) == len({event.request_id for event in events}) <= 42
     assert total_usd(events) == door.spent(customer)
 
 

@@ -151,3 +151,17 @@ def test_an_httpx_transport_will_do(status, error):
             asyncio.run(call())
     else:
         assert b"hello" == asyncio.run(call())
+
+
+def test_models_that_refuse_to_count_are_remembered_apart():
+    upstream = Upstream(settings())
+
+    upstream.refused_to_count("old")
+
+    assert (False, True) == (upstream.counts_streams("old"), upstream.counts_streams("new"))
+    assert not Upstream(settings(include_usage=False)).counts_streams("new")
+
+
+def test_a_key_is_in_no_representation():
+    """R63: settings are logged by careless people."""
+    assert "canary" not in repr(settings(api_key="canary"))

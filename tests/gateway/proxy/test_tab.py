@@ -1,0 +1,314 @@
+"""The tab: what a call is held for, and the one event that ends it."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import orjson
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.customers.apps import App
+from gateway.customers.identity import Caller
+from gateway.customers.profile import Limits, Profile, Terms
+from gateway.customers.windows import Calendar
+from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout, UpstreamUnreachable
+from gateway.event import Kind, Source, Status
+from gateway.ledger.ledger import Hold
+from gateway.openai.answer import Reading
+from gateway.openai.call import Endpoint, parse_call
+from gateway.proxy.client import Sent
+from gateway.proxy.tab import NO_READING, Tab
+from gateway.proxy.upstream import Upstream, UpstreamSettings
+from gateway.rating import Fallback, Rating, Unpriced
+from gateway.store.keys import Keyspace
+from pricing.book import PriceBook
+from pricing.usage import Usage
+
+NOW_MS = 1_800_000_000_000
+BOOK = PriceBook((), "book-1").overlaid(
+    [
+        {
+            "provider": "lab",
+            "model": "small",
+            "limits": {"context": 10_000, "max_output": 500},
+            "base": {"input": "1", "cache_read": "0.5", "output": "4"},
+        },
+        {
+            "provider": "lab",
+            "model": "small-0731",
+            "limits": {"context": 10_000, "max_output": 500},
+            "base": {"input": "2", "output": "8"},
+        },
+        {"provider": "lab", "model": "endless", "base": {"input": "1", "output": "4"}},
+        {"provider": "lab", "model": "gift", "free": True},
+    ]
+)
+RATING = Rating(BOOK)
+MICRO = 1_000_000
+"""One USD per million tokens, in pico-USD a token."""
+
+
+def body(model="small", **fields):
+    return orjson.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}]} | fields)
+
+
+def tab(model="small", *, endpoint=Endpoint.CHAT, rating=RATING, content=None, **fields) -> Tab:
+    call = parse_call(endpoint, content or body(model, **fields))
+    settings = UpstreamSettings(name="up", provider="lab", base_url="http://up.example")
+    return Tab(
+        request_id="fbx_" + "0" * 32,
+        started_ms=NOW_MS,
+        started=0.0,
+        call=call,
+        app=App(id="my-app", token_sha256=""),
+        caller=Caller(customer="acme", change={}, recorded={}, warnings=()),
+        upstream=Upstream(settings, transport=httpx.AsyncBaseTransport()),
+        upstream_model=call.model,
+        rated=rating.rate("lab", call.model, NOW_MS),
+        book_version="book-1",
+    )
+
+
+def terms(**limits) -> Terms:
+    return Terms(Limits(**limits), None, Calendar(ZoneInfo("UTC")).at(NOW_MS, None))
+
+
+LIMITED = terms(total_budget_pico=10**12)
+FREE = terms()
+
+
+@pytest.mark.parametrize(
+    ("fields", "output_tokens"),
+    [
+        ({}, 500),
+        ({"max_tokens": 7}, 7),
+        ({"max_completion_tokens": 7, "max_tokens": 9}, 9),
+        ({"max_tokens": 7, "n": 3}, 21),
+        ({"max_tokens": 0}, 0),
+    ],
+)
+def test_the_output_is_bounded_by_the_call_or_its_model(fields, output_tokens):
+    made = tab(**fields)
+
+    input_pico = made.call.input_bound_tokens * MICRO
+    assert input_pico + output_tokens * 4 * MICRO == made.bound(RATING, LIMITED)
+
+
+def test_the_input_is_bounded_by_the_context():
+    """However long the body is, and where its size says nothing."""
+    long = tab(messages=[{"role": "user", "content": "x" * 50_000}], max_tokens=1)
+    part = {"type": "file", "file": {"file_id": "f"}}
+    by_reference = tab(messages=[{"role": "user", "content": [part]}], max_tokens=1)
+
+    assert 10_004 * MICRO == long.bound(RATING, LIMITED) == by_reference.bound(RATING, LIMITED)
+
+
+def test_the_markup_is_held_too():
+    plain, marked = tab().bound(RATING, LIMITED), tab().bound(RATING, terms(markup_ppm=250_000))
+
+    assert plain * 5 == marked * 4
+
+
+def test_an_embedding_has_no_output():
+    made = tab(endpoint=Endpoint.EMBEDDINGS, content=orjson.dumps({"model": "small", "input": "x"}))
+
+    assert made.call.input_bound_tokens * MICRO == made.bound(RATING, LIMITED)
+
+
+def test_what_is_free_holds_nothing():
+    assert 0 == tab("gift").bound(RATING, LIMITED)
+
+
+def test_a_model_without_a_price():
+    """Refused where a budget must be kept or the policy says so; else nothing is held."""
+    for rating, bound_by in ((RATING, LIMITED), (Rating(BOOK, unpriced=Unpriced.REJECT), FREE)):
+        with pytest.raises(InvalidCall) as refused:
+            tab("nobody's", rating=rating).bound(rating, bound_by)
+        assert "model_not_priced" == refused.value.code
+
+    assert 0 == tab("nobody's").bound(RATING, FREE)
+    fallback = Rating(
+        BOOK, unpriced=Fallback(input_usd="10", output_usd="30", output_max_tokens=100)
+    )
+    made = tab("nobody's", rating=fallback)
+    held = (10 * made.call.input_bound_tokens + 30 * 100) * MICRO
+    assert held == made.bound(fallback, LIMITED)
+
+
+def test_an_output_without_a_bound():
+    """A limit cannot be kept; without one the call passes."""
+    with pytest.raises(InvalidCall) as refused:
+        tab("endless").bound(RATING, LIMITED)
+
+    assert ("call_not_boundable", "max_completion_tokens") == (
+        refused.value.code,
+        refused.value.param,
+    )
+    assert tab("endless", max_tokens=1).bound(RATING, LIMITED) > 0
+    assert tab("endless").bound(RATING, FREE) > 0
+
+
+def hold(amount=10**9, *, markup_ppm=0) -> Hold:
+    return Hold(
+        request_id="fbx_" + "0" * 32,
+        partition=Keyspace().partition_of("acme"),
+        profile=Profile("acme", 1, 1, {}),
+        terms=terms(markup_ppm=markup_ppm),
+        amount_pico=amount,
+        spent_period_pico=0,
+        spent_total_pico=0,
+        held_pico=0,
+        window_ids="",
+    )
+
+
+def ended(held=None, *, rating=RATING, model="small", reading=NO_READING, sent=True, **facts):
+    """The closing event of a tab with these facts."""
+    made = tab(model, rating=rating)
+    made.sent = Sent(maybe=sent)
+    made.reading = reading
+    for name, value in facts.items():
+        setattr(made, name, value)
+    return made.closing(held or hold(), rating, SystemClock())
+
+
+USED = Usage(input_tokens=10, cache_read_tokens=4, output_tokens=3)
+REPORTED = Reading(usage=USED, model="small")
+
+
+def test_reported_usage_is_charged_to_the_digit():
+    event = ended(reading=REPORTED, answer_status=200)
+
+    assert (Kind.SETTLE, Source.REPORTED, Status.OK) == (event.kind, event.source, event.status)
+    assert (10 + 2 + 12) * MICRO == event.cost_pico == event.charge_pico
+
+
+def test_a_charge_may_pass_its_hold():
+    """The provider has been paid: refusing to book it would be a lie."""
+    assert 24 * MICRO == ended(hold(MICRO), reading=REPORTED, answer_status=200).charge_pico
+
+
+def test_the_markup_of_the_hold_counts():
+    event = ended(hold(markup_ppm=500_000), reading=REPORTED, answer_status=200)
+
+    assert (24 * MICRO, 36 * MICRO) == (event.cost_pico, event.charge_pico)
+
+
+@pytest.mark.parametrize(
+    ("served", "cost"),
+    [("small-0731", (20 + 8 + 24) * MICRO), ("unheard-of", 24 * MICRO), (None, 24 * MICRO)],
+)
+def test_the_served_model_is_priced_where_it_is_known(served, cost):
+    event = ended(reading=Reading(usage=USED, model=served), answer_status=200)
+
+    assert cost == event.cost_pico
+
+
+@pytest.mark.parametrize(
+    ("amount", "charge"), [(10**9, (25 + 4 * 10) * MICRO), (30 * MICRO, 30 * MICRO), (0, 0)]
+)
+def test_an_estimate_never_passes_the_hold(amount, charge):
+    """A quarter of the bytes sent and seen, rounded up."""
+    event = ended(hold(amount), sent_bytes=99, seen_bytes=40, answer_status=200)
+
+    assert (Source.ESTIMATED, charge) == (event.source, event.charge_pico)
+
+
+def test_an_estimate_with_a_markup():
+    event = ended(hold(30 * MICRO, markup_ppm=500_000), sent_bytes=999, answer_status=200)
+
+    assert (30 * MICRO, 20 * MICRO) == (event.charge_pico, event.cost_pico)
+
+
+def test_what_has_no_rate_costs_what_was_held():
+    """Audio at the rate of text would be a tenth; nothing that was sent is free."""
+    reading = Reading(usage=Usage(input_tokens=1, audio_in_tokens=50), model="small")
+
+    limited, open_ = (ended(hold(amount), reading=reading, answer_status=200) for amount in (77, 0))
+
+    assert (77, False, "unpriced_audio_in") == (
+        limited.charge_pico,
+        limited.unpriced,
+        limited.error_code,
+    )
+    assert (0, True) == (open_.charge_pico, open_.unpriced)
+
+
+def test_an_unpriced_model_is_left_open():
+    event = ended(hold(0), model="nobody's", reading=REPORTED, answer_status=200)
+
+    assert not event.unpriced
+    event = ended(
+        hold(0),
+        model="nobody's",
+        reading=Reading(usage=USED, model="nobody's"),
+        answer_status=200,
+    )
+    assert (True, 0, USED) == (event.unpriced, event.charge_pico, event.usage)
+
+
+FREE_ENDS: dict[str, Any] = {
+    "not sent": {"sent": False, "error": UpstreamUnreachable("x")},
+    "refused": {"answer_status": 429},
+    "redirected": {"answer_status": 307},
+    "an error and nothing else": {"answer_status": 200, "stream_error": True},
+}
+
+
+@pytest.mark.parametrize("case", FREE_ENDS)
+def test_released(case):
+    event = ended(**FREE_ENDS[case])
+
+    assert (Kind.RELEASE, 0, None) == (event.kind, event.charge_pico, event.source)
+
+
+PAID_ENDS: dict[str, Any] = {
+    "an error after text": {"answer_status": 200, "stream_error": True, "seen_bytes": 8},
+    "an error with usage": {"answer_status": 500, "reading": REPORTED},
+    "no answer": {"error": UpstreamTimeout("x")},
+    "the client left": {"left": True},
+    "stopped": {"error": GatewayError("x", code="gateway_stopped")},
+}
+
+
+@pytest.mark.parametrize("case", PAID_ENDS)
+def test_nothing_is_free_once_it_was_sent(case):
+    event = ended(**{"sent_bytes": 40} | PAID_ENDS[case])
+
+    assert Kind.SETTLE is event.kind
+    assert event.charge_pico > 0
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "code"),
+    [
+        ({"answer_status": 200, "whole": True}, Status.OK, 200),
+        ({"answer_status": 503}, Status.ERROR, 503),
+        ({"answer_status": 200, "stream_error": True}, Status.ERROR, 200),
+        ({"left": True}, Status.ABORTED, 499),
+        ({"left": True, "answer_status": 200}, Status.ABORTED, 200),
+        ({"error": UpstreamTimeout("x")}, Status.ERROR, 504),
+        ({"error": UpstreamTimeout("x"), "answer_status": 200}, Status.ERROR, 504),
+        (
+            {"error": UpstreamTimeout("x"), "answer_status": 200, "answering": True},
+            Status.ERROR,
+            200,
+        ),
+        ({"error": GatewayError("x")}, Status.ERROR, 500),
+    ],
+)
+def test_the_status_is_what_the_client_got(facts, status, code):
+    event = ended(**facts)
+
+    assert (status, code) == (event.status, event.status_code)
+
+
+@pytest.mark.parametrize(("whole", "left"), [(False, True), (True, False)])
+def test_hanging_up_after_the_end_is_no_departure(whole, left):
+    made = tab()
+    made.whole = whole
+
+    made.client_left()
+
+    assert left == made.left
