@@ -12,6 +12,9 @@ from tests.support.calling import read
 from tests.support.hostile import hostile, whole
 
 
+NOWHERE = "http://127.0.0.1:1"
+
+
 def settings(url, **changes):
     values = {"name": "one", "provider": "openai", "base_url": f"{url}/v1", "api_key": "key"}
     return UpstreamSettings(**(values | changes))
@@ -154,14 +157,14 @@ def test_an_httpx_transport_will_do(status, error):
 
 
 def test_models_that_refuse_to_count_are_remembered_apart():
-    upstream = Upstream(settings())
+    upstream = Upstream(settings(NOWHERE))
 
     upstream.refused_to_count("old")
 
     assert (False, True) == (upstream.counts_streams("old"), upstream.counts_streams("new"))
-    assert not Upstream(settings(include_usage=False)).counts_streams("new")
+    assert not Upstream(settings(NOWHERE, include_usage=False)).counts_streams("new")
 
 
 def test_a_key_is_in_no_representation():
     """R63: settings are logged by careless people."""
-    assert "canary" not in repr(settings(api_key="canary"))
+    assert "canary" not in repr(settings(NOWHERE, api_key="canary"))
