@@ -6,6 +6,7 @@
     + InvalidCall            a field of the request: names it and the remedy
     + PermissionRefused      this app or customer may not: a foreign app, a blocked customer
     + NotFound               no such route, model or record
+    + MethodNotAllowed       the route has other methods
     + Conflict               the same idempotency key with another body; a name taken
     + RequestTooLarge
     + UnsupportedMedia
@@ -22,7 +23,7 @@
 No HTTP here: `gateway.openai.errors` and `gateway.api` say how each looks on their wire.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class GatewayError(Exception):
@@ -69,6 +70,16 @@ class PermissionRefused(CallerError):
 
 class NotFound(CallerError):
     code = "not_found"
+
+
+class MethodNotAllowed(CallerError):
+    """`allow` names the methods that the path has, as the header of that name does."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allow: Iterable[str]) -> None:
+        self.allow = ", ".join(sorted(allow))
+        super().__init__(f"This path has no {method[:16]}; it has {self.allow}.")
 
 
 class Conflict(CallerError):

@@ -1,19 +1,19 @@
 """How management answers and errors look on the wire: ``{"detail": ...}``, as JSON."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
 from gateway.errors import (
-    CallerError,
     Conflict,
     GatewayBusy,
     GatewayError,
     InvalidCall,
     InvalidToken,
     LedgerUnavailable,
+    MethodNotAllowed,
     NotFound,
     PermissionRefused,
     RequestTooLarge,
@@ -32,16 +32,6 @@ class MalformedRequest(InvalidCall):
 
 class MalformedBody(MalformedRequest):
     code = "invalid_json"
-
-
-class MethodNotAllowed(CallerError):
-    """A method that the path has no handler for; `allow` names those it has."""
-
-    code = "method_not_allowed"
-
-    def __init__(self, method: str, allow: Iterable[str]) -> None:
-        super().__init__(f"This path has no {method[:16]}.")
-        self.allow = ", ".join(sorted(allow))
 
 
 class InvalidFields(InvalidCall):

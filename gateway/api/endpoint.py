@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from gateway.api.answers import MalformedRequest, MethodNotAllowed, refusal
-from gateway.errors import GatewayError
+from gateway.api.answers import MalformedRequest, refusal
+from gateway.errors import GatewayError, MethodNotAllowed
 
 Handler = Callable[[Request], Awaitable[Response]]
 """Segments named ``{so}`` in the pattern are in ``request.path_params``."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import MethodNotAllowed, answer
+from gateway.api.answers import answer
 from gateway.api.auth import calling_app
 from gateway.api.bodies import read_json
 from gateway.api.endpoint import Endpoint
@@ -97,8 +97,6 @@ class Events:
 def refusal(error: GatewayError) -> Response:
     """Errors in the shape that OpenAI's clients read."""
     status, headers, body = wire_form(error)
-    if isinstance(error, MethodNotAllowed):
-        status, headers = 405, [*headers, (b"allow", error.allow.encode())]
     response = Response(body, status)
     response.raw_headers = headers
     return response

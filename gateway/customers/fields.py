@@ -63,6 +63,8 @@ def text(value: object) -> str:
         raise ValueError(f"must have at most {TEXT_CHARACTERS_MAX} characters")
     if not is_unicode(normal):
         raise ValueError("must be valid Unicode")
+    if "\0" in normal:  # the scripts take it for "remove this field"
+        raise ValueError("must not contain NUL")
     return normal
 
 

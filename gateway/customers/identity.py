@@ -22,6 +22,7 @@ from gateway.openai.carriers import ABSENT, CustomerFields
 
 CUSTOMER_HEADER: Final = b"x-farebox-customer"
 PARAMS_HEADERS: Final = (b"x-data-keywordsai-params", b"x-data-respan-params")
+_NAMING_HEADERS: Final = frozenset({CUSTOMER_HEADER, *PARAMS_HEADERS})
 PARAMS_BYTES_MAX: Final = 16_384
 
 RECORDED_FIELDS: Final = ("thread_identifier", "custom_identifier", "disable_log")
@@ -42,6 +43,23 @@ class Caller:
     change: Mapping[str, Canonical]
     recorded: Mapping[str, Any]
     warnings: tuple[str, ...]
+
+
+def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a call in which a header that names the customer stands twice, differently.
+
+    Raises:
+        InvalidCall: it does; it could be read as one customer here and another elsewhere.
+    """
+    seen: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _NAMING_HEADERS and seen.setdefault(name, value) != value:
+            shown = name.decode()
+            raise InvalidCall(
+                f"{shown} stands twice in this call, with different values. Send it once.",
+                param=shown,
+                code="customer_conflict",
+            )
 
 
 def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> Caller:

@@ -19,6 +19,7 @@ from gateway.errors import (
     InvalidCall,
     InvalidToken,
     LedgerUnavailable,
+    MethodNotAllowed,
     NotFound,
     PermissionRefused,
     RateLimited,
@@ -53,6 +54,7 @@ WIRE: Final[dict[type[GatewayError], Wire]] = {
     InvalidCall: Wire(400, "invalid_request_error", retry=False),
     PermissionRefused: Wire(403, "invalid_request_error", retry=False),
     NotFound: Wire(404, "invalid_request_error", retry=False),
+    MethodNotAllowed: Wire(405, "invalid_request_error", retry=False),
     Conflict: Wire(409, "invalid_request_error", retry=False),
     RequestTooLarge: Wire(413, "invalid_request_error", retry=False),
     UnsupportedMedia: Wire(415, "invalid_request_error", retry=False),
@@ -84,7 +86,10 @@ def wire_form(error: GatewayError, *, reject_status: int = 402) -> WireForm:
     for name, detail in error.details.items():
         if name != RETRY_AFTER_DETAIL:
             fields.setdefault(name, detail)
-    return _form(status, fields, retry=wire.retry, retry_after=_retry_after(error))
+    form = _form(status, fields, retry=wire.retry, retry_after=_retry_after(error))
+    if isinstance(error, MethodNotAllowed):
+        form[1].append((b"allow", error.allow.encode()))
+    return form
 
 
 def internal_error() -> WireForm:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.customers.apps import App, Apps
-from gateway.errors import GatewayBusy, GatewayError, InvalidCall, NotFound
+from gateway.customers.identity import refuse_repeated
+from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
 from gateway.ledger.requests import new_request_id
 from gateway.openai.call import Endpoint, parse_call
 from gateway.openai.errors import wire_form
@@ -128,12 +129,14 @@ class DataPlane:
             )
         wanted, handler = found
         if method != wanted:
-            raise InvalidCall(f"{path} takes {wanted}, not {method}.", code="method_not_allowed")
+            raise MethodNotAllowed(method, [wanted])
         return handler
 
     def _calls(self, endpoint: Endpoint) -> Handler:
         async def call(_: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
             app = self._authenticated(arrival)
+            if len(arrival.headers) < len(arrival.raw_headers):
+                refuse_repeated(arrival.raw_headers)
             content = await read_body(
                 receive,
                 arrival.headers,

@@ -46,6 +46,7 @@ class Tab:
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
             to the upstream, its head came, its first bytes came.
         seen_bytes: Generated text seen, in bytes; the estimate when no usage came.
+        bounded: The hold is the most that the call can cost; False only without a limit.
         answering: The client has been sent a head: an error can no longer be told.
         whole: The answer has come to its end.
         left: The client went away before the answer was whole.
@@ -72,6 +73,7 @@ class Tab:
     first_token: float | None = None
     reading: Reading = field(default=NO_READING)
     seen_bytes: int = 0
+    bounded: bool = True
     answering: bool = False
     whole: bool = False
     left: bool = False
@@ -98,6 +100,7 @@ class Tab:
                     code="model_not_priced",
                     param="model",
                 )
+            self.bounded = False
             return 0
         if price.free:
             return 0
@@ -115,9 +118,7 @@ class Tab:
         if self.call.endpoint is Endpoint.EMBEDDINGS:
             return self.call.input_bound_tokens  # the context is that of each input, not of all
         if self.call.input_is_reference:
-            if card.context_tokens is None and limited:
-                raise _not_boundable(self.call.model, "context", "messages")
-            return card.context_tokens or 0
+            return self._known(card.context_tokens, limited, "context", "messages")
         if card.context_tokens is None:
             return self.call.input_bound_tokens
         return min(self.call.input_bound_tokens, card.context_tokens)
@@ -127,9 +128,21 @@ class Tab:
             return 0
         if self.call.output_max_tokens is not None:
             return self.call.output_max_tokens
-        if card.output_max_tokens is None and limited:
-            raise _not_boundable(self.call.model, "maximum output", "max_completion_tokens")
-        return card.output_max_tokens or 0
+        return self._known(
+            card.output_max_tokens, limited, "maximum output", "max_completion_tokens"
+        )
+
+    def _known(self, tokens: int | None, limited: bool, what: str, param: str) -> int:
+        """A maximum of the model; where there is none, only who has no limit goes on."""
+        if tokens is None and limited:
+            raise InvalidCall(
+                f"What this call can cost has no bound: model {self.call.model!r} has no known "
+                f"{what}. Add it under 'prices:' in the configuration, or set the field.",
+                code="call_not_boundable",
+                param=param,
+            )
+        self.bounded = self.bounded and tokens is not None
+        return tokens or 0
 
     def opening(self) -> UsageEvent:
         """The event to post should this process never come to the end of the call."""
@@ -250,19 +263,10 @@ class Tab:
             completed_ms=clock.now_ms(),
         )
         beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico
-        if beyond or (billed.problem and hold.amount_pico):
+        if (beyond and self.bounded) or (billed.problem and hold.amount_pico):
             # An estimate never passes the hold; and what has no rate costs what was held,
             # since nothing that was sent is free.
             charge = hold.amount_pico
             cost = charge * PPM // (PPM + markup_ppm)
             return replace(billed, charge_pico=charge, cost_pico=cost, unpriced=False)
         return billed
-
-
-def _not_boundable(model: str, unknown: str, param: str) -> InvalidCall:
-    return InvalidCall(
-        f"What this call can cost has no bound: model {model!r} has no known {unknown}. "
-        "Add it under 'prices:' in the configuration, or set the field.",
-        code="call_not_boundable",
-        param=param,
-    )

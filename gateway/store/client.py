@@ -23,6 +23,8 @@ from typing import Any, Final
 
 import hiredis
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -80,9 +82,14 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._pool = redis.ConnectionPool.from_url(
-            url, protocol=2, socket_connect_timeout=CONNECT_SECONDS_MAX, max_connections=2
+        # Of the pool we take what it knows of URLs, keys and certificates, and one connection.
+        pool = redis.ConnectionPool.from_url(
+            url,
+            protocol=2,
+            socket_connect_timeout=CONNECT_SECONDS_MAX,
+            retry=Retry(NoBackoff(), 0),  # callers are waiting: who retries is for them to say
         )
+        self._connection = pool.make_connection()  # type: ignore[no-untyped-call]
         self._scripts = scripts.load_all()
         self._pending: list[_Waiting] = []
         self._wake = asyncio.Event()
@@ -103,7 +110,6 @@ class Store:
         self._closing = True
         self._wake.set()
         await asyncio.gather(*self._tasks)
-        await self._pool.aclose()
 
     def script(self, name: str, keys: Sequence[str], args: Sequence[Part]) -> asyncio.Future[Any]:
         """Run one verb of ``scripts/``; awaiting the result gives the raw reply."""
@@ -148,11 +154,12 @@ class Store:
         while not (self._closing and not self._pending):
             await self._wake.wait()
             self._wake.clear()
+            await asyncio.sleep(0)  # whoever else has something in this turn comes along
             while self._pending:
                 batch = self._pending[:BATCH_COMMANDS_MAX]
                 del self._pending[:BATCH_COMMANDS_MAX]
                 await self._deliver(batch)
-        await self._pool.disconnect()
+        await self._connection.disconnect()
 
     async def _deliver(self, batch: list[_Waiting]) -> None:
         """Send, at most twice; whatever happens, every future of the batch is resolved."""
@@ -174,8 +181,10 @@ class Store:
             _resolve(future, error)
 
     async def _exchange(self, batch: list[bytes]) -> list[Any]:
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        connection = self._connection
         try:
+            if not connection.is_connected:
+                await connection.connect()
             replies = await _round_trip(connection, batch)
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
@@ -190,8 +199,6 @@ class Store:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        finally:
-            await self._pool.release(connection)
 
 
 def _packed(*parts: Part) -> bytes:

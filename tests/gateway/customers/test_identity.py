@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.customers.apps import App, Identity, ParamsPolicy
-from gateway.customers.identity import PARAMS_BYTES_MAX, Caller, identify
+from gateway.customers.identity import PARAMS_BYTES_MAX, Caller, identify, refuse_repeated
 from gateway.customers.profile import ANONYMOUS
 from gateway.errors import InvalidCall
 from gateway.openai.carriers import CustomerFields
@@ -370,3 +370,14 @@ def test_recorded_fields_always_fit_an_event(value, kept) -> None:
     """Long integers as text; what could not be written is dropped before the call."""
     caller = called(thread_identifier=value, customer_identifier="acme")
     assert kept == caller.recorded.get("thread_identifier")
+
+
+def test_a_naming_header_that_stands_twice_must_agree():
+    """One proxy reads the first, another the last: the call could be two customers'."""
+    same = [(b"x-farebox-customer", b"a"), (b"x-farebox-customer", b"a"), (b"accept", b"b")]
+    refuse_repeated(same)
+
+    with pytest.raises(InvalidCall) as refusal:
+        refuse_repeated([*same, (b"x-farebox-customer", b"c")])
+
+    assert ("customer_conflict", "x-farebox-customer") == (refusal.value.code, refusal.value.param)

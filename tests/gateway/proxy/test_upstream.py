@@ -11,7 +11,6 @@ from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from tests.support.calling import read
 from tests.support.hostile import hostile, whole
 
-
 NOWHERE = "http://127.0.0.1:1"
 
 
