@@ -1,16 +1,16 @@
 """From a host name to an open, verified connection, or `UpstreamUnreachable`.
 
 Addresses are raced as RFC 8305 (Happy Eyeballs) has it, since a broken IPv6 must not cost
-a call its connect timeout; uvloop's `create_connection` cannot.
+a call its connect timeout. A library does it, since uvloop's `create_connection` cannot.
 """
 
 import asyncio
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
-from itertools import chain, zip_longest
 from typing import Any, Final, TypeVar
+
+from aiohappyeyeballs import start_connection
 
 from gateway.errors import UpstreamUnreachable
 
@@ -61,10 +61,8 @@ async def dial(
 
 
 async def _open_socket(host: str, port: int) -> socket.socket:
-    addresses = await _resolve(host, port)
-    if len(addresses) == 1:
-        return await _connect(addresses[0])
-    return await _race(_interleaved(addresses)[:ADDRESSES_MAX])
+    addresses = (await _resolve(host, port))[:ADDRESSES_MAX]
+    return await start_connection(addresses, happy_eyeballs_delay=HEAD_START_SECONDS, interleave=1)
 
 
 async def _resolve(host: str, port: int) -> list[AddressInfo]:
@@ -74,53 +72,3 @@ async def _resolve(host: str, port: int) -> list[AddressInfo]:
     except socket.gaierror:
         loop = asyncio.get_running_loop()
         return list(await loop.getaddrinfo(host, port, type=kind))
-
-
-def _interleaved(addresses: list[AddressInfo]) -> list[AddressInfo]:
-    """One of the resolver's first family, one of another, and so on."""
-    first = [a for a in addresses if a[0] == addresses[0][0]]
-    others = [a for a in addresses if a[0] != addresses[0][0]]
-    return [a for a in chain.from_iterable(zip_longest(first, others)) if a is not None]
-
-
-async def _race(addresses: list[AddressInfo]) -> socket.socket:
-    waiting = deque(addresses)
-    running: set[asyncio.Task[socket.socket]] = set()
-    problem: BaseException = OSError("no address")
-    try:
-        while waiting or running:
-            if waiting:
-                running.add(asyncio.create_task(_connect(waiting.popleft())))
-            done, _ = await asyncio.wait(
-                running,
-                timeout=HEAD_START_SECONDS if waiting else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for task in done:
-                running.discard(task)
-                if (failure := task.exception()) is None:
-                    running |= done - {task}
-                    return task.result()
-                problem = failure
-        raise problem
-    finally:
-        for task in running:
-            task.cancel()
-            task.add_done_callback(_discard)
-
-
-async def _connect(address: AddressInfo) -> socket.socket:
-    family, kind, protocol, _, target = address
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, target)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _discard(task: asyncio.Task[socket.socket]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()

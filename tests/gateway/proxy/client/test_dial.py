@@ -164,64 +164,36 @@ async def test_the_next_address_after_a_refusal(resolved):
 
 
 async def test_the_next_address_beside_a_silent_one(resolved, monkeypatch):
-    """After a quarter second, not after the system's connect timeout."""
-    connect = dial._connect
+    """After a quarter second, not after the system's connect timeout; the loser is given up."""
     loop = asyncio.get_running_loop()
-    cancelled = []
+    given_up = []
 
-    async def black_hole(address):
-        if address[4][1] == 9:
+    async def connect(sock, target):
+        if target[1] == 9:
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
-                cancelled.append(address)
+                given_up.append(sock)
                 raise
-        return await connect(address)
+        await loop.sock_connect(sock, target)
 
-    monkeypatch.setattr(dial, "_connect", black_hole)
+    black_hole = type("BlackHole", (), {"sock_connect": staticmethod(connect)})
     async with hostile(HI) as server, client_of(server) as client:
         resolved += [address(9), address(server.port)]
         began = loop.time()
-        assert (200, b"hi") == await fetch(client)
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "get_running_loop", lambda: _Instead(loop, black_hole))
+            answered = await fetch(client)
 
+        assert (200, b"hi") == answered
         assert 0.2 < loop.time() - began < 2
         await turns()
-        assert 1 == len(cancelled)
+        assert [-1] == [sock.fileno() for sock in given_up]
 
 
 async def test_no_address_answers(resolved):
     resolved += [address(free_port()) for _ in range(3)]
     await unreachable("http://provider.example")
-
-
-async def test_a_race_given_up_leaves_no_socket(resolved, monkeypatch):
-    """Those that had connected are closed, those that had not are cancelled."""
-    opened = []
-    connect = dial._connect
-
-    async def kept(address):
-        opened.append(await connect(address))
-        await asyncio.sleep(60 if len(opened) == 1 else 0.01)
-        return opened[-1]
-
-    monkeypatch.setattr(dial, "_connect", kept)
-    monkeypatch.setattr(dial, "HEAD_START_SECONDS", 0.01)
-    async with hostile(HI) as server:
-        resolved += [address(server.port)] * 3
-        sock = await dial._open_socket("provider.example", 80)
-        await turns(20)
-        for other in opened:
-            if other is not sock and other is not opened[0]:
-                assert -1 == other.fileno()
-        opened[0].close()  # its `_connect` would have
-        sock.close()
-
-
-def test_addresses_of_both_families_take_turns():
-    six = [address(i, "::1", socket.AF_INET6) for i in range(3)]
-    four = [address(i) for i in range(1)]
-
-    assert [six[0], four[0], six[1], six[2]] == dial._interleaved([*six, *four])
 
 
 # TLS.
