@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -23,6 +24,7 @@ class SystemClock:
         return time.monotonic()
 
 
+@lru_cache(maxsize=256)  # the ends of windows are told again and again
 def rfc3339(instant_ms: int) -> str:
     """Format Unix milliseconds as ``2026-11-21T18:30:00Z`` (milliseconds only when not zero)."""
     moment = datetime.fromtimestamp(instant_ms / 1000, UTC)

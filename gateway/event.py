@@ -133,6 +133,16 @@ class UsageEvent:
         return orjson.dumps(document)
 
 
+def details_of(known: Mapping[str, Any]) -> bytes:
+    """As `UsageEvent.details`, of an event that has only these fields, and no usage yet."""
+    told = {
+        name: value
+        for name, value in known.items()
+        if name not in _OUTER and value != _DEFAULTS[name]
+    }
+    return orjson.dumps({"v": SCHEMA, **told})
+
+
 USAGE_KINDS: Final = frozenset({Kind.SETTLE, Kind.ORPHAN, Kind.EVENT})
 """Kinds that are one call each. An ``adjust`` moves money for a call already counted."""
 
@@ -148,6 +158,7 @@ _OUTER: Final = frozenset({"request_id", "kind", "customer_number", "charge_pico
 _DETAILS: Final = tuple(
     (f.name, f.default) for f in fields(UsageEvent) if f.name not in _OUTER and f.name != "usage"
 )
+_DEFAULTS: Final = dict(_DETAILS)
 _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 _Reader = Callable[[Any], Any]
 _T = TypeVar("_T")

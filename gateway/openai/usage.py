@@ -6,7 +6,6 @@ numbers are never negative and never add up to more than was reported.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from pricing.usage import Usage
@@ -93,10 +92,11 @@ def usage_from(block: object) -> Usage:
     if reported_input is None:
         reported_input = max(total - output, 0)
     inputs = _inputs(block, reported_input, total - output)
-    return _with_outputs(inputs, block, output, total - inputs.input_total - output)
+    hidden = total - sum(inputs.values()) - output
+    return Usage(**inputs, **_outputs(block, output, hidden))
 
 
-def _inputs(block: Mapping[str, Any], reported: int, room: int) -> Usage:
+def _inputs(block: Mapping[str, Any], reported: int, room: int) -> dict[str, Any]:
     details = _details(block, _INPUT_DETAILS)
     cached = _part(details, _CACHED) or _part(block, _CACHED)
     written = _part(details, _CACHE_WRITES) or _part(block, _CACHE_WRITES)
@@ -117,32 +117,31 @@ def _inputs(block: Mapping[str, Any], reported: int, room: int) -> Usage:
     )
     audio = share.take(max(_part(details, ("audio_tokens",)) - audio_cached, 0))
     image = share.take(max(_part(details, ("image_tokens",)) - image_cached, 0))
-    return Usage(
-        input_tokens=share.rest,
-        cache_read_tokens=cached_share.rest,
-        cache_write_5m_tokens=written - written_1h,
-        cache_write_1h_tokens=written_1h,
-        audio_in_tokens=audio,
-        audio_cached_tokens=audio_cached,
-        image_in_tokens=image,
-        image_cached_tokens=image_cached,
-    )
+    return {
+        "input_tokens": share.rest,
+        "cache_read_tokens": cached_share.rest,
+        "cache_write_5m_tokens": written - written_1h,
+        "cache_write_1h_tokens": written_1h,
+        "audio_in_tokens": audio,
+        "audio_cached_tokens": audio_cached,
+        "image_in_tokens": image,
+        "image_cached_tokens": image_cached,
+    }
 
 
-def _with_outputs(inputs: Usage, block: Mapping[str, Any], reported: int, hidden: int) -> Usage:
+def _outputs(block: Mapping[str, Any], reported: int, hidden: int) -> dict[str, Any]:
     details = _details(block, _OUTPUT_DETAILS)
     reasoning = _part(details, ("reasoning_tokens",))
     if hidden > 0 and reasoning in (0, hidden):  # Gemini's and xAI's compatible layers
         reasoning = hidden
         reported += hidden
     share = _Shares(reported)
-    return replace(
-        inputs,
-        reasoning_tokens=share.take(reasoning),
-        audio_out_tokens=share.take(_part(details, ("audio_tokens",))),
-        image_out_tokens=share.take(_part(details, ("image_tokens",))),
-        output_tokens=share.rest,
-    )
+    return {
+        "reasoning_tokens": share.take(reasoning),
+        "audio_out_tokens": share.take(_part(details, ("audio_tokens",))),
+        "image_out_tokens": share.take(_part(details, ("image_tokens",))),
+        "output_tokens": share.rest,
+    }
 
 
 class _Shares:
@@ -188,6 +187,8 @@ def _whole(block: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 
 def _part(block: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    if not block:
+        return 0
     for name in names:
         count = _count(block.get(name))
         if count:

@@ -7,6 +7,7 @@ exactly one event, in a task that no cancelled request can take along.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -162,7 +163,7 @@ class Pipeline:
             tab.caller.customer,
             change=tab.caller.change,
             bound=lambda terms: tab.bound(self._rating, terms),
-            details=tab.opening().details(),
+            details=tab.opening(),
         )
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
@@ -171,8 +172,9 @@ class Pipeline:
             request.receive, tab.client_left, grace_seconds=self._grace_seconds(tab)
         )
         total = tab.upstream.settings.timeouts.total
+        in_time = nullcontext() if total is None else asyncio.timeout(total)
         try:
-            async with departure, asyncio.timeout(total):
+            async with departure, in_time:
                 try:
                     finish = await self._exchange(request, tab, hold, injected=_injects(tab))
                 except _RefusesToCount:

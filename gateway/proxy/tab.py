@@ -12,7 +12,7 @@ from gateway.customers.apps import App
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Terms
 from gateway.errors import GatewayError, InvalidCall
-from gateway.event import Kind, Source, Status, UsageEvent
+from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
@@ -144,9 +144,9 @@ class Tab:
         self.bounded = self.bounded and tokens is not None
         return tokens or 0
 
-    def opening(self) -> UsageEvent:
-        """The event to post should this process never come to the end of the call."""
-        return UsageEvent(kind=Kind.ORPHAN, **self._facts())
+    def opening(self) -> bytes:
+        """Details of the event to post should this process never come to the call's end."""
+        return details_of(self._facts())
 
     def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""

@@ -1,8 +1,9 @@
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.event import Kind, Source, Status, UsageEvent, decode
+from gateway.event import Kind, Source, Status, UsageEvent, decode, details_of
 from pricing.usage import Usage
 
 amounts = st.integers(1 - 2**63, 2**63 - 1)
@@ -113,3 +114,11 @@ def test_refuses_entries_without_our_fields() -> None:
     """Anything may be in a stream."""
     with pytest.raises(ValueError, match="not a usage event"):
         decode({b"hello": b"world"})
+
+
+def test_the_details_of_some_fields_are_those_of_the_event() -> None:
+    """What a hold writes for the worst case reads back as the event it stands for."""
+    known = {"request_id": "fbx_1", "at_ms": 7, "app": "a", "stream": True, "metadata": None}
+    event = UsageEvent(kind=Kind.ORPHAN, **known)
+
+    assert orjson.loads(event.details()) == orjson.loads(details_of(known))
