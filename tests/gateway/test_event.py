@@ -1,3 +1,5 @@
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -118,7 +120,13 @@ def test_refuses_entries_without_our_fields() -> None:
 
 def test_the_details_of_some_fields_are_those_of_the_event() -> None:
     """What a hold writes for the worst case reads back as the event it stands for."""
-    known = {"request_id": "fbx_1", "at_ms": 7, "app": "a", "stream": True, "metadata": None}
+    known: dict[str, Any] = {
+        "request_id": "fbx_1",
+        "at_ms": 7,
+        "app": "a",
+        "stream": True,
+        "metadata": None,
+    }
     event = UsageEvent(kind=Kind.ORPHAN, **known)
 
     assert orjson.loads(event.details()) == orjson.loads(details_of(known))
