@@ -12,6 +12,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from gateway.clock import Clock
+from gateway.errors import LedgerUnavailable
 from gateway.event import UsageEvent, decode
 from gateway.metering.sinks import ArchiveSink, CounterSink, Sink, Tail
 from gateway.store.archive import Archive
@@ -74,9 +75,9 @@ class Flusher:
         except Exception as exc:  # the loop outlives whatever the store does
             self._failures += 1
             pause = FAILED_PAUSES_SECONDS[min(self._failures, len(FAILED_PAUSES_SECONDS)) - 1]
-            first = self._failures == 1
+            explain = self._failures == 1 and not isinstance(exc, LedgerUnavailable)
             log.warning(
-                "flush_failed error=%s retry_in=%.2f", type(exc).__name__, pause, exc_info=first
+                "flush_failed error=%s retry_in=%.2f", type(exc).__name__, pause, exc_info=explain
             )
             return pause
         if self._failures:
