@@ -207,8 +207,10 @@ def test_plays_the_models_of_openai(client: OpenAI, model, reasons) -> None:
     """An application comes with its own model names, and needs no others."""
     answer = client.chat.completions.create(model=model, messages=HELLO)
 
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens_details is not None
     assert model == answer.model
-    assert reasons == (answer.usage.completion_tokens_details.reasoning_tokens > 0)
+    assert reasons == bool(answer.usage.completion_tokens_details.reasoning_tokens)
 
 
 @pytest.mark.parametrize(
