@@ -105,6 +105,13 @@ class Tab:
         if price.free:
             return 0
         assert card is not None, "a price belongs to a card"
+        if terms.limited and self.call.hosted_tool is not None:
+            raise InvalidCall(
+                "What a tool run by the provider reads and costs has no bound, so a budget "
+                f"cannot be kept. Leave {self.call.hosted_tool} out.",
+                code="call_not_boundable",
+                param=self.call.hosted_tool,
+            )
         input_tokens = self._input_bound(card, limited=terms.limited)
         output_tokens = self._output_bound(card, limited=terms.limited)
         return upper_bound(

@@ -149,6 +149,19 @@ def test_an_output_without_a_bound():
     assert tab("endless").bound(RATING, FREE) > 0
 
 
+def test_a_tool_that_the_provider_runs_has_no_bound():
+    """Its fee comes on top of all tokens; without a limit the call passes."""
+    made = tab(web_search_options={}, max_tokens=1)
+    with pytest.raises(InvalidCall) as refused:
+        made.bound(RATING, LIMITED)
+
+    assert ("call_not_boundable", "web_search_options") == (
+        refused.value.code,
+        refused.value.param,
+    )
+    assert made.bound(RATING, FREE) > 0
+
+
 def hold(amount=10**9, *, markup_ppm=0) -> Hold:
     return Hold(
         request_id="fbx_" + "0" * 32,
