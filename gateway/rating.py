@@ -72,15 +72,18 @@ class Rating:
         self.rejects_unpriced: Final = unpriced is Unpriced.REJECT
 
     def rate(self, provider: str, model: str, at_ms: int) -> Rated:
+        """What a model costs; one that the book does not price costs the fallback, if any."""
+        found = self.known(provider, model, at_ms)
+        if found.price is not None or self._fallback is None:
+            return found
+        price = self._fallback.price_at(at_ms)
+        return Rated(self._fallback, price, (*found.steps, "fallback price"))
+
+    def known(self, provider: str, model: str, at_ms: int) -> Rated:
+        """What the book says, without the fallback."""
         found = self.book.find(provider, model)
         price = found.card.price_at(at_ms) if found.card else None
-        if price is not None:
-            return Rated(found.card, price, found.steps)
-        if self._fallback is not None:
-            return Rated(
-                self._fallback, self._fallback.price_at(at_ms), (*found.steps, "fallback price")
-            )
-        return Rated(found.card, None, found.steps)
+        return Rated(found.card, price, found.steps)
 
 
 def bill(

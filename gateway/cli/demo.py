@@ -23,6 +23,7 @@ from gateway.cli.serve import curl, run_gateway
 from gateway.cli.server import bound, ended_by_signals, log_to_stderr, url_of
 from gateway.config import Config, Resolved, parsed, resolve
 from gateway.demo.cast import APPS
+from gateway.demo.models import PLAYED
 from gateway.demo.upstream import build_upstream
 from gateway.store.embedded import EmbeddedStore
 
@@ -76,12 +77,15 @@ def _config(demo: Demo, folder: Path, upstream_url: str) -> Config:
             "server": {"host": demo.host, "port": demo.port, "drain_seconds": 3},
             "upstreams": [
                 {
-                    "name": "demo",
-                    "provider": "demo",
+                    "name": provider,
+                    "provider": provider,
                     "base_url": f"{upstream_url}/v1",
                     "api_key": "demo-upstream-key",
-                    "models": ["demo-*"],
+                    "models": models,
                 }
+                # Who comes with a program of their own brings OpenAI's names: played, and
+                # priced as OpenAI does.
+                for provider, models in (("demo", ["demo-*"]), ("openai", list(PLAYED)))
             ],
             "apps": [
                 {"id": name, "token": f"demo-{secrets.token_urlsafe(12)}", "model": MODEL}

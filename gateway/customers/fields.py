@@ -195,8 +195,12 @@ def _datetime(value: str) -> datetime:
 def _decimal(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError("must be a number or a decimal string")
+    written = str(value).strip()
+    # Decimal reads "1_0" and other scripts' digits, too: a limit is no place to be generous.
+    if "_" in written or not written.isascii():
+        raise ValueError("must be a number or a decimal string")
     try:
-        number = Decimal(str(value).strip())
+        number = Decimal(written)
     except ArithmeticError as exc:
         raise ValueError("must be a number or a decimal string") from exc
     if not number.is_finite():

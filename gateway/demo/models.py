@@ -1,6 +1,7 @@
 """The models of the demo upstream: what each is for and how it behaves."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final
 
 
@@ -31,3 +32,20 @@ _ALL: Final = (
 
 MODELS: Final = {model.name: model for model in _ALL}
 """Name -> model, in the order in which ``GET /v1/models`` lists them."""
+
+PLAYED: Final = ("gpt-[3-9]*", "chatgpt-*", "o[1-9]*", "text-embedding-*")
+"""OpenAI's names, as globs: the demo answers to them too, so that an application may keep its
+own. They are not listed, being many."""
+
+
+def model_named(name: str) -> DemoModel | None:
+    """The model of that name; one of OpenAI's is played by one of ours."""
+    if name in MODELS:
+        return MODELS[name]
+    if not any(fnmatchcase(name, glob) for glob in PLAYED):
+        return None
+    return DemoModel(
+        name=name,
+        embeds=name.startswith("text-embedding-"),
+        reasons=fnmatchcase(name, "o[1-9]*") or fnmatchcase(name, "gpt-[5-9]*"),
+    )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.demo.models import MODELS, DemoModel
+from gateway.demo.models import DemoModel, model_named
 from gateway.demo.wire import Refusal
 
 CHOICES_MAX: Final = 128
@@ -98,14 +98,15 @@ def _model(body: dict[str, Any]) -> DemoModel:
 
 
 def find_model(name: str) -> DemoModel:
-    if name not in MODELS:
+    model = model_named(name)
+    if model is None:
         raise Refusal(
             404,
             f"The model `{name}` does not exist or you do not have access to it.",
             param="model",
             code="model_not_found",
         )
-    return MODELS[name]
+    return model
 
 
 def _check_message(message: Any, where: str) -> None:

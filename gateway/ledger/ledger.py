@@ -68,7 +68,7 @@ class Ledger:
         self._store = store
         self._directory = directory
         self._clock = clock
-        self._binding = binding
+        self.binding: Final = binding
         self._registered_only = registered_only
         self._leases = Leases(store)
         self._closing = False
@@ -152,7 +152,7 @@ class Ledger:
                     terms.period_kind or "",
                     _or_empty(limits.period_budget_pico),
                     _or_empty(limits.total_budget_pico),
-                    int(self._binding),
+                    int(self.binding),
                     limits.rate_limit or 0,
                     attempt.details,
                     int(planned.moves_anchor),

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
+from redis.exceptions import ResponseError
+
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.requests import hour_of
 from gateway.store.client import Store
@@ -55,18 +57,23 @@ class Sweeper:
             return False
         number = record.split(b"|", 1)[0].decode()
         hour = hour_of(request_id)
-        outcome = await self._store.script(
-            "expire",
-            [
-                partition.account(int(number)),
-                partition.holds,
-                partition.expiries,
-                partition.stream,
-                partition.tombstones(hour),
-                partition.orphans(hour),
-            ],
-            [request_id, number],
-        )
+        try:
+            outcome = await self._store.script(
+                "expire",
+                [
+                    partition.account(int(number)),
+                    partition.holds,
+                    partition.expiries,
+                    partition.stream,
+                    partition.tombstones(hour),
+                    partition.orphans(hour),
+                ],
+                [request_id, number],
+            )
+        except ResponseError as exc:
+            # An account that can take no more, say. The others' holds must not wait for it.
+            log.error("hold_not_expired request_id=%s error=%s", request_id, exc)  # noqa: TRY400 - every step
+            return False
         if outcome == EXPIRED:
             log.warning("hold_expired request_id=%s", request_id)
         return bool(outcome == EXPIRED)

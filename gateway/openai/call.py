@@ -13,7 +13,7 @@ import orjson
 from gateway.errors import InvalidCall
 from gateway.openai.body import Edit, Member, apply, cut, insert_after, members, replace
 from gateway.openai.carriers import CARRIERS, KEPT_CARRIERS, CustomerFields, customer_fields
-from gateway.openai.input_bound import chat_bound, embeddings_bound
+from gateway.openai.input_bound import chat_bound, embeddings_bound, hosted_tool
 
 MODEL_CHARS_MAX: Final = 512
 
@@ -46,7 +46,8 @@ _COMMON: Final = CARRIERS | {"model"}
 _READ: Final = {
     Endpoint.CHAT: _COMMON
     | {"messages", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
-    | {"n", "best_of", "service_tier", "tools", "functions", "response_format"},
+    | {"n", "best_of", "service_tier", "tools", "functions", "response_format"}
+    | {"web_search_options"},
     Endpoint.EMBEDDINGS: _COMMON | {"input"},
 }
 
@@ -62,6 +63,7 @@ class Call:
         choices: Answers asked for: max(``n``, ``best_of``), at least 1.
         input_bound_tokens: Never fewer than the input has (`input_bound`), unless
             `input_is_reference`: then the model's context is the only bound.
+        hosted_tool: The field that asks for a tool the provider runs, and bills by the use.
     """
 
     endpoint: Endpoint
@@ -73,6 +75,7 @@ class Call:
     choices: int
     input_bound_tokens: int
     input_is_reference: bool
+    hosted_tool: str | None
     service_tier: str | None
     body: bytes = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
@@ -142,6 +145,7 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
         choices=_choices(document) if chat else 1,
         input_bound_tokens=bound,
         input_is_reference=is_reference,
+        hosted_tool=hosted_tool(document) if chat else None,
         service_tier=_service_tier(document) if chat else None,
         body=body,
         members=found,

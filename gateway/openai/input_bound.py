@@ -6,7 +6,7 @@ that providers put round each message (about four tokens) is covered by that mes
 punctuation (``{"role":""},`` is eleven bytes). On top come the constants below.
 
 Loose on purpose: a hold is returned within seconds, an overspend is not. Not covered:
-what a provider's hosted tools (web search) read in addition.
+what a provider's hosted tools (web search) read and cost in addition; `hosted_tool` finds them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +23,9 @@ IMAGE_INPUT_TOKENS_MAX: Final = 50_000
 """The dearest documented image: gpt-4o-mini at high detail, 2,833 + 8 x 5,667 = 48,169."""
 
 _SCHEMA_FIELDS: Final = frozenset({"tools", "functions", "response_format"})
+_CALLER_TOOLS: Final = ("function", "custom")
+"""Tools that the caller runs itself: what the provider charges for them is their tokens."""
+
 _TEXT_PARTS: Final = frozenset({"text", "refusal", "input_text", "output_text"})
 _IMAGE_PARTS: Final = frozenset({"image_url", "input_image"})
 _MEDIA_FIELDS: Final = frozenset({"audio", "images", "videos", "files", "file_ids", "attachments"})
@@ -55,11 +58,27 @@ def chat_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, bool]
     return tokens, unbounded
 
 
+def hosted_tool(document: Mapping[str, Any]) -> str | None:
+    """The field that has the provider run a tool of its own, at a fee that has no bound here."""
+    if document.get("web_search_options") is not None:
+        return "web_search_options"
+    tools = document.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, dict) and _kind(tool) not in _CALLER_TOOLS:
+            return "tools"
+    return None
+
+
 def embeddings_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, bool]:
     """Bound an embeddings call, as `chat_bound` does: a token id takes at least a byte, too."""
     items = document.get("input")
     mixed = isinstance(items, list) and any(type(item) is dict for item in items)
     return sent_bytes + REQUEST_OVERHEAD_TOKENS, mixed or isinstance(items, dict)
+
+
+def _kind(tool: Mapping[str, Any]) -> Any:
+    """Its type; some callers leave it out, then the key beside it tells."""
+    return tool.get("type", next(iter(tool), None))
 
 
 def _parts(content: Iterable[Any]) -> tuple[int, bool]:

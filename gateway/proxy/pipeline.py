@@ -162,7 +162,7 @@ class Pipeline:
             tab.request_id,
             tab.caller.customer,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(self._rating, terms),
+            bound=lambda terms: tab.bound(self._rating, terms, binding=self._ledger.binding),
             details=tab.opening(),
         )
 

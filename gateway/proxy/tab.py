@@ -85,15 +85,19 @@ class Tab:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
 
-    def bound(self, rating: Rating, terms: Terms) -> int:
+    def bound(self, rating: Rating, terms: Terms, *, binding: bool = True) -> int:
         """The most this call can cost its customer, in pico-USD: what to hold.
+
+        Args:
+            binding: Whether limits bind; where they are only counted, none refuses a call.
 
         Raises:
             InvalidCall: the model has no price and must have one; or its output has no bound.
         """
         price, card = self.rated.price, self.rated.card
+        limited = binding and terms.limited
         if price is None:
-            if terms.limited or rating.rejects_unpriced:
+            if limited or rating.rejects_unpriced:
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
@@ -105,8 +109,15 @@ class Tab:
         if price.free:
             return 0
         assert card is not None, "a price belongs to a card"
-        input_tokens = self._input_bound(card, limited=terms.limited)
-        output_tokens = self._output_bound(card, limited=terms.limited)
+        if limited and self.call.hosted_tool is not None:
+            raise InvalidCall(
+                "What a tool run by the provider reads and costs has no bound, so a budget "
+                f"cannot be kept. Leave {self.call.hosted_tool} out.",
+                code="call_not_boundable",
+                param=self.call.hosted_tool,
+            )
+        input_tokens = self._input_bound(card, limited=limited)
+        output_tokens = self._output_bound(card, limited=limited)
         return upper_bound(
             price,
             input_tokens=input_tokens,
@@ -253,7 +264,8 @@ class Tab:
         served = self.reading.model
         rated = self.rated
         if served and served != self.upstream_model:
-            by_served = rating.rate(self.upstream.settings.provider, served, self.started_ms)
+            # Never the fallback: a name unknown to the book is no reason to leave a known price.
+            by_served = rating.known(self.upstream.settings.provider, served, self.started_ms)
             rated = by_served if by_served.price else rated
         billed = bill(
             rated,

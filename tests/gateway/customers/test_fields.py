@@ -86,7 +86,8 @@ def test_r35_budgets_are_exact(given, expected: int) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        "abc", "", "NaN", float("nan"), float("inf"), "-inf", -1, "-0.01", 9_000_000.01, 10**30,
+        "abc", "", "1_0", "\u0661\u0662", "NaN", float("nan"), float("inf"), "-inf", -1, "-0.01",
+        9_000_000.01, 10**30,
         "1e999999999", "1e-13", 1e-13, "1e-999999999", True, [1], {"usd": 1}, "0x10", "10 USD",
     ],
 )  # fmt: skip

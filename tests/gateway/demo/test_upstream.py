@@ -202,6 +202,17 @@ def test_models(client: OpenAI) -> None:
         client.models.retrieve("gpt-0")
 
 
+@pytest.mark.parametrize(("model", "reasons"), [("gpt-4o-mini", False), ("o3", True)])
+def test_plays_the_models_of_openai(client: OpenAI, model, reasons) -> None:
+    """An application comes with its own model names, and needs no others."""
+    answer = client.chat.completions.create(model=model, messages=HELLO)
+
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens_details is not None
+    assert model == answer.model
+    assert reasons == bool(answer.usage.completion_tokens_details.reasoning_tokens)
+
+
 @pytest.mark.parametrize(
     ("change", "status", "param", "code"),
     [

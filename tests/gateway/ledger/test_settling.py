@@ -144,6 +144,20 @@ async def test_a_settle_that_fails_for_good_lets_its_lease_go(url: str) -> None:
         assert {} == b.ledger._leases._live
 
 
+async def test_an_account_that_is_full_keeps_nobody_else_held(url: str) -> None:
+    """Beyond 9.2 million USD a counter takes no more; the sweeper goes on with the others."""
+    async with bench(url) as b:
+        full, other = await b.hold("full", 5), await b.hold("acme", 6)
+        await b.command("HSET", await account(b, "full"), "spent", 2**63 - 2)
+        for hold in (full, other):
+            await b.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
+
+        assert 1 == await b.sweeper.step()
+
+        assert (5, 0) == (await b.held("full"), await b.held("acme"))
+        assert (2**63 - 2, 6) == (await b.spent("full"), await b.spent("acme"))
+
+
 async def test_the_sweeper_takes_bounded_steps(url: str) -> None:
     """Thousands of dead calls do not make one step endless; each is ended once."""
     async with bench(url) as one, bench(url) as other:

@@ -118,3 +118,20 @@ def test_embeddings_inputs(value, flagged) -> None:
 
     assert flagged == call.input_is_reference
     assert len(body) <= call.input_bound_tokens
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"tools": None, "web_search_options": None}, None),
+        ({"tools": [{"type": "function"}, {"type": "custom"}, {"function": {}}, 7]}, None),
+        ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools"),
+        ({"tools": [{"google_search": {}}]}, "tools"),
+        ({"tools": [{"type": []}, {}]}, "tools"),
+        ({"web_search_options": {}}, "web_search_options"),
+    ],
+)
+def test_tools_that_the_provider_runs_are_found(fields, expected) -> None:
+    """They cost by the use, however few tokens the call may have."""
+    assert expected == chat("hi", **fields).hosted_tool

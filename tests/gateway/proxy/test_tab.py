@@ -149,6 +149,26 @@ def test_an_output_without_a_bound():
     assert tab("endless").bound(RATING, FREE) > 0
 
 
+def test_where_limits_do_not_bind_none_refuses():
+    """Under the policy `soft` a customer with a limit calls whatever others may call."""
+    assert 0 == tab("nobody's").bound(RATING, LIMITED, binding=False)
+    assert tab("endless").bound(RATING, LIMITED, binding=False) > 0
+    assert tab(web_search_options={}).bound(RATING, LIMITED, binding=False) > 0
+
+
+def test_a_tool_that_the_provider_runs_has_no_bound():
+    """Its fee comes on top of all tokens; without a limit the call passes."""
+    made = tab(web_search_options={}, max_tokens=1)
+    with pytest.raises(InvalidCall) as refused:
+        made.bound(RATING, LIMITED)
+
+    assert ("call_not_boundable", "web_search_options") == (
+        refused.value.code,
+        refused.value.param,
+    )
+    assert made.bound(RATING, FREE) > 0
+
+
 def hold(amount=10**9, *, markup_ppm=0) -> Hold:
     return Hold(
         request_id="fbx_" + "0" * 32,
@@ -203,6 +223,16 @@ def test_the_served_model_is_priced_where_it_is_known(served, cost):
     event = ended(reading=Reading(usage=USED, model=served), answer_status=200)
 
     assert cost == event.cost_pico
+
+
+def test_the_fallback_price_is_not_for_a_model_that_has_one():
+    """Served under a name that the book does not know, it costs what was asked for costs."""
+    fallback = Rating(BOOK, unpriced=Fallback(input_usd="90", output_usd="90", output_max_tokens=9))
+    reading = Reading(usage=USED, model="unheard-of")
+
+    event = ended(rating=fallback, reading=reading, answer_status=200)
+
+    assert 24 * MICRO == event.cost_pico
 
 
 @pytest.mark.parametrize(
