@@ -48,7 +48,8 @@ class Windows:
     """The windows that contain one instant, by kind.
 
     Attributes:
-        ids: What the scripts are given: the ids of `KINDS`, by spaces; 0 for none.
+        ids: What the scripts are given: the ids of `KINDS`, then the end of the custom
+            window, by spaces; 0 for none.
         from_ms, until_ms: Between these all of them hold.
     """
 
@@ -61,7 +62,12 @@ class Windows:
     def of(cls, by_kind: dict[str, Window]) -> "Windows":
         return cls(
             by_kind,
-            " ".join(str(by_kind[k].start_ms // 1000 if k in by_kind else 0) for k in KINDS),
+            " ".join(
+                [
+                    *(str(by_kind[k].start_ms // 1000 if k in by_kind else 0) for k in KINDS),
+                    str(by_kind[CUSTOM].end_ms // 1000 if CUSTOM in by_kind else 0),
+                ]
+            ),
             max(w.start_ms for w in by_kind.values()),
             min(w.end_ms for w in by_kind.values()),
         )

@@ -16,7 +16,7 @@ from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import PROFILE_FIELDS, Canonical
 from gateway.customers.profile import Profile, Terms
-from gateway.customers.windows import KINDS
+from gateway.customers.windows import CUSTOM, KINDS
 from gateway.errors import LedgerUnavailable, PermissionRefused
 from gateway.event import Status, UsageEvent
 from gateway.ledger.leases import LEASE_MS, Attempt, Leases, ending_keys
@@ -155,7 +155,6 @@ class Ledger:
                     int(self.binding),
                     limits.rate_limit or 0,
                     attempt.details,
-                    int(planned.moves_anchor),
                     *planned.pairs,
                 ],
             )
@@ -278,7 +277,8 @@ class Ledger:
     async def balance(self, profile: Profile) -> Balance:
         """Read an account; windows that have not been opened yet count as empty.
 
-        A later window that is open already (the clock stepped back) counts as that of now.
+        A window that is open already and has not ended (the clock stepped back, the anchor
+        was moved) counts as that of now.
         """
         account = self._directory.partition_of(profile.identifier).account(profile.number)
         reply = await self._store.command("HGETALL", account)
@@ -290,8 +290,8 @@ class Ledger:
             held_pico=int(fields.get(b"held", 0)),
             by_kind={
                 kind: _spent(fields, kind)
-                for kind, window_id in zip(KINDS, ids, strict=True)
-                if int(fields.get(kind.encode(), 0)) >= int(window_id) > 0
+                for kind, window_id in zip(KINDS, ids[: len(KINDS)], strict=True)
+                if _is_open(fields, kind, int(window_id))
             },
         )
 
@@ -372,3 +372,9 @@ def _spent(fields: Mapping[bytes, bytes], kind: str) -> Spent:
     return Spent(
         int(fields.get(f"{kind}.charge".encode(), 0)), int(fields.get(f"{kind}.cost".encode(), 0))
     )
+
+
+def _is_open(fields: Mapping[bytes, bytes], kind: str, window_id: int) -> bool:
+    opened = int(fields.get(kind.encode(), 0))
+    until = int(fields.get(b"custom.until", 0)) if kind == CUSTOM else 0
+    return window_id > 0 and (opened >= window_id or 0 < opened < window_id < until)

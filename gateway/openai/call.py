@@ -224,9 +224,10 @@ def _asked_for_usage(body: bytes, found: tuple[Member, ...], document: dict[str,
 
 
 def _output_max(document: dict[str, Any]) -> int | None:
-    # Providers differ in which of the two they obey: the larger is the one to hold for.
+    # Providers differ in which of the two they obey: the larger is the one to hold for. Some
+    # take 0 for no cap at all.
     caps = [_integer(document, key, least=0) for key in ("max_completion_tokens", "max_tokens")]
-    return max((cap for cap in caps if cap is not None), default=None)
+    return max((cap for cap in caps if cap), default=None)
 
 
 def _choices(document: dict[str, Any]) -> int:

@@ -264,6 +264,8 @@ class Pipeline:
                 await self._ledger.settle(hold, event)
         except LedgerUnavailable:
             log.error("call_not_settled request_id=%s", tab.request_id)  # noqa: TRY400
+        except Exception:  # the client has its answer; its lease ends the hold
+            log.exception("call_not_settled request_id=%s", tab.request_id)
 
     async def _refuse(
         self, request: Request, call: Call, caller: Caller, error: CallerError

@@ -73,8 +73,8 @@ if now_ms < valid_from or now_ms >= valid_until then
     return {STALE, tostring(now_ms)}
 end
 
-local opened = redis.call('HMGET', account, unpack(KINDS))
-local ids = current_ids(opened, split_ids(window_ids))
+local opened = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until')
+local ids = current_ids(opened, split_ids(window_ids), opened[CUSTOM_END])
 if version == '0' then
     upsert(number_key, profile, account, number, '0', UPSERT_FROM)
 end

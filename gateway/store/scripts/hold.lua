@@ -11,14 +11,14 @@
 -- ARGV[3] profile version the caller decided with; 0: believed new
 -- ARGV[4] amount, pico-USD ARGV[5] lease, ms
 -- ARGV[6] from, ARGV[7] until: server ms between which the window ids below hold
--- ARGV[8] ids of day, week, month, year, custom windows, by spaces; 0: none
+-- ARGV[8] ids of day, week, month, year, custom windows, then the custom one's end, by
+--         spaces; 0: none
 -- ARGV[9] the period limit's window kind, '' for none; ARGV[10] that limit, pico-USD
 -- ARGV[11] total limit, pico-USD, '' for none
 -- ARGV[12] 1: limits bind; 0: they are only reported (policy `soft`)
 -- ARGV[13] calls per minute, 0 for any number
 -- ARGV[14] details of the event to post should the call never end, JSON
--- ARGV[15] 1: the anchor of the custom window changes
--- ARGV[16..] profile fields to upsert: field, value ...
+-- ARGV[15..] profile fields to upsert: field, value ...
 --
 -- Returns {outcome, spent in period, spent in total, held, n, ids}; amounts before the call.
 --   1 HELD          the amount is held, in the windows `ids`: those given, or later ones that
@@ -43,10 +43,10 @@ local request_id, number, version, amount = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, valid_from, valid_until = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local window_ids, period_kind, period_limit = ARGV[8], ARGV[9], ARGV[10]
 local total_limit, binding, per_minute = ARGV[11], ARGV[12] == '1', tonumber(ARGV[13])
-local details, reset_custom = ARGV[14], ARGV[15]
-local UPSERT_FROM = 16
+local details = ARGV[14]
+local UPSERT_FROM = 15
 local MINUTE_US = 60000000
-local CUSTOM, SPENT, HELD_SUM, TAT, CHARGE = 5, 6, 7, 8, 9
+local SPENT, HELD_SUM, TAT, CHARGE, UNTIL = 6, 7, 8, 9, 10
 
 --@include limbs
 --@include windows
@@ -71,13 +71,10 @@ elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
     return {POLICY, '0', '0', '0', 0, ''}
 end
 
--- One read: what KINDS names, then SPENT, HELD_SUM, TAT, CHARGE.
+-- One read: what KINDS names, then SPENT, HELD_SUM, TAT, CHARGE, UNTIL.
 local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom',
-    'spent', 'held', 'tat', period_kind .. '.charge')
-if reset_custom == '1' then
-    row[CUSTOM] = false
-end
-local ids = current_ids(row, split_ids(window_ids))
+    'spent', 'held', 'tat', period_kind .. '.charge', 'custom.until')
+local ids = current_ids(row, split_ids(window_ids), row[UNTIL])
 local in_period = '0'
 for i, kind in ipairs(KINDS) do
     if kind == period_kind and row[i] == ids[i] then
@@ -113,7 +110,7 @@ if outcome == HELD and binding and amount ~= '0' then
 end
 
 local held_ids = table.concat(ids, ' ')
-upsert(number_key, profile, account, number, reset_custom, UPSERT_FROM)
+upsert(number_key, profile, account, number, '0', UPSERT_FROM)
 if outcome == HELD then
     redis.call('HINCRBY', account, 'held', amount)
     if tat then

@@ -201,18 +201,23 @@ def test_an_anchor_is_a_wall_clock_time_of_the_zone() -> None:
 
 
 def test_ids_name_the_windows_in_the_scripts_order() -> None:
-    """Starts in Unix seconds; 0 where there is no window of that kind."""
-    windows = Calendar(ZoneInfo("UTC")).at(ms("2026-11-21T12:00Z"))
-    expected = ["2026-11-21", "2026-11-16", "2026-11-01", "2026-01-01"]
-    assert [*(str(ms(day) // 1000) for day in expected), "0"] == windows.ids.split()
-    assert len(KINDS) == len(windows.ids.split())
+    """Starts in Unix seconds, then the custom one's end; 0 where there is no such window."""
+    calendar, now = Calendar(ZoneInfo("UTC")), ms("2026-11-21T12:00Z")
+    expected = [str(ms(day) // 1000) for day in ("2026-11-21", "2026-11-16", "2026-11-01")]
+    year = str(ms("2026-01-01") // 1000)
+    own = [str(ms(day) // 1000) for day in ("2026-11-10", "2026-12-10")]
+    anchor = Anchor("2026-11-10", None, Duration.MONTHLY)
+
+    assert [*expected, year, "0", "0"] == calendar.at(now).ids.split()
+    assert [*expected, year, *own] == calendar.at(now, anchor).ids.split()
+    assert ("day", "week", "month", "year", "custom") == KINDS
 
 
 def test_a_late_event_shares_only_the_windows_that_contain_it() -> None:
     """Yesterday's usage counts in this month, not today; last year's in none."""
     calendar = Calendar(ZoneInfo("UTC"))
     now = calendar.at(ms("2026-11-21T12:00Z"), Anchor("2026-11-10", None, Duration.MONTHLY))
-    day, week, month, year, custom = now.ids.split()
+    day, week, month, year, custom, end = now.ids.split()
     shared = {
         "2026-11-21T00:00Z": [day, week, month, year, custom],
         "2026-11-20T23:59Z": ["0", week, month, year, custom],
@@ -221,7 +226,8 @@ def test_a_late_event_shares_only_the_windows_that_contain_it() -> None:
         "2025-12-31T23:59Z": ["0", "0", "0", "0", "0"],
         "2027-01-01T00:00Z": ["0", "0", "0", "0", "0"],
     }
-    assert shared == {at: calendar.ids_shared(ms(at), now).split() for at in shared}
+    told = {at: calendar.ids_shared(ms(at), now).split() for at in shared}
+    assert {at: [*ids, end] for at, ids in shared.items()} == told
 
 
 @pytest.mark.parametrize(

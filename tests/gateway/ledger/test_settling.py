@@ -3,7 +3,7 @@
 import asyncio
 import random
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -400,7 +400,7 @@ async def test_a_budget_changed_in_the_middle_binds_at_once(url: str) -> None:
                 await b.hold("acme", 1)
 
 
-async def test_another_anchor_starts_the_own_window_afresh(url: str) -> None:
+async def test_management_starts_the_own_window_afresh_by_another_anchor(url: str) -> None:
     """Its ids are no longer comparable; the totals and the calendar's windows stay."""
     async with bench(url) as b:
         year = datetime.now(UTC).year
@@ -410,12 +410,55 @@ async def test_another_anchor_starts_the_own_window_afresh(url: str) -> None:
             await b.hold("acme", 1)
         with pytest.raises(BudgetExceeded):
             await b.hold("acme", 1, **first)
-        await b.settle(await b.hold("acme", 4, period_start=f"{year - 1}-12-31"), 4)
+        await b.directory.change("acme", {"period_start": f"{year - 1}-12-31"})
+        await b.settle(await b.hold("acme", 4), 4)
         assert (14, 4, 14) == (
             await b.spent("acme"),
             await in_window(b, "custom"),
             await in_window(b, "year"),
         )
+
+
+async def test_a_call_renews_no_budget_by_another_anchor(url: str) -> None:
+    """Whoever writes `period_start: now()` is held to one window all the same."""
+    async with bench(url) as b:
+        start = datetime.now(UTC) - timedelta(days=20)
+        anchors = [(start + timedelta(days=n)).isoformat() for n in range(0, 20, 4)]
+        in_flight = [
+            await b.hold("acme", 4, period_budget=10, period_start=anchors[0]),
+            await b.hold("acme", 4, period_start=anchors[1]),
+        ]
+        for hold in in_flight:
+            await b.settle(hold, 4)
+        assert 8 == await in_window(b, "custom")
+        for anchor in [*anchors[2:], *anchors]:
+            with pytest.raises(BudgetExceeded):
+                await b.hold("acme", 3, period_start=anchor)
+        await b.settle(await b.hold("acme", 2, period_start=anchors[3]), 2)
+        assert (10, 10) == (await b.spent("acme"), await in_window(b, "custom"))
+
+
+async def test_a_window_that_has_ended_gives_way(url: str) -> None:
+    """After the end of the open one, wherever the anchor was moved to meanwhile."""
+    async with bench(url) as b:
+        now = datetime.now(UTC)
+        span = {
+            "period_start": (now - timedelta(days=1)).isoformat(),
+            "period_end": (now + timedelta(days=1)).isoformat(),
+        }
+        hold = await b.hold("acme", 10, period_budget=10, **span)
+        await b.settle(hold, 10)
+        account = hold.partition.account(hold.profile.number)
+        ended = int((now - timedelta(hours=2)).timestamp())
+        await b.command("HSET", account, "custom", ended - 60, "custom.until", ended)
+
+        later = {
+            "period_start": (now - timedelta(hours=1)).isoformat(),
+            "period_end": (now + timedelta(hours=1)).isoformat(),
+        }
+        await b.settle(await b.hold("acme", 7, **later), 7)
+
+        assert (17, 7) == (await b.spent("acme"), await in_window(b, "custom"))
 
 
 async def test_a_call_in_flight_over_a_change_of_anchor_stops_nobody(url: str) -> None:

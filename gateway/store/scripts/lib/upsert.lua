@@ -1,8 +1,8 @@
 -- upsert: write a customer's mapping and profile, as decided by the caller.
 --
 -- `pairs_from` is the first index of ARGV's field, value, field, value ...; a value of
--- one byte 0x00 removes the field. A changed anchor (ARGV says so) starts the custom
--- window afresh: its ids are no longer comparable.
+-- one byte 0x00 removes the field. Management that moves the anchor (ARGV says so) starts
+-- the custom window afresh; a call does not.
 local REMOVE = '\0'
 
 local function upsert(number_key, profile, account, number, reset_custom, pairs_from)
@@ -19,6 +19,6 @@ local function upsert(number_key, profile, account, number, reset_custom, pairs_
     end
     redis.call('HINCRBY', profile, 'version', 1)
     if reset_custom == '1' then
-        redis.call('HDEL', account, 'custom', 'custom.charge', 'custom.cost')
+        redis.call('HDEL', account, 'custom', 'custom.charge', 'custom.cost', 'custom.until')
     end
 end
