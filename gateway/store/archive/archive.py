@@ -179,7 +179,9 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
 
 def _create(engine: Engine) -> None:
     """Create what is missing. Workers that start together wait for each other at BEGIN."""
-    Path(engine.url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = Path(engine.url.database or "")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # who used what, and what it cost: its owner's business
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

@@ -395,3 +395,14 @@ def test_limbs_join_to_the_value(a, b) -> None:
     connection.close()
 
     assert a + b == high * 10**9 + low
+
+
+async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """Also in a folder that others may enter."""
+    archive = await Archive.open(tmp_path)
+    await archive.add([ArchivedEvent(0, "1-0", FULL)])
+    files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    await archive.close()
+
+    assert {0o600} == set(files.values())
+    assert FILE_NAME in files
