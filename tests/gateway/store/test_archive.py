@@ -401,8 +401,8 @@ async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     """Also in a folder that others may enter."""
     archive = await Archive.open(tmp_path)
     await archive.add([ArchivedEvent(0, "1-0", FULL)])
-    files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    modes = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.iterdir()}  # noqa: ASYNC240
     await archive.close()
 
-    assert {0o600} == set(files.values())
-    assert FILE_NAME in files
+    assert {0o600} == set(modes.values())
+    assert FILE_NAME in modes
