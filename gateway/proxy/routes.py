@@ -4,6 +4,7 @@ No framework on this path, and no middleware around it: what Starlette does for 
 costs more than all of ours.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ class DataPlane:
                 self._running -= 1
         except ClientGone:
             return
+        except asyncio.CancelledError:  # the server stops, and its patience is over
+            log.warning("call_cut_off request_id=%s", arrival.request_id)
         except GatewayError as exc:
             await self._send_error(send, exc, arrival.request_id)
         except Exception:

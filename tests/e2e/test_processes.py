@@ -97,6 +97,8 @@ def test_r06_sigterm_settles_what_will_not_finish(tmp_path, upstream):
     log = (tmp_path / "log").read_text()
     assert "Task was destroyed" not in log
     assert "not_settled" not in log
+    assert "Traceback" not in log, "a stop is no failure"
+    assert STREAMS == log.count("call_cut_off")
 
     with farebox(tmp_path, *upstream) as again:
         events = again.gateway.settled(customer, STREAMS)
