@@ -156,9 +156,6 @@ _MODELS: Final = (
 )
 _RHYTHMS: Final[tuple[Rhythm, ...]] = ("office", "office", "office", "evening", "steady")
 
-SYSTEM_PROMPT: Final = "You are the assistant of a shop. Be brief, be kind, and be right. " * 80
-"""What the demo's apps say first: long enough for a provider's cache."""
-
 _PROMPTS: Final = (
     "Where is my parcel?",
     "Sum up this week's tickets in three lines.",

@@ -16,7 +16,7 @@ from gateway.customers.identity import refuse_repeated
 from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
 from gateway.ledger.requests import new_request_id
 from gateway.openai.call import Endpoint, parse_call
-from gateway.openai.errors import wire_form
+from gateway.openai.errors import WireForm, internal_error, wire_form
 from gateway.proxy.bodies import read_body
 from gateway.proxy.departure import ClientGone
 from gateway.proxy.headers import RawHeaders, app_token, ours
@@ -109,8 +109,7 @@ class DataPlane:
             await self._send_error(send, exc, arrival.request_id)
         except Exception:
             log.exception("call_failed request_id=%s", arrival.request_id)
-            error = GatewayError("Something went wrong in the gateway.")
-            await self._send_error(send, error, arrival.request_id)
+            await _send_form(send, internal_error(), arrival.request_id)
 
     def owns(self, path: str) -> bool:
         """Whether a path belongs to the data plane, known or not."""
@@ -173,9 +172,14 @@ class DataPlane:
         return self._apps.authenticate(app_token(arrival.headers))
 
     async def _send_error(self, send: Send, error: GatewayError, request_id: str) -> None:
-        status, headers, content = wire_form(error, reject_status=self._reject_status)
-        await send(start(status, [*headers, *ours(request_id=request_id)]))
-        await send(body(content, more=False))
+        form = wire_form(error, reject_status=self._reject_status)
+        await _send_form(send, form, request_id)
+
+
+async def _send_form(send: Send, form: WireForm, request_id: str) -> None:
+    status, headers, content = form
+    await send(start(status, [*headers, *ours(request_id=request_id)]))
+    await send(body(content, more=False))
 
 
 async def _send_json(send: Send, content: bytes, request_id: str) -> None:

@@ -22,7 +22,6 @@ from gateway.proxy.headers import RawHeaders
 CONNECTIONS_MAX: Final = 10_000
 CONNECT_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 30.0
-CLOSE_SECONDS_MAX: Final = 1.0
 PORTS: Final = {"http": 80, "https": 443}
 
 

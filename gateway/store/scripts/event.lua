@@ -76,7 +76,7 @@ end
 local opened = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until')
 local ids = current_ids(opened, split_ids(window_ids), opened[CUSTOM_END])
 if version == '0' then
-    upsert(number_key, profile, account, number, '0', UPSERT_FROM)
+    upsert(number_key, profile, number, UPSERT_FROM)
 end
 if idempotency_key == '' then
     remember_end(ended, event_id)

@@ -110,7 +110,7 @@ if outcome == HELD and binding and amount ~= '0' then
 end
 
 local held_ids = table.concat(ids, ' ')
-upsert(number_key, profile, account, number, '0', UPSERT_FROM)
+upsert(number_key, profile, number, UPSERT_FROM)
 if outcome == HELD then
     redis.call('HINCRBY', account, 'held', amount)
     if tat then

@@ -27,5 +27,9 @@ if version == '0' then
 elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
     return POLICY
 end
-upsert(number_key, profile, account, number, reset_custom, UPSERT_FROM)
+upsert(number_key, profile, number, UPSERT_FROM)
+if reset_custom == '1' then
+    -- Management that moves the anchor starts the custom window afresh; a call does not.
+    redis.call('HDEL', account, 'custom', 'custom.charge', 'custom.cost', 'custom.until')
+end
 return WRITTEN

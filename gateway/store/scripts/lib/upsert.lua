@@ -1,11 +1,10 @@
 -- upsert: write a customer's mapping and profile, as decided by the caller.
 --
 -- `pairs_from` is the first index of ARGV's field, value, field, value ...; a value of
--- one byte 0x00 removes the field. Management that moves the anchor (ARGV says so) starts
--- the custom window afresh; a call does not.
+-- one byte 0x00 removes the field.
 local REMOVE = '\0'
 
-local function upsert(number_key, profile, account, number, reset_custom, pairs_from)
+local function upsert(number_key, profile, number, pairs_from)
     if #ARGV < pairs_from then
         return
     end
@@ -18,7 +17,4 @@ local function upsert(number_key, profile, account, number, reset_custom, pairs_
         end
     end
     redis.call('HINCRBY', profile, 'version', 1)
-    if reset_custom == '1' then
-        redis.call('HDEL', account, 'custom', 'custom.charge', 'custom.cost', 'custom.until')
-    end
 end
