@@ -12,14 +12,17 @@ from typing import Final
 
 VERBS: Final = (
     "apply",
+    "backlog",
     "event",
     "expire",
     "hold",
     "profile",
+    "rebuild",
     "refuse",
     "release",
     "renew",
     "settle",
+    "snapshot",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
