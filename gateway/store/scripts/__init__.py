@@ -16,11 +16,13 @@ VERBS: Final = (
     "event",
     "expire",
     "hold",
+    "lease",
     "profile",
     "rebuild",
     "refuse",
     "release",
     "renew",
+    "restore",
     "settle",
     "snapshot",
 )
