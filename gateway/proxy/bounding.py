@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import InvalidCall
-from gateway.ledger.bounds import Bound
+from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.openai.call import Call, Endpoint
 from gateway.openai.output_cap import OUTPUT_CAP_FIELDS, OUTPUT_CAP_TOKENS_MIN
 from pricing.bound import Fees, output_within, upper_bound
@@ -65,17 +65,24 @@ class Extent:
     bounded: bool = True
 
     def bound(self, price: Price, markup_ppm: int) -> Bound:
-        wanted, least = (
-            self._pico(price, tokens, markup_ppm)
-            for tokens in (self.output_tokens, self.least_tokens)
-        )
-        only_input = upper_bound(
+        """What to hold; no more than the ledger takes, which is more than most budgets have."""
+        wanted = least = min(self._pico(price, self.output_tokens, markup_ppm), AMOUNT_PICO_MAX)
+        if self.least_tokens < self.output_tokens:
+            least = min(self._pico(price, self.least_tokens, markup_ppm), AMOUNT_PICO_MAX)
+        of_input = upper_bound(
             price, input_tokens=self.input_tokens, output_tokens=0, markup_ppm=markup_ppm
         )
-        return Bound(wanted, least, self.share, only_input)
+        return Bound(wanted, max(least, min(wanted, 1)), self.share, min(of_input, AMOUNT_PICO_MAX))
 
-    def cap_within(self, granted_pico: int, price: Price, markup_ppm: int) -> int:
-        """The largest output cap of each answer that keeps the call within `granted_pico`."""
+    def cap_within(self, granted_pico: int, price: Price, markup_ppm: int) -> int | None:
+        """The largest output cap of each answer that keeps the call within `granted_pico`.
+
+        None: all that it may write fits, or it has no cap to be lowered.
+        """
+        if self.least_tokens == self.output_tokens:
+            return None
+        if self._pico(price, self.output_tokens, markup_ppm) <= granted_pico:
+            return None
         tokens = output_within(
             granted_pico,
             price,
@@ -122,7 +129,8 @@ def extent_of(
     if call.endpoint is Endpoint.EMBEDDINGS:
         output_tokens = 0
     elif output_tokens is None and limited:
-        raise _unknown(call, "maximum output", field or "max_tokens")
+        settable = field or "max_tokens"
+        raise _unknown(call, "maximum output", settable, f", or set {settable}")
     known = input_tokens is not None and output_tokens is not None and uses is not None
     input_tokens, output_tokens = input_tokens or 0, output_tokens or 0
     fits = limited and budgeting.fit and field in OUTPUT_CAP_FIELDS
@@ -188,10 +196,10 @@ def _input_field(call: Call) -> str:
     return "input" if call.endpoint is Endpoint.EMBEDDINGS else "messages"
 
 
-def _unknown(call: Call, what: str, param: str) -> InvalidCall:
+def _unknown(call: Call, what: str, param: str, remedy: str = "") -> InvalidCall:
     return InvalidCall(
         f"What this call can cost has no bound: model {call.model!r} has no known {what}. "
-        f"Add it under 'prices:' in the configuration, or set the field.",
+        f"Add it under 'prices:' in the configuration{remedy}.",
         code="call_not_boundable",
         param=param,
     )

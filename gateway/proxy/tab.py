@@ -13,7 +13,7 @@ from gateway.customers.identity import Caller
 from gateway.customers.profile import Terms
 from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
-from gateway.ledger.bounds import Bound
+from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
@@ -29,8 +29,6 @@ from pricing.usage import Usage
 BYTES_PER_TOKEN: Final = 4
 CLIENT_CLOSED: Final = 499
 """The status of a call whose client left before the answer, as nginx logs it."""
-
-NOTHING: Final = Bound(0, 0)
 
 NO_READING: Final = Reading(
     usage=None, unparsed=None, model=None, service_tier=None, finish_reason=None, upstream_id=None
@@ -108,20 +106,29 @@ class Tab:
                     code="model_not_priced",
                     param="model",
                 )
-            return NOTHING
+            return Bound.all_of(0)
         if price.free:
-            return NOTHING
+            return Bound.all_of(0)
         assert card is not None, "a price belongs to a card"
         self.extent = extent_of(self.call, card, price, limited=limited, budgeting=budgeting)
-        return self.extent.bound(price, terms.limits.markup_ppm)
+        bound = self.extent.bound(price, terms.limits.markup_ppm)
+        if limited and bound.least_pico == AMOUNT_PICO_MAX:
+            field = card.output_cap_field or "max_tokens"
+            raise InvalidCall(
+                f"This call could cost more than any budget has. Lower {field}.",
+                code="call_not_boundable",
+                param=field,
+            )
+        return bound
 
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
         price, card = self.rated.price, self.rated.card
-        if hold.amount_pico >= hold.wanted_pico or self.extent is None:
+        if self.extent is None or price is None or card is None or card.output_cap_field is None:
             return
-        assert price is not None and card is not None and card.output_cap_field is not None
         tokens = self.extent.cap_within(hold.amount_pico, price, hold.terms.limits.markup_ppm)
+        if tokens is None:
+            return
         self.output_cap_tokens = tokens
         self.cap_edits = self.call.output_caps.lowered(
             self.call.members, tokens, field=card.output_cap_field, provider=card.provider
