@@ -152,6 +152,8 @@ class Budgets(Section):
     min_output_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1_024
     reject_status: Annotated[Literal[402, 429], BeforeValidator(whole)] = 402
     timezone: Zone = "UTC"
+    count: Literal["charge", "cost"] = "charge"
+    orphans: Literal["hold", "input", "progress"] = "hold"
 
 
 class Reports(Section):

@@ -162,13 +162,16 @@ class Pipeline:
         )
 
     async def _hold(self, tab: Tab) -> Hold:
-        return await self._ledger.hold(
+        hold = await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
+            app=tab.app.id,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(self._rating, terms, binding=self._ledger.binding),
-            details=tab.opening(),
+            bound=lambda terms: tab.bound(self._rating, terms, self._budgeting),
+            opening=tab.opening,
         )
+        tab.admitted(hold)
+        return hold
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller
-from gateway.customers.profile import Terms
+from gateway.customers.profile import Profile, Terms
 from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
@@ -134,9 +134,9 @@ class Tab:
             self.call.members, tokens, field=card.output_cap_field, provider=card.provider
         )
 
-    def opening(self) -> bytes:
+    def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""
-        return details_of(self._facts())
+        return details_of(self._facts() | {"group": profile.text("group_identifier")})
 
     def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""

@@ -104,7 +104,7 @@ def test_the_markup_is_held_too():
 
 
 def test_what_is_free_holds_nothing():
-    assert Bound(0, 0) == tab("gift").bound(RATING, LIMITED, Budgeting())
+    assert Bound.all_of(0) == tab("gift").bound(RATING, LIMITED, Budgeting())
 
 
 def test_a_model_without_a_price():
@@ -160,12 +160,15 @@ def hold(amount=10**9, *, wanted=None, markup_ppm=0) -> Hold:
         partition=Keyspace().partition_of("acme"),
         profile=Profile("acme", 1, 1, {}),
         terms=terms(markup_ppm=markup_ppm),
+        app="my-app",
         amount_pico=amount,
         wanted_pico=amount if wanted is None else wanted,
+        orphan_pico=amount,
         spent_period_pico=0,
         spent_total_pico=0,
         held_pico=0,
         window_ids="",
+        opening=b"{}",
     )
 
 
