@@ -1,4 +1,4 @@
-"""The caps on a chat call's output: which of the two fields a provider obeys, and how one is lowered.
+"""The caps on a chat call's output: which of the two fields is obeyed, and how one is lowered.
 
 ``max_tokens`` came first, ``max_completion_tokens`` replaces it at OpenAI; a price card says
 which of them its model is made for (`output_cap_field`). What the caller set is a bound only

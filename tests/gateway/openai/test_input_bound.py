@@ -111,8 +111,10 @@ def test_an_earlier_spoken_answer_is_a_reference() -> None:
     ],
 )
 def test_embeddings_inputs(value, opaque) -> None:
-    """A token id takes at least one byte, so bytes bound token arrays too; each other input
-    has a context of its own."""
+    """A token id takes at least one byte, so bytes bound token arrays too.
+
+    Each other input has a context of its own.
+    """
     body = orjson.dumps({"model": "m", "input": value})
 
     call = parse_call(Endpoint.EMBEDDINGS, body)

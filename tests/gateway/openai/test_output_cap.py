@@ -102,7 +102,7 @@ CAPS = st.one_of(st.none(), st.integers(0, 10_000))
     order=st.randoms(),
 )
 def test_afterwards_the_cap_is_obeyed_and_nothing_else_has_changed(
-    fields, caps, field, provider, tokens, ours, stream, order
+    *, fields, caps, field, provider, tokens, ours, stream, order
 ) -> None:
     """Beside our other edits too: fields cut out, the model renamed, usage asked for."""
     body = {**fields, **caps, "model": "up/m", "messages": [], "stream": stream}

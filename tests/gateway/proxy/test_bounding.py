@@ -254,7 +254,7 @@ def test_no_call_that_keeps_its_cap_costs_more_than_was_granted(promise, data) -
     granted = bound.least_pico + int(part * (bound.wanted_pico - bound.least_pico))
     cap = made.output_tokens
     if granted < bound.wanted_pico:
-        cap = made.cap_within(granted, price, markup_ppm)
+        cap = made.cap_within(granted, price, markup_ppm) or 0
         assert made.least_tokens <= cap < made.output_tokens
     usage, how = data.draw(usages(card, price, made, cap))
 
@@ -274,6 +274,7 @@ def test_the_cap_is_the_largest_that_fits(promise) -> None:
         return
 
     cap = made.cap_within(granted, price, markup_ppm)
+    assert cap is not None
 
     def held(tokens: int) -> int:
         larger = Extent(
