@@ -74,6 +74,7 @@ class Admission:
                 "hold",
                 self._keys(attempt, profile),
                 self._args(attempt, profile, planned, terms, asked),
+                fragile=True,
             )
             if code == Outcome.POLICY:
                 profile = await self._directory.load(customer)
