@@ -7,7 +7,7 @@ from gateway.store.address import Kind, Node, parse, place_of
 SECRET = "hunter2"
 
 
-def options(connection) -> tuple:
+def options(connection) -> tuple[object, ...]:
     return (
         getattr(connection, "host", None),
         getattr(connection, "port", None),
@@ -29,7 +29,7 @@ def options(connection) -> tuple:
         ("redis+sentinel://:p@a,b:2/m/4", Kind.SENTINEL, ("a", 26379, 4, None, "p")),
     ],
 )
-def test_forms(url: str, kind: Kind, expected: tuple) -> None:
+def test_forms(url: str, kind: Kind, expected: tuple[object, ...]) -> None:
     address = parse(url)
 
     assert kind is address.kind
