@@ -1,15 +1,17 @@
-"""The background half of a worker: flush and sweep, while it has the lease.
+"""The background half of a worker: flush, sweep, trim and tidy, while it has the lease.
 
 One worker at a time does it, to save work; two at once would count nothing twice.
 """
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.sweeper import Sweeper
 from gateway.metering.flusher import Flusher
+from gateway.metering.loop import Job
 from gateway.store.client import Store
 from gateway.store.lease import RENEW_SECONDS, Lease
 
@@ -17,10 +19,13 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    def __init__(self, store: Store, flusher: Flusher) -> None:
+    """Flushes and sweeps, and does the further `jobs`."""
+
+    def __init__(self, store: Store, flusher: Flusher, jobs: Sequence[Job] = ()) -> None:
         self._lease = Lease(store)
         self._flusher = flusher
         self._sweeper = Sweeper(store)
+        self._jobs = jobs
 
     async def run(self) -> None:
         """Until cancelled; then what is still in the streams is flushed once more."""
@@ -33,6 +38,7 @@ class Background:
                     work = [
                         asyncio.create_task(self._flusher.run(), name="flusher"),
                         asyncio.create_task(self._sweeper.run(), name="sweeper"),
+                        *(asyncio.create_task(job.run(), name=job.name) for job in self._jobs),
                     ]
                 elif not mine and work:
                     await _stop(work)

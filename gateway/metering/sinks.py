@@ -107,7 +107,8 @@ async def move(store: Store, cursor: str, tail: Tail, writes: Mapping[str, Seque
     args: list[str | int | bytes] = [cursor, tail.cursor, tail.last_id]
     for fields in writes.values():
         args += [len(fields) // 2, *fields]
-    return bool(await store.script("apply", [tail.partition.cursors, *writes], args))
+    keys = [tail.partition.cursors, tail.partition.stream, *writes]
+    return bool(await store.script("apply", keys, args))
 
 
 def outcome(name: str, tail: Tail, result: Any) -> bool:

@@ -44,11 +44,12 @@ KEYS: Final = (
     KeySpec("{p}a:<number>", "hash", "for ever", "hold, settle, release, expire, event, profile"),
     KeySpec("{p}h", "hash", "while calls run", "hold; settle, release, expire remove"),
     KeySpec("{p}hx", "zset", "while calls run", "hold, renew; settle, release, expire remove"),
-    KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
+    KeySpec("{p}ev", "stream", "hot_hours", "settle, release, expire, event, refuse; trim removes"),
     KeySpec("{p}d:<hour>", "set", "48 h", "settle, release, expire, refuse, event"),
     KeySpec("{p}o:<hour>", "hash", "48 h", "expire; settle, release remove"),
     KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
-    KeySpec("{p}cur", "hash", "for ever", "apply"),
+    KeySpec("{p}cur", "hash", "for ever", "apply, trim"),
+    KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply"),
     KeySpec(META, "hash", "for ever", "first start"),
@@ -60,7 +61,7 @@ KEYS: Final = (
 class Partition:
     """The keys of one partition."""
 
-    __slots__ = ("cursors", "expiries", "holds", "index", "stream", "tag")
+    __slots__ = ("checkpoints", "cursors", "expiries", "holds", "index", "stream", "tag")
 
     def __init__(self, index: int, tag: str) -> None:
         self.index = index
@@ -69,6 +70,7 @@ class Partition:
         self.expiries = f"{tag}hx"
         self.stream = f"{tag}ev"
         self.cursors = f"{tag}cur"
+        self.checkpoints = f"{tag}ck"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"

@@ -26,7 +26,8 @@ from gateway.store.archive.queries import (
 )
 from gateway.store.archive.rows import from_row, insert_once, to_row
 from gateway.store.archive.schema import create
-from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, halves
+from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent
+from gateway.store.stream_ids import halves
 
 FILE_NAME: Final = "archive.sqlite3"
 PAGE_SIZE_MAX: Final = 1_000

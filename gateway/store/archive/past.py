@@ -15,7 +15,8 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, del
 from sqlalchemy.dialects.sqlite import insert
 
 from gateway.store.archive.rows import from_row
-from gateway.store.archive.table import EVENTS, METADATA, STREAM_ORDER, ArchivedEvent, halves
+from gateway.store.archive.table import EVENTS, METADATA, STREAM_ORDER, ArchivedEvent
+from gateway.store.stream_ids import halves
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class ArchivedEvent:
     """An event, and where in the streams it stood.
 
     Attributes:
-        stream_id: ``<ms>-<seq>``; `halves` compares.
+        stream_id: As the stream has it; `gateway.store.stream_ids` compares them.
     """
 
     partition: int
@@ -118,13 +118,3 @@ TRIGGERS: Final = (
     END""",
 )
 """An adjust corrects the orphan before it; what comes in that one's place needs none."""
-
-
-def halves(stream_id: str) -> tuple[int, int]:
-    """A stream id in the form in which two of them compare; '' is before all.
-
-    Raises:
-        ValueError: no stream id.
-    """
-    ms, _, seq = stream_id.partition("-")
-    return (int(ms), int(seq)) if stream_id else (-1, 0)

@@ -20,6 +20,7 @@ VERBS: Final = (
     "release",
     "renew",
     "settle",
+    "trim",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
