@@ -9,7 +9,7 @@ not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.store.client import Store
 from gateway.store.keys import Partition
@@ -25,17 +25,19 @@ class Money(NamedTuple):
         return Money(self.charge_pico + other.charge_pico, self.cost_pico + other.cost_pico)
 
 
-NOTHING = Money()
+NOTHING: Final = Money()
+_NAMES: Final = [b"k", b"id", b"n", b"a", b"c"]
 
 
 def money_by_customer(entries: Iterable[Sequence[bytes]]) -> dict[int, Money]:
     """What entries (field, value, field, value ...) add up to; what is no event adds nothing."""
     sums: dict[int, Money] = {}
-    for flat in entries:
-        entry = dict(zip(flat[::2], flat[1::2], strict=True))
+    for entry in entries:
+        if entry[:10:2] != _NAMES:
+            continue
         try:
-            number, money = int(entry[b"n"]), Money(int(entry[b"a"]), int(entry[b"c"]))
-        except (KeyError, ValueError):
+            number, money = int(entry[5]), Money(int(entry[7]), int(entry[9]))
+        except ValueError:
             continue
         if any(money):
             sums[number] = sums.get(number, NOTHING).plus(money)

@@ -56,8 +56,7 @@ class Retention:
         if self._days is None:
             return 0
         partitions = self._store.keyspace.partitions
-        seconds, _ = await self._store.command("TIME")
-        edge = before(int(seconds) * 1_000 - self._days * DAY_MS)
+        edge = before(await self._store.time_ms(partitions[0]) - self._days * DAY_MS)
         count = 0
         for partition, trimmed in zip(
             partitions, await cursors_of(self._store, "trim", partitions), strict=True

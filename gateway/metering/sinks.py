@@ -27,6 +27,7 @@ class Tail:
     Attributes:
         cursor: The stream id after which this begins, as the sink gave it; '' is the start.
         last_id: Where the cursor goes; entries that are no events are passed over.
+        length: How many entries it has, those that are no events included.
         is_full: There may be more behind it.
     """
 
@@ -34,6 +35,7 @@ class Tail:
     cursor: str
     last_id: str
     events: Sequence[tuple[str, UsageEvent]]
+    length: int
     is_full: bool
 
 

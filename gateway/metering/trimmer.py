@@ -70,11 +70,11 @@ class Trimmer:
         needs, trims, times = await asyncio.gather(
             self._needs(partitions),
             cursors_of(self._store, "trim", partitions),
-            asyncio.gather(*(self._store.command("TIME") for _ in partitions)),
+            asyncio.gather(*map(self._store.time_ms, partitions)),
         )
         self.waiting_ms, self.waiting_for, count = 0, "", 0
-        for partition, need, trim, time in zip(partitions, needs, trims, times, strict=True):
-            hot_edge = before(int(time[0]) * 1_000 - self._hot_ms)
+        for partition, need, trim, now_ms in zip(partitions, needs, trims, times, strict=True):
+            hot_edge = before(now_ms - self._hot_ms)
             try:
                 count += await self._trim_partition(partition, need, trim, hot_edge)
             except ResponseError as exc:

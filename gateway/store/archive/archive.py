@@ -26,8 +26,7 @@ from gateway.store.archive.queries import (
 )
 from gateway.store.archive.rows import from_row, insert_once, to_row
 from gateway.store.archive.schema import create
-from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent
-from gateway.store.stream_ids import halves
+from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
 FILE_NAME: Final = "archive.sqlite3"
 PAGE_SIZE_MAX: Final = 1_000
@@ -146,7 +145,7 @@ class Archive:
         """
         statement = (
             select(EVENTS)
-            .where(EVENTS.c.partition == partition, tuple_(*STREAM_ORDER) > tuple_(*halves(after)))
+            .where(EVENTS.c.partition == partition, tuple_(*STREAM_ORDER) > tuple_(*place(after)))
             .order_by(*STREAM_ORDER)
             .limit(min(limit, EVENTS_MAX))
         )

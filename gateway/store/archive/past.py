@@ -15,8 +15,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, del
 from sqlalchemy.dialects.sqlite import insert
 
 from gateway.store.archive.rows import from_row
-from gateway.store.archive.table import EVENTS, METADATA, STREAM_ORDER, ArchivedEvent
-from gateway.store.stream_ids import halves
+from gateway.store.archive.table import EVENTS, METADATA, STREAM_ORDER, ArchivedEvent, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ def past_of(connection: Connection, partition: int) -> list[PastDay]:
 
 def retire(connection: Connection, partition: int, until: str, rows_max: int, fold: Fold) -> int:
     """Remove the oldest rows up to the stream id `until`, into the past; how many they were."""
-    place = (EVENTS.c.partition == partition, tuple_(*STREAM_ORDER) <= tuple_(*halves(until)))
+    wanted = (EVENTS.c.partition == partition, tuple_(*STREAM_ORDER) <= tuple_(*place(until)))
     rows = (
-        connection.execute(select(EVENTS).where(*place).order_by(*STREAM_ORDER).limit(rows_max))
+        connection.execute(select(EVENTS).where(*wanted).order_by(*STREAM_ORDER).limit(rows_max))
         .mappings()
         .all()
     )

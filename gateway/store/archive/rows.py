@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Dialect, RowMapping
 
 from gateway.event import Kind, Source, Status, UsageEvent
-from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, ArchivedEvent
+from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, ArchivedEvent, place
 from pricing.usage import Usage
 
 _ENUMS: Final[Mapping[str, Any]] = {"kind": Kind, "status": Status, "source": Source}
@@ -59,7 +59,6 @@ def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
     """As positional parameters: SQLAlchemy's handling of named ones costs more than SQLite."""
     event = archived.event
     request_id = event.request_id
-    ms, _, seq = archived.stream_id.partition("-")
     source = event.source
     left, usage = _left_values(event), _usage_values(event.usage)
     details: dict[str, Any] = dict(compress(zip(_LEFT, left, strict=True), left))
@@ -67,8 +66,7 @@ def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
     return (
         archived.partition,
         request_id + ADJUST_SUFFIX if event.kind is Kind.ADJUST else request_id,
-        int(ms),
-        int(seq),
+        *place(archived.stream_id),
         *_plain_values(event),
         None if source is None else source._value_,
         *event.usage.totals,

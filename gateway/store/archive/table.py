@@ -21,8 +21,10 @@ from sqlalchemy import (
 )
 
 from gateway.event import UsageEvent
+from gateway.store.stream_ids import halves
 
 SCHEMA_VERSION: Final = 2
+_INT64: Final = 2**63 - 1
 
 ADJUST_SUFFIX: Final = "+adjust"
 """Of the row beside its orphan's; all other kinds end a call, or stand for themselves."""
@@ -118,3 +120,9 @@ TRIGGERS: Final = (
     END""",
 )
 """An adjust corrects the orphan before it; what comes in that one's place needs none."""
+
+
+def place(stream_id: str) -> tuple[int, int]:
+    """A stream id as two columns. Its halves have 64 bits, a column's number has 63."""
+    ms, seq = halves(stream_id)
+    return min(ms, _INT64), min(seq, _INT64)

@@ -12,14 +12,20 @@ from typing import Final
 
 VERBS: Final = (
     "apply",
+    "backlog",
     "event",
     "expire",
     "hold",
+    "index",
+    "lease",
     "profile",
+    "rebuild",
     "refuse",
     "release",
     "renew",
+    "restore",
     "settle",
+    "snapshot",
     "trim",
 )
 
