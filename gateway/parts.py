@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from gateway.audit.auditor import Auditor
 from gateway.clock import Clock
 from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
@@ -45,6 +46,7 @@ class Parts:
     flusher: Flusher
     trimmer: Trimmer
     retention: Retention
+    auditor: Auditor
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -95,6 +97,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
         retention=Retention(
             background_store, archive, zone=zone, days=config.events.retention_days
         ),
+        auditor=Auditor(background_store, clock),
     )
 
 

@@ -3,21 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.errors import LedgerUnavailable
 
 FAILED_PAUSE_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
-
-
-class Job(Protocol):
-    name: str
-
-    async def run(self) -> None:
-        """For ever; never raises. Cancel it to stop: no moment is a bad one."""
-        ...
 
 
 async def repeat(

@@ -33,8 +33,6 @@ class Retention:
         removed: Rows that this one has removed.
     """
 
-    name = "retention"
-
     def __init__(self, store: Store, archive: Archive, *, zone: tzinfo, days: int | None) -> None:
         self._store = store
         self._archive = archive
@@ -44,7 +42,7 @@ class Retention:
 
     async def run(self) -> None:
         """For ever; never raises. Cancel it to stop: no moment is a bad one."""
-        await repeat(self.name, self.step, busy_seconds=BUSY_SECONDS, idle_seconds=IDLE_SECONDS)
+        await repeat("retention", self.step, busy_seconds=BUSY_SECONDS, idle_seconds=IDLE_SECONDS)
 
     async def step(self) -> int:
         """Remove one batch of old rows of every partition; returns how many went.

@@ -46,8 +46,6 @@ class Trimmer:
         waiting_for: The name of that sink.
     """
 
-    name = "trimmer"
-
     def __init__(self, store: Store, sinks: Sequence[Sink], *, hot_hours: float) -> None:
         self._store = store
         self._sinks = sinks
@@ -58,7 +56,7 @@ class Trimmer:
 
     async def run(self) -> None:
         """For ever; never raises. Cancel it to stop: no moment is a bad one."""
-        await repeat(self.name, self.step, busy_seconds=BUSY_SECONDS, idle_seconds=IDLE_SECONDS)
+        await repeat("trimmer", self.step, busy_seconds=BUSY_SECONDS, idle_seconds=IDLE_SECONDS)
 
     async def step(self) -> int:
         """Trim one batch of every partition; returns how many entries went.
