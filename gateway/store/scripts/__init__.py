@@ -19,6 +19,8 @@ VERBS: Final = (
     "refuse",
     "release",
     "renew",
+    "scope_apply",
+    "scope_hold",
     "settle",
 )
 
