@@ -31,12 +31,6 @@ class Scope:
     def identifier(self) -> str:
         return self.name.partition(":")[2]
 
-    @property
-    def is_limited(self) -> bool:
-        return (
-            self.limits.period_budget_pico is not None or self.limits.total_budget_pico is not None
-        )
-
 
 def group_name(identifier: str) -> str:
     return f"{_GROUP}:{identifier}"
