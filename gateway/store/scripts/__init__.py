@@ -12,16 +12,19 @@ from typing import Final
 
 VERBS: Final = (
     "apply",
+    "backlog",
     "event",
     "expire",
     "hold",
     "profile",
+    "rebuild",
     "refuse",
     "release",
     "renew",
     "scope_apply",
     "scope_hold",
     "settle",
+    "snapshot",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
