@@ -22,7 +22,12 @@ CLUSTER_SLOTS: Final = 16_384
 HOUR_MS: Final = 3_600_000
 WEEK_MS: Final = 7 * 24 * HOUR_MS
 
-TOMBSTONE_SECONDS: Final = 48 * 3600
+TOO_OLD_SECONDS: Final = 48 * 3600
+"""The age of an id from which nothing remembers whether it has ended."""
+
+TOMBSTONE_SECONDS: Final = TOO_OLD_SECONDS + 2 * 3600
+"""A bucket has the ids of an hour, by clocks that may differ by another."""
+
 IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
 IDEMPOTENCY_WEEKS: Final = 6
 """Week buckets that can hold a key of the last 35 days."""
@@ -49,12 +54,21 @@ class KeySpec(NamedTuple):
 KEYS: Final = (
     KeySpec("{p}n:<customer>", "string", "until deleted", "hold, event, profile"),
     KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile"),
-    KeySpec("{p}a:<number>", "hash", "for ever", "hold, settle, release, expire, event, profile"),
-    KeySpec("{p}h", "hash", "while calls run", "hold; settle, release, expire remove"),
-    KeySpec("{p}hx", "zset", "while calls run", "hold, renew; settle, release, expire remove"),
+    KeySpec(
+        "{p}a:<number>",
+        "hash",
+        "for ever",
+        "hold, restore, settle, release, expire, event, profile",
+    ),
+    KeySpec(
+        "{p}h", "hash", "while calls run", "hold, restore, renew; settle, release, expire remove"
+    ),
+    KeySpec(
+        "{p}hx", "zset", "while calls run", "hold, restore, renew; settle, release, expire remove"
+    ),
     KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
-    KeySpec("{p}d:<hour>", "set", "48 h", "settle, release, expire, refuse, event"),
-    KeySpec("{p}o:<hour>", "hash", "48 h", "expire; settle, release remove"),
+    KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
+    KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
     KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
     KeySpec("{p}cur", "hash", "for ever", "apply, scope_apply"),
     KeySpec("{p}ck", "hash", "for ever", "trim"),
@@ -64,11 +78,16 @@ KEYS: Final = (
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply removes"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
     KeySpec(META, "hash", "for ever", "first start"),
+<<<<<<< HEAD
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "the worker that flushes and sweeps"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
+=======
+    KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
+    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
+>>>>>>> lA
 )
 
 
