@@ -74,6 +74,10 @@ class Profile:
         decoded: dict[str, Any] = orjson.loads(self.stored.get("metadata") or "{}")
         return decoded
 
+    @property
+    def group(self) -> str | None:
+        return self.text("group_identifier")
+
     def text(self, field: str) -> str | None:
         return self.stored.get(field) or None
 

@@ -63,3 +63,6 @@ class Scopes:
             yield Scope(group_name(group), self._groups.get(group, NO_LIMITS))
         if app in self._apps:
             yield self._apps[app]
+
+
+NO_SCOPES: Final = Scopes()

@@ -58,7 +58,7 @@ class ScopeHolds:
             with suppress(LedgerUnavailable):
                 await self._registry.ensure(())
 
-    async def hold(self, hold: Hold) -> Hold:
+    async def hold(self, hold: Hold, asked: Bound) -> Hold:
         """The customer's hold, with what its group and its app grant of it.
 
         Raises:
@@ -69,7 +69,7 @@ class ScopeHolds:
             return hold
         for scope in self._scopes.counted(hold.group, hold.app):
             if scope.limits.limited:
-                held = await self._held(hold, scope)
+                held = await self._held(hold, scope, asked)
                 hold = replace(hold, amount_pico=held.amount_pico, scopes=(*hold.scopes, held))
         return hold
 
@@ -91,8 +91,8 @@ class ScopeHolds:
         windows = self._directory.calendar.at(self._clock.now_ms())
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
-    async def _held(self, hold: Hold, scope: Scope) -> ScopeHold:
-        bound = replace(hold.bound, wanted_pico=hold.amount_pico)
+    async def _held(self, hold: Hold, scope: Scope, asked: Bound) -> ScopeHold:
+        bound = replace(asked, wanted_pico=hold.amount_pico)
         outcome, held = await self._ask(hold.request_id, scope, bound)
         if outcome is Outcome.HELD:
             return held
@@ -111,9 +111,7 @@ class ScopeHolds:
             in_flight=outcome is Outcome.IN_FLIGHT,
         )
 
-    async def _ask(
-        self, request_id: str, scope: Scope, bound: Bound
-    ) -> tuple[Outcome, ScopeHold]:
+    async def _ask(self, request_id: str, scope: Scope, bound: Bound) -> tuple[Outcome, ScopeHold]:
         """HELD, EXCEEDED, IN_FLIGHT or DUPLICATE, and how the account stood before."""
         home = self._store.keyspace.partition_of(scope.name)
         now_ms = self._clock.now_ms()

@@ -77,6 +77,7 @@ class ScopeSink:
         self._apps: set[str] = set()
         self._scopes = 0
         self._rewind = False
+        store.on_change(self.store_changed)
 
     def store_changed(self) -> None:
         """What was acknowledged may be lost: ask again where everything stands."""

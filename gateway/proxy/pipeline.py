@@ -100,7 +100,8 @@ class Pipeline:
             tab = self._open(request, call, caller)
             hold = await self._hold(tab)
         except CallerError as exc:
-            self._conclude(self._refuse(request, call, caller, exc))
+            if not exc.recorded:
+                self._conclude(self._refuse(request, call, caller, exc))
             raise
         task = asyncio.current_task()
         assert task is not None
@@ -308,7 +309,7 @@ class Pipeline:
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
         charge = event.charge_pico if event else hold.amount_pico
         remaining = hold.remaining_pico(charge)
-        resets_ms = hold.terms.period_resets_ms
+        resets_ms = hold.resets_ms
         priced = event is not None and not event.unpriced
         return ours(
             request_id=tab.request_id,

@@ -78,16 +78,11 @@ KEYS: Final = (
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply removes"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
     KeySpec(META, "hash", "for ever", "first start"),
-<<<<<<< HEAD
-    KeySpec(BACKGROUND_LEASE, "string", "15 s", "the worker that flushes and sweeps"),
+    KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
-=======
-    KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
-    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
->>>>>>> lA
 )
 
 
