@@ -80,7 +80,8 @@ class Hold:
 
     @property
     def _tightest(self) -> "_Room | None":
-        rooms = [room for account in (self, *self.scopes) for room in _rooms(account)]
+        accounts: tuple[Hold | ScopeHold, ...] = (self, *self.scopes)
+        rooms = [room for account in accounts for room in _rooms(account)]
         return min(rooms, key=lambda room: room.amount_pico, default=None)
 
 

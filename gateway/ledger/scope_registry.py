@@ -19,8 +19,10 @@ START: Final = "0-0"
 
 
 class ScopeRegistry:
-    """Attributes:
-    in_doubt: Names that were entered in a store which has changed since.
+    """Enters names, each once.
+
+    Attributes:
+        in_doubt: Names that were entered in a store which has changed since.
     """
 
     def __init__(self, store: Store) -> None:

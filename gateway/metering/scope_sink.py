@@ -14,7 +14,7 @@ for all sources.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import ResponseError
@@ -38,6 +38,11 @@ REWIND_MS: Final = 600_000
 and go on below where the cursors stand. What was counted already is known by its id."""
 
 log = logging.getLogger(__name__)
+
+
+_OfSources = Mapping[int, list[tuple[str, Entry]]]
+_Found = defaultdict[int, defaultdict[int, list[tuple[str, Entry]]]]
+"""By target, by source: the stream ids and entries that count there."""
 
 
 class _Target:
@@ -110,10 +115,8 @@ class ScopeSink:
             for tail in tails
         ]
 
-    def _sorted(self, tails: Sequence[Tail]) -> dict[int, dict[int, list[tuple[str, Entry]]]]:
-        """By target, by source: the events that one of its scopes counts."""
-        found: defaultdict[int, defaultdict[int, list[tuple[str, Entry]]]]
-        found = defaultdict(lambda: defaultdict(list))
+    def _sorted(self, tails: Sequence[Tail]) -> _Found:
+        found: _Found = defaultdict(lambda: defaultdict(list))
         for tail in tails:
             for stream_id, event in tail.events:
                 for entry in entries_of(event, self._apps, self._window_ids(stream_id, event)):
@@ -126,9 +129,7 @@ class ScopeSink:
         posted = self._calendar.at(int(stream_id.partition("-")[0]))
         return self._calendar.ids_shared(event.at_ms, posted)
 
-    async def _take(
-        self, target: _Target, tails: Sequence[Tail], found: dict[int, list[tuple[str, Entry]]]
-    ) -> None:
+    async def _take(self, target: _Target, tails: Sequence[Tail], found: _OfSources) -> None:
         moves = []
         for tail in tails:
             source = tail.partition.index

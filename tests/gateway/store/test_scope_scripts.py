@@ -34,7 +34,7 @@ class Bench:
 
     def hold(
         self, n: int, wanted, *, least=None, share=1, limit="", total="", ids=IDS, between=FOREVER
-    ) -> list:
+    ):
         return self.scripts["scope_hold"](
             keys=[self.account, self.home.scope_holds, self.ended],
             args=[
@@ -43,14 +43,15 @@ class Bench:
             ],
         )
 
-    def apply(self, *batches, source=3, expected="", new="5-0") -> list[int]:
+    def apply(self, *batches, source=3, expected="", new="5-0"):
         entries = [
-            [3, 4, SCOPE, request_id(n), kind, charge, cost, ids]
+            part
             for n, kind, charge, cost, ids in batches
+            for part in (3, 4, SCOPE, request_id(n), kind, charge, cost, ids)
         ]
         return self.scripts["scope_apply"](
             keys=[self.home.cursors, self.home.scope_holds, self.account, self.ended],
-            args=[1, f"g:{source}", expected, new, len(entries), *sum(entries, [])],
+            args=[1, f"g:{source}", expected, new, len(batches), *entries],
         )
 
     def fields(self, *names) -> list[int]:
@@ -62,7 +63,8 @@ class Bench:
 
     @property
     def held(self) -> int:
-        holds = [int(r.split("|")[0]) for r in self.client.hvals(self.home.scope_holds)]
+        records = self.client.hvals(self.home.scope_holds)
+        holds = [int(str(record).split("|")[0]) for record in records]
         assert sum(holds) == self.fields("held")[0]
         return sum(holds)
 
