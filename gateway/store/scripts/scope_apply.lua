@@ -2,15 +2,16 @@
 -- scope_apply.lua: count what has ended in some partitions on the groups and apps of this
 -- one, and move the cursors past it, each if it still stands where its batch began.
 --
--- KEYS[1] {q}cur        hash  "g:<source partition>" -> last stream entry passed
--- KEYS[2] {q}gh         hash  "<scope> <request id>" -> "<amount>|<window ids>"
--- KEYS[3..] {q}g:<scope> hash of each account, then {q}gd:<hour> hash of each hour named
+-- KEYS[1] {p}cur        hash  "g:<source partition>" -> last stream entry passed
+-- KEYS[2] {p}gh         hash  "<scope> <request id>" -> "<amount>|<window ids>"
+-- KEYS[3..] {p}g:<scope>  hash  each account that is named, and each
+--           {p}gd:<hour>  hash  of ends, by the hour of the request id
 -- ARGV[1] sources, then for each: cursor, where it must stand ('' for nowhere yet), where
 -- it goes, n, and n times
 --   key of the account, key of the hour (indexes into KEYS), scope, request id,
 --   kind of the event, charge, cost (pico-USD, signed), window ids of the event's time
 --
--- Returns for each source 1 MOVED, or 0 where the cursor stands elsewhere: nothing of it
+-- Returns for each source 1 MOVED, or 0 STAYED: its cursor stands elsewhere, nothing of it
 -- was counted. Raises WRONGTYPE before anything is written when a key is of another type.
 --
 -- A call ends once, and its end is remembered with what it counted: "<kind> <charge>

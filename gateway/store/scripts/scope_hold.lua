@@ -3,9 +3,9 @@
 -- customer's own hold. It has no lease: it ends with the event that ends the customer's
 -- hold (scope_apply.lua).
 --
--- KEYS[1] {q}g:<scope>  hash  spent, held, windows; pico-USD
--- KEYS[2] {q}gh         hash  "<scope> <request id>" -> "<amount>|<window ids>"
--- KEYS[3] {q}gd:<hour>  hash  "<scope> <request id>" -> what was counted; those that ended
+-- KEYS[1] {p}g:<scope>  hash  spent, held, windows; pico-USD
+-- KEYS[2] {p}gh         hash  "<scope> <request id>" -> "<amount>|<window ids>"
+-- KEYS[3] {p}gd:<hour>  hash  "<scope> <request id>" -> what was counted; those that ended
 -- ARGV[1] scope         ARGV[2] request id
 -- ARGV[3] wanted, ARGV[4] least, pico-USD   ARGV[5] share, as in hold.lua
 -- ARGV[6] from, ARGV[7] until: server ms between which the window ids below hold

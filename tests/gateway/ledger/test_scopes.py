@@ -111,7 +111,7 @@ async def test_an_app_has_a_limit_of_its_own(url: str) -> None:
 async def test_a_refusal_names_the_group_and_its_numbers(url: str) -> None:
     """The words are about the group; the customer is named beside."""
     async with shared(url, {"sales": Limits(total_budget_pico=10**12)}) as s:
-        with pytest.raises(BudgetExceeded, match='^Group "sales" has used 0.00 of its 1.00') as c:
+        with pytest.raises(BudgetExceeded, match=r'^Group "sales" has used 0.00 of its 1.00') as c:
             await s.hold("c1", 2 * 10**12)
         assert {
             "customer_identifier": "c1",
@@ -271,7 +271,7 @@ async def test_a_store_that_is_away_in_between_leaves_nothing_held(url: str) -> 
                 return lost
             return sending(name, keys, args, **options)
 
-        s.bench.store.script = script  # type: ignore[method-assign]
+        s.bench.store.script = script
         with pytest.raises(LedgerUnavailable):
             await s.hold("c1", 30)
         assert (0, 31) == await s.account()
