@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from gateway.audit.auditor import Auditor
 from gateway.clock import Clock
 from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
@@ -43,6 +44,7 @@ class Parts:
     ledger: Ledger
     rating: Rating
     flusher: Flusher
+    auditor: Auditor
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -96,6 +98,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             clock=clock,
             more=[ScopeSink(background_store, _calendar(config), clock)],
         ),
+        auditor=Auditor(background_store, clock),
     )
 
 

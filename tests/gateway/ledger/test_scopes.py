@@ -1,67 +1,21 @@
 """Groups and apps with a limit: what they let in, what ends in them, over all partitions."""
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
 
 import pytest
 
 from gateway.customers.profile import ANONYMOUS, Limits
-from gateway.customers.scopes import Scopes
-from gateway.customers.windows import Calendar, Duration
+from gateway.customers.windows import Duration
 from gateway.errors import BudgetExceeded, BudgetInFlight, LedgerUnavailable
 from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.bounds import Bound
-from gateway.ledger.ledger import Hold, Ledger
+from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
-from gateway.metering.reader import Reader
-from gateway.metering.scope_sink import ScopeSink
-from tests.support.ledgers import UTC, Bench, bench
+from tests.gateway.ledger.scopes import SALES, shared
 
 pytestmark = pytest.mark.anyio
-SALES = Limits(period_budget_pico=100)
 REFUSED = (BudgetExceeded, BudgetInFlight)
-
-
-@dataclass
-class Shared:
-    """A ledger with groups and apps, and the part of the flusher that serves them."""
-
-    bench: Bench
-    sink: ScopeSink
-    reader: Reader
-
-    @property
-    def ledger(self) -> Ledger:
-        return self.bench.ledger
-
-    async def hold(
-        self, customer: str, amount: int | Bound, group: str | None = "sales", app: str = "app"
-    ) -> Hold:
-        change = {} if group is None else {"group_identifier": group}
-        return await self.bench.hold(customer, amount, app=app, **change)
-
-    async def flush(self) -> None:
-        partitions = self.bench.store.keyspace.partitions
-        while True:
-            places = await self.sink.cursors(partitions)
-            starts = [(p, c) for p, c in zip(partitions, places, strict=True) if c is not None]
-            tails = list((await self.reader.read(starts)).values())
-            if not tails:
-                return
-            await self.sink.take(tails)
-
-    async def account(self, scope: str = "group:sales") -> tuple[int, int]:
-        """Spent and held."""
-        balance = await self.ledger.scope_balance(scope)
-        return balance.spent.charge_pico, balance.held_pico
-
-
-@asynccontextmanager
-async def shared(url: str, groups=None, apps=None, **options):
-    scopes = Scopes(groups={"sales": SALES} if groups is None else groups, apps=apps)
-    async with bench(url, scopes=scopes, **options) as b:
-        yield Shared(b, ScopeSink(b.store, Calendar(UTC), b.clock), Reader(b.store))
 
 
 async def test_a_group_holds_its_customers_to_one_limit(url: str) -> None:
@@ -234,10 +188,8 @@ async def test_an_ended_call_gets_no_hold_any_more(url: str) -> None:
         hold = await s.hold("c1", 40)
         await s.bench.lapse(hold)
         await s.flush()
-        await s.bench.command("HDEL", hold.partition.orphans(0), hold.request_id)
-        ended = s.bench.ledger._scopes
         with pytest.raises(LedgerUnavailable, match="ended already"):
-            await ended.hold(replace(hold, scopes=()), Bound.all_of(40))
+            await s.late(hold)
         assert (40, 0) == await s.account()
 
 
