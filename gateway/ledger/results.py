@@ -74,7 +74,7 @@ class Hold:
 
     @property
     def resets_ms(self) -> int | None:
-        """When the tightest limit opens again, Unix ms; None: never, or there is none."""
+        """When the next period of whose limit is the tightest begins, Unix ms, if ever."""
         tightest = self._tightest
         return tightest.resets_ms if tightest else None
 
@@ -86,7 +86,7 @@ class Hold:
 
 
 class _Room(NamedTuple):
-    """What a limit had left before the call, and when it opens again."""
+    """What a limit had left before the call, and when its account's next period begins."""
 
     amount_pico: int
     resets_ms: int | None
@@ -94,12 +94,12 @@ class _Room(NamedTuple):
 
 def _rooms(account: Hold | ScopeHold) -> Iterator[_Room]:
     terms = account.terms
-    for limit, spent, resets_ms in (
-        (terms.limits.period_budget_pico, account.spent_period_pico, terms.period_resets_ms),
-        (terms.limits.total_budget_pico, account.spent_total_pico, None),
+    for limit, spent in (
+        (terms.limits.period_budget_pico, account.spent_period_pico),
+        (terms.limits.total_budget_pico, account.spent_total_pico),
     ):
         if limit is not None:
-            yield _Room(limit - spent - account.held_pico, resets_ms)
+            yield _Room(limit - spent - account.held_pico, terms.period_resets_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,7 @@ class Pipeline:
             raise
         except CallerError as exc:
             self._telemetry.count(REFUSED, exc.code)
-            if not exc.recorded:
-                self._conclude(self._refuse(request, call, caller, exc))
+            self._conclude(self._refuse(request, call, caller, exc))
             raise
         self._telemetry.count(ADMITTED)
         task = asyncio.current_task()
@@ -290,7 +289,9 @@ class Pipeline:
     async def _refuse(
         self, request: Request, call: Call, caller: Caller, error: CallerError
     ) -> None:
-        """Post the row of a call that was not admitted."""
+        """Post the row of a call that was not admitted, unless the ledger has."""
+        if error.recorded:
+            return
         status_code, _, _ = wire_form(error, reject_status=self._reject_status)
         event = UsageEvent(
             request_id=request.request_id,

@@ -91,7 +91,7 @@ class ScopesMachine(RuleBasedStateMachine):
         names = [f"group:{group}", *(["app:bot"] if bot else [])]
         before = {name: self.run(self.shared.account(name)) for name in names}
         try:
-            hold = self.run(self.shared.hold(f"c{n}", Bound(wanted, least), group, app))
+            hold: Hold = self.run(self.shared.hold(f"c{n}", Bound(wanted, least), group, app))
         except (BudgetExceeded, BudgetInFlight):
             return None
         self.open[hold.request_id] = hold
