@@ -20,7 +20,9 @@ from gateway.customers.scopes import Scopes
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
 from gateway.metering.flusher import Flusher
+from gateway.metering.retention import Retention
 from gateway.metering.scope_sink import ScopeSink
+from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
 from gateway.store.client import Store
@@ -44,6 +46,8 @@ class Parts:
     ledger: Ledger
     rating: Rating
     flusher: Flusher
+    trimmer: Trimmer
+    retention: Retention
     auditor: Auditor
 
     @asynccontextmanager
@@ -66,6 +70,13 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
     store, background_store = Store(store_url), Store(store_url)
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
+    flusher = Flusher(
+        background_store,
+        archive,
+        zone=zone,
+        clock=clock,
+        more=[ScopeSink(background_store, _calendar(config), clock)],
+    )
     directory = Directory(
         store,
         defaults=_defaults(config),
@@ -91,12 +102,10 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             orphans=config.budgets.orphans,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
-        flusher=Flusher(
-            background_store,
-            archive,
-            zone=zone,
-            clock=clock,
-            more=[ScopeSink(background_store, _calendar(config), clock)],
+        flusher=flusher,
+        trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
+        retention=Retention(
+            background_store, archive, zone=zone, days=config.events.retention_days
         ),
         auditor=Auditor(background_store, clock),
     )

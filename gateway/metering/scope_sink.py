@@ -26,6 +26,7 @@ from gateway.metering.scope_entries import Entry, Move, entries_of, script_calls
 from gateway.metering.sinks import Tail
 from gateway.store.client import Store
 from gateway.store.keys import SCOPES, Partition
+from gateway.store.stream_ids import halves, joined
 
 STORED_SECONDS: Final = 1.0
 """How long a cursor may stay behind what this process knows to hold nothing for it."""
@@ -64,7 +65,7 @@ class _Target:
 
     def lagging(self) -> Iterator[Move]:
         for source, (stored, known) in enumerate(zip(self.stored, self.known, strict=True)):
-            if place(stored) < place(known):
+            if halves(stored) < halves(known):
                 yield Move(source, stored, known, ())
 
 
@@ -100,7 +101,7 @@ class ScopeSink:
         targets = self._ready() or list(self._targets.values())
         if not targets:
             return [None] * len(partitions)
-        return [min((t.known[p.index] for t in targets), key=place) for p in partitions]
+        return [min((t.known[p.index] for t in targets), key=halves) for p in partitions]
 
     async def take(self, tails: Sequence[Tail]) -> list[bool]:
         await self._find_apps({e.app for tail in tails for _, e in tail.events})
@@ -111,7 +112,7 @@ class ScopeSink:
         left = self._ready()
         return [
             bool(left)
-            and all(place(t.known[tail.partition.index]) >= place(tail.last_id) for t in left)
+            and all(halves(t.known[tail.partition.index]) >= halves(tail.last_id) for t in left)
             for tail in tails
         ]
 
@@ -213,15 +214,9 @@ class ScopeSink:
         self._targets[partition.index] = target
 
 
-def place(stream_id: str) -> tuple[int, int]:
-    """Stream ids in their order; '' is before all."""
-    ms, _, sequence = stream_id.partition("-")
-    return int(ms or -1), int(sequence or 0)
-
-
 def _is_after(stream_id: str, other: str) -> bool:
-    return place(stream_id) > place(other)
+    return halves(stream_id) > halves(other)
 
 
 def _rewound(stream_id: str) -> str:
-    return f"{max(0, place(stream_id)[0] - REWIND_MS)}-0" if stream_id else ""
+    return joined(max(0, halves(stream_id)[0] - REWIND_MS), 0) if stream_id else ""

@@ -16,6 +16,7 @@ VERBS: Final = (
     "event",
     "expire",
     "hold",
+    "index",
     "lease",
     "profile",
     "rebuild",
@@ -27,6 +28,7 @@ VERBS: Final = (
     "scope_hold",
     "settle",
     "snapshot",
+    "trim",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)

@@ -10,7 +10,7 @@ from gateway.customers.windows import Calendar
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.scope_registry import ScopeRegistry
 from gateway.metering.flusher import Flusher
-from gateway.metering.scope_sink import ASIDE_SECONDS, STORED_SECONDS, ScopeSink, place
+from gateway.metering.scope_sink import ASIDE_SECONDS, STORED_SECONDS, ScopeSink
 from tests.gateway.metering.posting import NOON_MS, ZONE, StillClock, call, home, post
 
 pytestmark = pytest.mark.anyio
@@ -215,10 +215,3 @@ def wire(event: UsageEvent):
         *("k", event.kind, "id", event.request_id, "n", 1),
         *("a", event.charge_pico, "c", event.cost_pico, "e", event.details()),
     ]
-
-
-@pytest.mark.parametrize(
-    ("earlier", "later"), [("", "0-0"), ("0-0", "0-1"), ("9-0", "10-0"), ("5-9", "5-10")]
-)
-def test_stream_ids_are_ordered_as_numbers(earlier: str, later: str) -> None:
-    assert place(earlier) < place(later)

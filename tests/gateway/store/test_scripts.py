@@ -23,12 +23,14 @@ READ_ONLY = {"backlog", "snapshot"}
 RUN_WHEN_FULL = {
     "apply",
     "expire",
+    "index",
     "lease",
     "release",
     "renew",
     "restore",
     "scope_apply",
     "settle",
+    "trim",
 }
 BOUNDARIES = [
     sign * (base + near)
