@@ -61,7 +61,6 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
         background = {
             "apply, rebuild",
             "scope_apply",
-            "apply, scope_apply, trim",
             "trim",
             "auditor",
             "every worker",
