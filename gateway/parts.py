@@ -19,6 +19,8 @@ from gateway.customers.profile import Limits
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
 from gateway.metering.flusher import Flusher
+from gateway.metering.retention import Retention
+from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
 from gateway.store.client import Store
@@ -42,6 +44,8 @@ class Parts:
     ledger: Ledger
     rating: Rating
     flusher: Flusher
+    trimmer: Trimmer
+    retention: Retention
     auditor: Auditor
 
     @asynccontextmanager
@@ -64,6 +68,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
+    flusher = Flusher(background_store, archive, zone=zone, clock=clock)
     directory = Directory(
         store,
         defaults=_defaults(config),
@@ -87,7 +92,11 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             orphans=config.budgets.orphans,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
-        flusher=Flusher(background_store, archive, zone=zone, clock=clock),
+        flusher=flusher,
+        trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
+        retention=Retention(
+            background_store, archive, zone=zone, days=config.events.retention_days
+        ),
         auditor=Auditor(background_store, clock),
     )
 

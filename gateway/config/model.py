@@ -160,6 +160,11 @@ class Reports(Section):
     timezone: Zone = "UTC"
 
 
+class Events(Section):
+    hot_hours: Annotated[Whole, Field(ge=1, le=8_760)] = 24
+    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = 400
+
+
 class UnpricedRates(Section):
     """What a model without a price costs, so that customers with a limit may use it."""
 
@@ -220,6 +225,7 @@ class Config(Section):
     customers: Customers = Customers()
     budgets: Budgets = Budgets()
     reports: Reports = Reports()
+    events: Events = Events()
     on_disconnect: Literal["auto", "cancel", "drain"] = "auto"
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()

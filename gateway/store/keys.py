@@ -65,11 +65,11 @@ KEYS: Final = (
     KeySpec(
         "{p}hx", "zset", "while calls run", "hold, restore, renew; settle, release, expire remove"
     ),
-    KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
+    KeySpec("{p}ev", "stream", "hot_hours", "settle, release, expire, event, refuse; trim removes"),
     KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
     KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
     KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
-    KeySpec("{p}cur", "hash", "for ever", "apply"),
+    KeySpec("{p}cur", "hash", "for ever", "apply, trim"),
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),

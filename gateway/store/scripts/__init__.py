@@ -16,6 +16,7 @@ VERBS: Final = (
     "event",
     "expire",
     "hold",
+    "index",
     "lease",
     "profile",
     "rebuild",
@@ -25,6 +26,7 @@ VERBS: Final = (
     "restore",
     "settle",
     "snapshot",
+    "trim",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
