@@ -60,7 +60,7 @@ def verdicts(info=None, settings=SETTINGS, **options) -> str:
         ),
         ({"connected_slaves": "1"}, None, "warning: replicated"),
         ({"aof_enabled": "0"}, SETTINGS, "warning: nothing is kept on disk"),
-        ({"aof_enabled": "0"}, SETTINGS | {"save": "3600 1"}, "since the last snapshot"),
+        ({"aof_enabled": "0"}, SETTINGS | {"save": "3600 1"}, "warning: only snapshots on disk"),
         ({}, None, "warning: it does not tell how it writes to disk"),
     ],
 )
