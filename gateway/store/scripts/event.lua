@@ -77,7 +77,7 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
-local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
+local ids = split_ids((current_ids(opened_ids(row), window_ids, period_kind)))
 local changed = counted(row, ids, charge, cost)
 -- What lies beyond a limit is booked, and counted as such: the most by any of them.
 local amount, beyond = count == 'cost' and cost or charge, '0'

@@ -9,8 +9,7 @@
 -- A custom window lies where its anchor says, and an anchor can be moved. So it also has its
 -- end, `custom.until`: a window that begins before the open one has ended is the open one
 -- still. Whoever moves the anchor with every call renews nothing.
-local KINDS, CUSTOM, CUSTOM_END = 5, 5, 6
-local KIND_AT = {day = 1, week = 2, month = 3, year = 4, custom = 5}
+local KINDS, LAST_END = 5, 6    -- the last one is custom; its end follows the ids
 local SPENT, COST, HELD_SUM, UNTIL, FIRST_WINDOW = 1, 2, 3, 4, 5
 local FIELDS = {'spent', 'cost', 'held', 'custom.until',
     'day', 'day.charge', 'day.cost', 'week', 'week.charge', 'week.cost',
@@ -24,6 +23,16 @@ end
 
 local function read_account(account)
     return redis.call('HMGET', account, unpack(FIELDS))
+end
+
+-- What of a row `current_ids` takes.
+local function opened_ids(row)
+    local opened = {}
+    for i = 1, KINDS do
+        opened[i] = row[FIRST_WINDOW + 3 * (i - 1)]
+    end
+    opened[LAST_END] = row[UNTIL]
+    return opened
 end
 
 -- What was counted in the window of this id; nothing if it is not the open one.
@@ -47,7 +56,7 @@ local function counted(row, ids, charge, cost)
             local now, this = tonumber(current), tonumber(id)
             if now > this then
                 id = '0'
-            elseif i == CUSTOM and now > 0 and this < tonumber(row[UNTIL] or '0') then
+            elseif i == KINDS and now > 0 and this < tonumber(row[UNTIL] or '0') then
                 id = current
             end
         end
@@ -59,8 +68,8 @@ local function counted(row, ids, charge, cost)
             if opens then
                 changed[n + 1], changed[n + 2] = FIELDS[at], id
                 n = n + 2
-                if i == CUSTOM then
-                    changed[n + 1], changed[n + 2] = 'custom.until', ids[CUSTOM_END]
+                if i == KINDS then
+                    changed[n + 1], changed[n + 2] = 'custom.until', ids[LAST_END]
                     n = n + 2
                 end
             end
