@@ -181,7 +181,9 @@ async def measured(url: str, pid: int, slices: int) -> dict[str, list[Sample]]:
 
 def table(server: str, figures: dict[str, list[Sample]]) -> str:
     """Median and least of the slices, and the ratio of the medians to the yardstick's."""
-    lines = [f"{server:<8}{'us a call, median (least)':<28}{'scripts':>16}{'server':>16}{'client':>16}"]
+    lines = [
+        f"{server:<8}{'us a call, median (least)':<28}{'scripts':>16}{'server':>16}{'client':>16}"
+    ]
     medians = {}
     for name, samples in figures.items():
         columns = list(zip(*((s.scripts, s.server, s.client) for s in samples), strict=True))

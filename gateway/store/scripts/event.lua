@@ -43,6 +43,7 @@ local period_kind, period_limit, total_limit, count = ARGV[11], ARGV[12], ARGV[1
 local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include opened
 --@include finish
@@ -77,7 +78,7 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
-local ids = split_ids((current_ids(opened_ids(row), window_ids, period_kind)))
+local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
 local changed = counted(row, ids, charge, cost)
 -- What lies beyond a limit is booked, and counted as such: the most by any of them.
 local amount, beyond = count == 'cost' and cost or charge, '0'

@@ -57,6 +57,8 @@ local END, HELD_NOW, TAT, TOTAL, PERIOD = 6, 7, 8, 9, 10
 
 --@include limbs
 --@include shares
+--@include grants
+--@include ids
 --@include opened
 --@include records
 --@include upsert
@@ -77,9 +79,18 @@ end
 -- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PERIOD.
 local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until',
     'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.' .. count)
-local held_ids, period_is_open = current_ids(row, window_ids, period_kind)
-local spent, held = row[TOTAL] or '0', row[HELD_NOW] or '0'
-local in_period = period_is_open and row[PERIOD] or '0'
+local spent, held, in_period = row[TOTAL] or '0', row[HELD_NOW] or '0', '0'
+local held_ids = window_ids
+if are_open(row, row[END], window_ids) then
+    in_period = row[PERIOD] or '0'
+else
+    local ids = current_ids(row, split_ids(window_ids), row[END])
+    local period_at = KIND_AT[period_kind]
+    if period_at and row[period_at] == ids[period_at] then
+        in_period = row[PERIOD]
+    end
+    held_ids = table.concat(ids, ' ')
+end
 local record = redis.call('HGET', holds, request_id)
 if record then
     local granted, its_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
@@ -94,32 +105,9 @@ if per_minute > 0 then
         outcome, wait_ms = RATE_LIMITED, math.ceil((tat - now_us - MINUTE_US) / 1000)
     end
 end
--- A call that costs nothing passes an exhausted budget.
-if outcome == HELD and binding and wanted ~= '0' and (period_limit ~= '' or total_limit ~= '') then
-    local least_high, least_low = limbs(least)
-    local high, low    -- what the tightest limit has left; what is held counts against both
-    if period_limit ~= '' then
-        high, low = difference(period_limit, in_period)
-    end
-    if total_limit ~= '' then
-        local in_total, rest = difference(total_limit, spent)
-        if not high or less_limbs(in_total, rest, high, low) then
-            high, low = in_total, rest
-        end
-    end
-    local exceeds = less_limbs(high, low, least_high, least_low)
-    high, low = sub_limbs(high, low, limbs(held))
-    if exceeds then
-        outcome = EXCEEDED
-    elseif less_limbs(high, low, least_high, least_low) then
-        outcome = IN_FLIGHT
-    else
-        high, low = share_of(high, low, share)
-        if less_limbs(high, low, limbs(wanted)) then
-            local is_little = less_limbs(high, low, least_high, least_low)
-            granted = is_little and least or to_text(high, low)
-        end
-    end
+if outcome == HELD and binding then
+    local unspent = unspent_of(period_limit, in_period, total_limit, spent)
+    outcome, granted = grant(unspent, held, wanted, least, share)
 end
 
 upsert(number_key, profile, number, UPSERT_FROM)
