@@ -37,6 +37,7 @@ upstreams:
 apps:
   - {id: app, token: app-hunter2}
 """
+FORMS = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 UNSET = "the environment variable NOPE is not set: set it, or give a default with ${NOPE:-…}"
 USER_IN_URL = "must not contain a user or password: use api_key or headers"
 IN_A_COMMENT = {
@@ -150,7 +151,7 @@ limits: {}
         "line 2: server.workers: must be greater than or equal to 1",
         'line 2: server.prot: is not a setting; did you mean "port"?',
         f"line 3: admin_key: {UNSET}",
-        "line 4: redis.url: must start with redis://, rediss:// or unix://",
+        f"line 4: redis.url: must start with {FORMS}",
         f"line 8: upstreams[0].base_url: {USER_IN_URL}",
         "line 9: upstreams[0].api_key: is empty",
         "line 10: upstreams[0].headers.bad name: is not a legal header name",
@@ -166,7 +167,7 @@ limits: {}
         "line 16: customers.default.period_budget: must be from 0 to 9,000,000 USD",
         "line 16: customers.default.total_budget: has more than 12 decimals of a dollar",
         "line 16: customers.default.markup_percentage: may have at most 4 decimals of a percent",
-        "line 17: budgets.policy: must be 'reject' or 'soft'",
+        "line 17: budgets.policy: must be 'fit', 'reject' or 'soft'",
         'line 17: budgets.timezone: is not an IANA time zone; did you mean "Europe/Berlin"?',
         'line 18: unpriced.output: must be a number, like 10 or "0.25"',
         "line 18: unpriced.max_output: is missing",
@@ -199,7 +200,8 @@ limits: {}
         (LEAST + "  - {id: b, token: x, upstreams: [opnai]}", 'did you mean "openai"'),
         (LEAST + "admin_key: app-hunter2", "apps[0].token: is the admin key"),
         (LEAST + 'admin_key: "a b"', "printable ASCII"),
-        (LEAST + "budgets: {policy: fit}", "must be 'reject' or 'soft'"),
+        (LEAST + "budgets: {policy: hard}", "must be 'fit', 'reject' or 'soft'"),
+        (LEAST + "budgets: {min_output_tokens: 0}", "budgets.min_output_tokens"),
         (LEAST + "budgets: {reject_status: 500}", "must be 402 or 429"),
         (LEAST + "server: {port: 65536}", "less than or equal to 65535"),
         (LEAST + "server: {workers: true}", "must be a whole number"),
