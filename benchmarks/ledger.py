@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import uvloop
@@ -42,7 +42,7 @@ WARM_UP_SLICES: Final = 4
 START_SECONDS_MAX: Final = 10.0
 BOUND: Final = Bound(5 * 10**10, 10**10, 2, 10**9)
 DO_NOTHING: Final = "#!lua\nreturn {1, '0', '0', '0', '0', 0, ''}"
-FACTS: Final = {
+FACTS: Final[dict[str, Any]] = {
     "at_ms": 1_795_300_000_000,
     "app": "my-app",
     "endpoint": "chat/completions",
