@@ -128,9 +128,10 @@ async def test_a_call_that_was_held_ends_however_old_it_is(url: str) -> None:
 async def test_a_tombstone_outlives_the_48_hours_of_its_id(url: str) -> None:
     """The bucket of an hour is made with its first end, and expires by itself."""
     async with bench(url) as b:
-        for _ in range(3):
-            await b.settle(await b.hold("acme", 10), 7)
-        keys = await b.command("KEYS", "*d:*")
+        first, second = await b.hold("acme", 10), await b.hold("acme", 10)
+        await b.settle(first, 7)
+        await b.settle(second, 7)
+        keys = await b.store.command("KEYS", "*d:*", node_of=first.partition.stream)
         lifetimes = [await b.command("TTL", key) for key in keys]
         assert lifetimes
         assert all(49 * 3600 < seconds <= 50 * 3600 for seconds in lifetimes)
@@ -241,7 +242,8 @@ async def test_with_a_full_store_nothing_begins_and_everything_ends(url: str) ->
         settled, released, lapsed, lost = holds
         await lose(b, lost)
         await b.command("ZADD", lapsed.partition.expiries, "XX", 0, lapsed.request_id)
-        await b.command("CONFIG", "SET", "maxmemory", "1")
+        here = lapsed.partition.holds
+        await b.store.command("CONFIG", "SET", "maxmemory", "1", node_of=here)
         try:
             with pytest.raises(LedgerUnavailable):
                 await b.hold("acme", 10)
@@ -256,5 +258,5 @@ async def test_with_a_full_store_nothing_begins_and_everything_ends(url: str) ->
             assert 1 == applied
             assert (17, 10) == (await b.spent("acme"), await b.held("acme"))
         finally:
-            await b.command("CONFIG", "SET", "maxmemory", "0")
+            await b.store.command("CONFIG", "SET", "maxmemory", "0", node_of=here)
         assert 10 == (await b.hold("acme", 10)).amount_pico
