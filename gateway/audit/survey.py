@@ -40,19 +40,17 @@ async def survey(
     """
     found: defaultdict[int, Known] = defaultdict(Known)
     pattern = BOOKS_PATTERN if counters else ACCOUNTS_PATTERN
-    keys_max = max(await store.command("DBSIZE"), 1)
-    cursor, seen = b"0", 0
-    while True:
-        cursor, keys = await store.command("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_A_STEP)
-        for key in keys:
+    keys_max = max(await store.size(), 1)
+    seen = 0
+    async for page in store.scan(pattern, KEYS_A_STEP):
+        for key in page:
             if book := book_of(key):
                 _enter(found[book.partition], book)
-        if cursor == b"0":
-            return found
         seen += KEYS_A_STEP
         if progress is not None:
             progress(min(seen / keys_max, 1.0))
         await asyncio.sleep(pause_seconds)
+    return found
 
 
 def _enter(known: Known, book: Book) -> None:

@@ -8,7 +8,7 @@ the batch it would have travelled in.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -160,12 +160,26 @@ class Store:
             raise LedgerUnavailable(NOT_REACHABLE)
         await self._reach()
 
-    async def _reach(self) -> None:
-        pings: list[asyncio.Future[Any]] = []
+    async def size(self) -> int:
+        """How many keys there are, on all servers together."""
+        return sum(await asyncio.gather(*(_ask(link, "DBSIZE") for link in self._way.links)))
+
+    async def scan(self, pattern: str, step: int) -> AsyncIterator[list[bytes]]:
+        """The keys that match, on all servers, in pages of about `step` keys looked at.
+
+        A key that is there all the time is found, perhaps twice; one that comes or moves
+        meanwhile may be missed.
+        """
         for link in self._way.links:
-            pings.append(asyncio.get_running_loop().create_future())
-            link.submit(Command(packed("PING"), pings[-1]))
-        await asyncio.gather(*pings)
+            cursor: bytes | None = None
+            while cursor != b"0":
+                cursor, keys = await _ask(
+                    link, "SCAN", cursor or b"0", "MATCH", pattern, "COUNT", step
+                )
+                yield keys
+
+    async def _reach(self) -> None:
+        await asyncio.gather(*(_ask(link, "PING") for link in self._way.links))
 
     def _submit(
         self, parts: tuple[Part, ...], key: str | None, born: int = -1
@@ -192,6 +206,13 @@ class Store:
 
 
 NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."
+
+
+def _ask(link: Link, *parts: Part) -> asyncio.Future[Any]:
+    """Something of one server."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    link.submit(Command(packed(*parts), future))
+    return future
 
 
 def _key(parts: Sequence[Part]) -> str | None:
