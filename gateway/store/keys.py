@@ -28,6 +28,7 @@ IDEMPOTENCY_WEEKS: Final = 6
 
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
+GATEWAYS: Final = "{fb}gateways"
 CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
 
 
@@ -53,6 +54,7 @@ KEYS: Final = (
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply"),
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "the worker that flushes and sweeps"),
+    KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
 )
 
