@@ -48,11 +48,15 @@ class Debts:
 
     def unpaid(self) -> list[Ending]:
         """Of a dead gateway: how every call ends that the store may not know the end of."""
-        return [
-            call.ending or ending_of_the_dead(call.intent, call.so_far)
-            for call in self._calls.values()
-            if not call.confirmed and (call.ending or call.intent)
-        ]
+        owed = []
+        for call in self._calls.values():
+            if call.confirmed:
+                continue
+            if call.ending is not None:
+                owed.append(call.ending)
+            elif call.intent is not None:
+                owed.append(ending_of_the_dead(call.intent, call.so_far))
+        return owed
 
     def unconfirmed(self) -> list[Ending]:
         """Of a log that is being written: the ends that the store may not know."""

@@ -1,0 +1,92 @@
+"""Unheld calls: admitted while the store is away, counted when it is back.
+
+Who has a limit is refused then, unless the operator has said otherwise: nobody knows what
+is left of it. Others have nothing to be held to; their calls pass into this process' log,
+and their ends are booked, once, when there is a store again.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from gateway.clock import Clock
+from gateway.customers.directory import Directory, new_profile
+from gateway.customers.fields import Canonical
+from gateway.customers.profile import Profile, Terms
+from gateway.ledger.bounds import Bound
+from gateway.ledger.results import Hold
+from gateway.ledger.rules import Rules
+from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.records import Intent
+
+WhenDown = Literal["closed", "open"]
+
+WARNING: Final = "ledger unavailable: this call is counted later"
+
+
+class Unheld:
+    """Decides who passes, by what was last known of the customer.
+
+    Attributes:
+        passed: How many calls have.
+    """
+
+    def __init__(
+        self, directory: Directory, clock: Clock, rules: Rules, wal: Log | None, when_down: WhenDown
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._rules = rules
+        self._wal = wal
+        self._when_down = when_down
+        self.passed = 0
+
+    def admit(
+        self,
+        request_id: str,
+        customer: str,
+        app: str,
+        change: Mapping[str, Canonical],
+        bound: Callable[[Terms], Bound],
+        opening: Callable[[Profile], bytes],
+    ) -> Hold | None:
+        """A hold of nothing, or None: the call must be refused."""
+        if self._wal is None or self._wal.failing:
+            return None  # nothing would remember it
+        profile = self._directory.cached(customer) or new_profile(customer)
+        if profile.blocked or (profile.version == 0 and self._rules.registered_only):
+            return None
+        planned = self._directory.plan(profile, change)
+        terms = self._directory.terms(planned.profile, self._clock.now_ms())
+        if terms.limited and self._rules.binding and self._when_down == "closed":
+            return None
+        asked = bound(terms)
+        opened = opening(planned.profile)
+        self._wal.intend(
+            Intent(
+                request_id=request_id,
+                customer=customer,
+                number=0,
+                window_ids=terms.windows.ids,
+                opening=opened,
+                change=dict(change),
+            )
+        )
+        self.passed += 1
+        return Hold(
+            request_id=request_id,
+            app=app,
+            partition=self._directory.partition_of(customer),
+            profile=planned.profile,
+            terms=terms,
+            amount_pico=asked.wanted_pico,
+            wanted_pico=asked.wanted_pico,
+            orphan_pico=0,
+            spent_period_pico=0,
+            spent_total_pico=0,
+            held_pico=0,
+            window_ids=terms.windows.ids,
+            opening=opened,
+            warnings=(*planned.warnings, WARNING),
+            is_held=False,
+            change=dict(change),
+        )
