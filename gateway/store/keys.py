@@ -21,7 +21,12 @@ CLUSTER_SLOTS: Final = 16_384
 HOUR_MS: Final = 3_600_000
 WEEK_MS: Final = 7 * 24 * HOUR_MS
 
-TOMBSTONE_SECONDS: Final = 48 * 3600
+TOO_OLD_SECONDS: Final = 48 * 3600
+"""The age of an id from which nothing remembers whether it has ended."""
+
+TOMBSTONE_SECONDS: Final = TOO_OLD_SECONDS + 2 * 3600
+"""A bucket has the ids of an hour, by clocks that may differ by another."""
+
 IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
 IDEMPOTENCY_WEEKS: Final = 6
 """Week buckets that can hold a key of the last 35 days."""
@@ -42,18 +47,27 @@ class KeySpec(NamedTuple):
 KEYS: Final = (
     KeySpec("{p}n:<customer>", "string", "until deleted", "hold, event, profile"),
     KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile"),
-    KeySpec("{p}a:<number>", "hash", "for ever", "hold, settle, release, expire, event, profile"),
-    KeySpec("{p}h", "hash", "while calls run", "hold; settle, release, expire remove"),
-    KeySpec("{p}hx", "zset", "while calls run", "hold, renew; settle, release, expire remove"),
+    KeySpec(
+        "{p}a:<number>",
+        "hash",
+        "for ever",
+        "hold, restore, settle, release, expire, event, profile",
+    ),
+    KeySpec(
+        "{p}h", "hash", "while calls run", "hold, restore, renew; settle, release, expire remove"
+    ),
+    KeySpec(
+        "{p}hx", "zset", "while calls run", "hold, restore, renew; settle, release, expire remove"
+    ),
     KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
-    KeySpec("{p}d:<hour>", "set", "48 h", "settle, release, expire, refuse, event"),
-    KeySpec("{p}o:<hour>", "hash", "48 h", "expire; settle, release remove"),
+    KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
+    KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
     KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
     KeySpec("{p}cur", "hash", "for ever", "apply"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply"),
     KeySpec(META, "hash", "for ever", "first start"),
-    KeySpec(BACKGROUND_LEASE, "string", "15 s", "the worker that flushes and sweeps"),
+    KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
 )

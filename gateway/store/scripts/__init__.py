@@ -15,10 +15,12 @@ VERBS: Final = (
     "event",
     "expire",
     "hold",
+    "lease",
     "profile",
     "refuse",
     "release",
     "renew",
+    "restore",
     "settle",
 )
 
