@@ -6,6 +6,7 @@ closes in the reverse order, after the last call is settled.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from gateway import config as configuration
+from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.background import Background
@@ -52,7 +54,8 @@ def build_app(
     config: Config, *, store_url: str, admin_key: str, clock: Clock | None = None
 ) -> Gateway:
     """Assemble the gateway."""
-    parts = build_parts(config, store_url=store_url, clock=clock or SystemClock())
+    crash.arm(os.environ)
+    parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
     pipeline = Pipeline(
@@ -99,9 +102,8 @@ def build_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
-            stack.push_async_callback(_cancelled, _background(parts))
+            stack.push_async_callback(_cancelled, _background(parts, pipeline))
             stack.push_async_callback(pipeline.drain)
-            stack.callback(parts.ledger.close)
             stack.callback(draining.set)
             yield
 
@@ -121,11 +123,12 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
         await Background(parts.background_store, parts.flusher).run()
 
 
-def _background(parts: Parts) -> list[asyncio.Task[None]]:
+def _background(parts: Parts, pipeline: Pipeline) -> list[asyncio.Task[None]]:
     background = Background(parts.background_store, parts.flusher)
     return [
         asyncio.create_task(background.run(), name="background"),
-        asyncio.create_task(parts.ledger.keep_leases(), name="leases"),
+        asyncio.create_task(parts.ledger.run(), name="ledger"),
+        asyncio.create_task(pipeline.progress.run(), name="progress"),
     ]
 
 

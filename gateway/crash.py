@@ -28,7 +28,8 @@ POINTS: Final = frozenset(
     }
 )
 
-_armed: str | None = None
+is_armed = False
+_point: str | None = None
 _left = 1
 
 
@@ -38,18 +39,18 @@ def arm(environ: Mapping[str, str]) -> None:
     Raises:
         ValueError: there is no such point.
     """
-    global _armed, _left
+    global is_armed, _point, _left
     told = environ.get(VARIABLE)
     if not told:
         return
     point, _, count = told.partition(":")
     if point not in POINTS:
         raise ValueError(f"{VARIABLE}: {point!r} is none of {', '.join(sorted(POINTS))}")
-    _armed, _left = point, int(count or 1)
+    is_armed, _point, _left = True, point, int(count or 1)
 
 
 def at(point: str) -> None:
-    if point == _armed:
+    if point == _point:
         _die()
 
 

@@ -17,6 +17,7 @@ from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.wal.log import Log
 from gateway.metering.flusher import Flusher
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
@@ -45,16 +46,21 @@ class Parts:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         await self.archive.prepare()
+        await self.ledger.open()
         await asyncio.gather(self.store.connect(), self.background_store.connect())
         try:
             yield
         finally:
+            await self.ledger.close()
             await asyncio.gather(self.store.close(), self.background_store.close())
             await self.archive.close()
 
 
-def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
+def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: bool = False) -> Parts:
     """Make the parts.
+
+    Args:
+        writes_log: The process serves calls, and must not lose what they cost.
 
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
@@ -83,10 +89,16 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             registered_only=config.customers.registered_only,
             count=config.budgets.count,
             orphans=config.budgets.orphans,
+            wal=_wal(config) if writes_log else None,
+            when_down=config.budgets.when_ledger_down,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
         flusher=Flusher(background_store, archive, zone=zone, clock=clock),
     )
+
+
+def _wal(config: Config) -> Log:
+    return Log(config.data_dir / "wal", strict=config.durability == "strict")
 
 
 def _defaults(config: Config) -> Limits:

@@ -13,6 +13,7 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
+from gateway import crash
 from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.dead_letters import DeadLetters
@@ -49,6 +50,7 @@ class Endings:
         self._wal = wal
         self._dead_letters = dead_letters
         self._waiting: dict[str, Ending] = {}
+        self._withdrawals: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self.on_disk = False
 
@@ -71,8 +73,31 @@ class Endings:
         else:
             if outcome == TOO_OLD and not repeated:
                 self._dead_letters.add(ending, "too old")
+        if crash.is_armed:
+            crash.at("after_settle")
         if self._wal is not None and not repeated:
             self._wal.confirm(ending.request_id)
+
+    async def tell_or_keep(self, ending: Ending) -> None:
+        """Have the store book it, now or when it is back."""
+        try:
+            await self.tell(ending)
+        except LedgerUnavailable:
+            self.later(ending)
+        except asyncio.CancelledError:
+            self.later(ending)
+            raise
+
+    def withdraw(self, ending: Ending) -> None:
+        """Release a hold that may have landed, whoever is cancelled.
+
+        It reaches the store after the hold itself.
+        """
+        if self._wal is not None:
+            self._wal.end(ending)
+        task = asyncio.create_task(self.tell_or_keep(ending))
+        self._withdrawals.add(task)
+        task.add_done_callback(self._withdrawals.discard)
 
     def later(self, ending: Ending) -> None:
         """Tell it when the store is back."""
@@ -166,15 +191,12 @@ def script_of(
 ) -> tuple[str, list[str], list[Part]]:
     """The name, keys and arguments of the script that books it."""
     keys = ending_keys(directory.partition_of(ending.customer), number, ending.request_id)
+    told: list[Part] = [ending.window_ids, ending.details]
     if ending.verb == "settle":
-        amounts: list[Part] = [ending.charge_pico, ending.cost_pico]
+        told[:0] = [ending.charge_pico, ending.cost_pico]
     else:
-        amounts = []
-    return (
-        ending.verb,
-        keys,
-        [ending.request_id, number, *amounts, ending.window_ids, ending.details],
-    )
+        told.append(ending.kind.value)
+    return ending.verb, keys, [ending.request_id, number, *told]
 
 
 async def _all_of(awaitables: Iterable[Awaitable[object]]) -> None:

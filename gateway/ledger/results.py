@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.windows import CUSTOM, KINDS
 from gateway.store.keys import Partition
@@ -30,6 +31,9 @@ class Hold:
             spent is what the limits are about, charge or cost.
         window_ids: The windows that its charge counts in, as the scripts take them.
         opening: Details of the event to post should the call never end.
+        is_held: False for a call that passed while the store was away: nothing is reserved,
+            and nothing is known of the account.
+        change: What such a call says of its customer, to be written with its end.
     """
 
     request_id: str
@@ -46,9 +50,13 @@ class Hold:
     window_ids: str
     opening: bytes
     warnings: tuple[str, ...] = ()
+    is_held: bool = True
+    change: Mapping[str, Canonical] | None = None
 
     def remaining_pico(self, charge_pico: int) -> int | None:
         """What is left of the tightest limit once this call has cost `charge_pico`."""
+        if not self.is_held:
+            return None
         limits = self.terms.limits
         rooms = [
             limit - spent - self.held_pico - charge_pico

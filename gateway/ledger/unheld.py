@@ -5,14 +5,11 @@ is left of it. Others have nothing to be held to; their calls pass into this pro
 and their ends are booked, once, when there is a store again.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory, new_profile
-from gateway.customers.fields import Canonical
-from gateway.customers.profile import Profile, Terms
-from gateway.ledger.bounds import Bound
+from gateway.ledger.attempts import Attempt
 from gateway.ledger.results import Hold
 from gateway.ledger.rules import Rules
 from gateway.ledger.wal.log import Log
@@ -40,42 +37,35 @@ class Unheld:
         self._when_down = when_down
         self.passed = 0
 
-    def admit(
-        self,
-        request_id: str,
-        customer: str,
-        app: str,
-        change: Mapping[str, Canonical],
-        bound: Callable[[Terms], Bound],
-        opening: Callable[[Profile], bytes],
-    ) -> Hold | None:
+    def admit(self, attempt: Attempt) -> Hold | None:
         """A hold of nothing, or None: the call must be refused."""
         if self._wal is None or self._wal.failing:
             return None  # nothing would remember it
+        customer = attempt.customer
         profile = self._directory.cached(customer) or new_profile(customer)
         if profile.blocked or (profile.version == 0 and self._rules.registered_only):
             return None
-        planned = self._directory.plan(profile, change)
+        planned = self._directory.plan(profile, attempt.change)
         terms = self._directory.terms(planned.profile, self._clock.now_ms())
         if terms.limited and self._rules.binding and self._when_down == "closed":
             return None
-        asked = bound(terms)
-        opened = opening(planned.profile)
+        asked = attempt.bound(terms)
+        details = attempt.opening(planned.profile)
         self._wal.intend(
             Intent(
-                request_id=request_id,
+                request_id=attempt.request_id,
                 customer=customer,
                 number=0,
                 window_ids=terms.windows.ids,
-                opening=opened,
-                change=dict(change),
+                opening=details,
+                change=dict(attempt.change),
             )
         )
         self.passed += 1
         return Hold(
-            request_id=request_id,
-            app=app,
-            partition=self._directory.partition_of(customer),
+            request_id=attempt.request_id,
+            app=attempt.app,
+            partition=attempt.partition,
             profile=planned.profile,
             terms=terms,
             amount_pico=asked.wanted_pico,
@@ -85,8 +75,8 @@ class Unheld:
             spent_total_pico=0,
             held_pico=0,
             window_ids=terms.windows.ids,
-            opening=opened,
+            opening=details,
             warnings=(*planned.warnings, WARNING),
             is_held=False,
-            change=dict(change),
+            change=dict(attempt.change),
         )

@@ -71,6 +71,7 @@ class SoFar:
     input_tokens: int
     output_tokens: int
     price_id: str | None = None
+    unpriced: bool = False
 
     def payload(self) -> bytes:
         return orjson.dumps(
@@ -84,6 +85,7 @@ class SoFar:
                 self.input_tokens,
                 self.output_tokens,
                 self.price_id,
+                self.unpriced,
             )
         )
 
@@ -191,6 +193,7 @@ def _so_far(told: list[Any]) -> SoFar:
         input_tokens=told[5],
         output_tokens=told[6],
         price_id=told[7],
+        unpriced=told[8],
     )
 
 
@@ -230,6 +233,8 @@ def ending_of_the_dead(intent: Intent, so_far: SoFar | None) -> Ending:
         "status_code": 500,
         "error_code": DIED,
     }
+    if intent.number == 0:
+        told["unheld"] = True
     if so_far is not None:
         told |= {
             "source": Source.ESTIMATED,
@@ -242,6 +247,7 @@ def ending_of_the_dead(intent: Intent, so_far: SoFar | None) -> Ending:
             "hold_pico": so_far.hold_pico,
             "markup_ppm": so_far.markup_ppm,
             "price_id": so_far.price_id,
+            "unpriced": so_far.unpriced,
         }
         told |= {name: value for name, value in found.items() if value}
     return Ending(
