@@ -241,7 +241,7 @@ class Tab:
             ),
             "finish_reason": self.reading.finish_reason,
             "served_model": self.reading.model,
-            "service_tier": self.reading.service_tier,
+            "service_tier": self.reading.service_tier or self.call.service_tier,
             "upstream_request_id": self.upstream_request_id or self.reading.upstream_id,
         }
 

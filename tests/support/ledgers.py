@@ -1,5 +1,6 @@
 """A ledger on a real store, in one line."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -65,6 +66,12 @@ class Bench:
         await self.store.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
         return await self.sweeper.step()
 
+    async def told(self) -> None:
+        """Until the store has heard of every end."""
+        async with asyncio.timeout(10):
+            while self.ledger.endings.waiting:
+                await asyncio.sleep(0.01)
+
     async def command(self, *parts):
         return await self.store.command(*parts)
 
@@ -90,8 +97,15 @@ async def bench(
     defaults: Limits | None = None,
     zone: ZoneInfo = UTC,
     clock: Clock | None = None,
+    whole: bool = False,
     **options,
 ) -> AsyncIterator[Bench]:
+    """Connect a ledger to the store at `url`.
+
+    Args:
+        whole: With all of a gateway's loops; else only with the one that tells the store
+            what it could not be told at once.
+    """
     store = Store(url)
     await store.connect()
     clock = clock or SystemClock()
@@ -99,7 +113,13 @@ async def bench(
         store, defaults=defaults or Limits(), calendar=Calendar(zone), clock=clock
     )
     ledger = Ledger(store, directory, clock, **options)
+    await ledger.open()
+    loops = ledger.run() if whole else ledger.endings.run()
+    work = asyncio.create_task(loops)
     try:
         yield Bench(store, directory, ledger, Sweeper(store), clock)
     finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await ledger.close()
         await store.close()
