@@ -315,6 +315,17 @@ class Ledger:
         if self._wal is not None:
             await self._wal.close()
 
+    def troubles(self) -> list[str]:
+        """What keeps calls from being counted at once, in words; empty: nothing."""
+        found = []
+        if not self._store.is_up:
+            found.append(f"ledger: away; {self.endings.waiting} calls wait to be counted")
+        if not self.continuity.is_open:
+            found.append("ledger: being restored")
+        if self._wal is not None and self._wal.failing:
+            found.append("log: cannot be written")
+        return found
+
     async def _put_back(self) -> None:
         """Hold again what runs, for customers that the store may have lost as well."""
         held = [hold for hold in self._leases.live() if hold.is_held]

@@ -37,6 +37,11 @@ class Unheld:
         self._when_down = when_down
         self.passed = 0
 
+    @property
+    def passes_all(self) -> bool:
+        """Whether a call is admitted whatever its customer's limits."""
+        return self._when_down == "open" and self._wal is not None and not self._wal.failing
+
     def admit(self, attempt: Attempt) -> Hold | None:
         """A hold of nothing, or None: the call must be refused."""
         if self._wal is None or self._wal.failing:

@@ -77,7 +77,6 @@ KEYS: Final = (
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
-    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),

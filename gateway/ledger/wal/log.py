@@ -244,6 +244,13 @@ class Log:
                 segment.close()
         self._segments.clear()
 
+    def abandon(self) -> None:
+        """Let go of the files as the kernel does for a process that is killed."""
+        self._buffer.clear()
+        for segment in self._segments:
+            segment.close()
+        self._segments.clear()
+
     def _append(self, record: Record) -> bytes:
         written = frame(record.payload())
         self._gather(written)

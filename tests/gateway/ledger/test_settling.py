@@ -14,6 +14,7 @@ from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.bounds import AMOUNT_PICO_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
+from gateway.store.client import Store
 from tests.support.ledgers import Bench, bench
 from tests.support.proxies import lossy
 
@@ -524,4 +525,5 @@ async def test_a_balance_has_no_end(url: str, customer: str) -> None:
 
 
 def test_making_a_ledger_opens_nothing() -> None:
-    assert Ledger(Store("unix:///nowhere"), None, None) is not None  # type: ignore[arg-type]
+    store = Store("unix:///nowhere")
+    assert not Ledger(store, None, None).continuity.restored  # type: ignore[arg-type]

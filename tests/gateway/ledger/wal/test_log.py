@@ -47,18 +47,11 @@ def ending(n: int) -> Ending:
     )
 
 
-def die(log: Log) -> None:
-    """What the kernel does for a process that is killed."""
-    for segment in log._segments:
-        segment.close()
-    log._segments.clear()
-
-
 async def owed(folder: Path) -> list[tuple[str, int]]:
     heir = opened(folder)
     taken = await heir.take_over()
     debts = [(e.verb, e.charge_pico) for d, _ in taken for e in d.unpaid()]
-    die(heir)
+    heir.abandon()
     return debts
 
 
@@ -71,9 +64,7 @@ async def test_what_was_flushed_outlives_the_process(folder):
     log.confirm(an_id(3))
     log.flush()
     log.intend(intent(4))
-    log._is_due = True  # it never came to that
-    log._buffer.clear()
-    die(log)
+    log.abandon()
     assert [("release", 0), ("settle", 2)] == await owed(folder)
 
 
@@ -81,7 +72,7 @@ async def test_the_turn_of_the_loop_flushes(folder):
     log = opened(folder)
     log.intend(intent(1))
     await asyncio.sleep(0)
-    die(log)
+    log.abandon()
     assert [("release", 0)] == await owed(folder)
 
 
@@ -89,7 +80,7 @@ async def test_only_its_owner_can_read_it(folder):
     log = opened(folder)
     assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
     assert [0o600] == [stat.S_IMODE(f.stat().st_mode) for f in folder.iterdir()]
-    die(log)
+    log.abandon()
 
 
 async def test_a_living_log_is_left_alone(folder):
@@ -98,11 +89,11 @@ async def test_a_living_log_is_left_alone(folder):
     for n, log in enumerate((living, dead)):
         log.intend(intent(n))
         log.flush()
-    die(dead)
+    dead.abandon()
     first, second = opened(folder), opened(folder)
     assert [1, 0] == [len(await first.take_over()), len(await second.take_over())]
     for log in (living, first, second):
-        die(log)
+        log.abandon()
 
 
 async def test_running_calls_are_carried_into_the_next_segment(folder):
@@ -119,7 +110,7 @@ async def test_running_calls_are_carried_into_the_next_segment(folder):
         segment.newest_ms = 0
     log.step()
     assert 1 == len(log._segments) == len(list(folder.iterdir()))
-    die(log)
+    log.abandon()
     assert [("release", 0)] == await owed(folder)
 
 
@@ -132,7 +123,7 @@ async def test_history_is_kept_for_the_replay_window(folder, monkeypatch):
         log.step()
     found = [e.charge_pico async for debts in log.history() for e in debts.endings()]
     assert [2, 1, 0] == found
-    die(log)
+    log.abandon()
 
 
 async def test_its_size_is_bounded(folder):
@@ -144,7 +135,7 @@ async def test_its_size_is_bounded(folder):
         log.confirm(an_id(n))
         log.step()
         assert log.size_bytes < 8_000
-    die(log)
+    log.abandon()
     assert [("settle", 7)] == await owed(folder)
 
 
@@ -159,7 +150,7 @@ async def test_ends_that_only_the_disk_remembers_stay_there(folder):
     assert list(range(1, 50)) == [e.charge_pico for e in left]
     log.unpin(segments, left)
     assert ([], []) == log.left_on_disk()
-    die(log)
+    log.abandon()
     assert [] == await owed(folder)
 
 
@@ -168,7 +159,7 @@ async def test_a_damaged_rest_is_kept_aside(folder):
     log.end(ending(1))
     log.flush()
     path = log._segments[0].path
-    die(log)
+    log.abandon()
     whole = path.read_bytes()
     path.write_bytes(whole + b"\0\0\0\x09garbage")
     assert [("settle", 1)] == await owed(folder)
@@ -186,7 +177,7 @@ async def test_a_full_disk_is_said_and_forgotten_when_it_is_over(folder, monkeyp
     def full(fd, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(log_module.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     log.intend(intent(2))
     log.intend(intent(3))
     log.end(ending(3))
@@ -197,12 +188,12 @@ async def test_a_full_disk_is_said_and_forgotten_when_it_is_over(folder, monkeyp
     log.intend(intent(4))
     log.flush()
     await log.synced()
-    monkeypatch.setattr(log_module.os, "write", real)
+    monkeypatch.setattr(os, "write", real)
     log._retry_at = 0.0
     log.confirm(an_id(4))
     log.flush()
     assert not log.failing
-    die(log)
+    log.abandon()
     assert [("release", 0), ("release", 0), ("settle", 3)] == sorted(await owed(folder))
 
 
@@ -217,14 +208,14 @@ async def test_a_torn_write_is_taken_back(folder, monkeypatch):
             return real(fd, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(log_module.os, "write", half)
+    monkeypatch.setattr(os, "write", half)
     log.end(ending(1))
     log.flush()
-    monkeypatch.setattr(log_module.os, "write", real)
+    monkeypatch.setattr(os, "write", real)
     log._retry_at = 0.0
     log.end(ending(2))
     log.flush()
-    die(log)
+    log.abandon()
     assert [("settle", 1), ("settle", 2)] == await owed(folder)
 
 
@@ -238,7 +229,7 @@ async def test_synced_waits_for_the_disk_once_for_all(folder, monkeypatch):
         real(fd)
         synced.append(log._segments[-1].written_bytes)
 
-    monkeypatch.setattr(log_module.os, "fdatasync", counted)
+    monkeypatch.setattr(os, "fdatasync", counted)
 
     async def one(n):
         log.intend(intent(n))
@@ -249,7 +240,7 @@ async def test_synced_waits_for_the_disk_once_for_all(folder, monkeypatch):
 
     await asyncio.gather(*(one(n) for n in range(100)))
     assert len(synced) < 10
-    die(log)
+    log.abandon()
 
 
 async def test_a_closed_log_that_says_nothing_is_gone(folder):
@@ -262,7 +253,7 @@ async def test_abandoned_files_are_locked_when_found(folder):
     log = opened(folder)
     log.intend(intent(1))
     log.flush()
-    die(log)
+    log.abandon()
     (first,) = abandoned(folder)
     assert [] == list(abandoned(folder))
     for segment in first:
