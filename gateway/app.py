@@ -25,6 +25,7 @@ from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
+from gateway.proxy.bounding import Budgeting
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
@@ -64,6 +65,11 @@ def build_app(
         upstreams=upstreams,
         clock=parts.clock,
         on_disconnect=config.on_disconnect,
+        budgeting=Budgeting(
+            binding=config.budgets.policy != "soft",
+            fit=config.budgets.policy == "fit",
+            output_tokens_min=config.budgets.min_output_tokens,
+        ),
         reject_status=config.budgets.reject_status,
     )
     data_plane = DataPlane(

@@ -65,6 +65,7 @@ class UsageEvent:
         unheld: It was admitted while the ledger was away: nothing was held for it.
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
+        output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
         model: The model asked for. `served_model` is the one the answer names.
         raw_usage: The provider's usage block where it could not be read.
     """
@@ -81,6 +82,7 @@ class UsageEvent:
     unheld: bool = False
     markup_ppm: int = 0
     hold_pico: int = 0
+    output_cap_tokens: int | None = None
     endpoint: str = ""
     model: str = ""
     served_model: str | None = None

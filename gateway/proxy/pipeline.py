@@ -26,6 +26,7 @@ from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
+from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
@@ -67,6 +68,7 @@ class Pipeline:
     """Carries calls through.
 
     Args:
+        budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
         reject_status: The status of a refusal for an exhausted budget.
     """
@@ -78,6 +80,7 @@ class Pipeline:
         rating: Rating,
         upstreams: Upstreams,
         clock: Clock,
+        budgeting: Budgeting,
         on_disconnect: str = "auto",
         reject_status: int = 402,
     ) -> None:
@@ -86,6 +89,7 @@ class Pipeline:
         self._upstreams = upstreams
         self._clock = clock
         self._on_disconnect = on_disconnect
+        self._budgeting = budgeting
         self._reject_status = reject_status
         self.progress = Progress(ledger, rating, clock)
         self._calls: set[asyncio.Task[Any]] = set()
@@ -161,14 +165,16 @@ class Pipeline:
         )
 
     async def _hold(self, tab: Tab) -> Hold:
-        return await self._ledger.hold(
+        hold = await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
             app=tab.app.id,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(self._rating, terms, binding=self._ledger.rules.binding),
+            bound=lambda terms: tab.bound(self._rating, terms, self._budgeting),
             opening=tab.opening,
         )
+        tab.admitted(hold)
+        return hold
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""
@@ -200,7 +206,9 @@ class Pipeline:
 
     async def _forward(self, request: Request, tab: Tab, hold: Hold, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
-        content = tab.call.forwarded(include_usage=injected, model=tab.upstream_model)
+        content = tab.call.forwarded(
+            include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
+        )
         headers = to_upstream(
             request.raw_headers, identity=injected, passthrough=settings.passthrough
         )
@@ -327,6 +335,7 @@ class Pipeline:
             resets_at=rfc3339(resets_ms) if resets_ms is not None else None,
             charge_usd=usd(event.charge_pico) if event and priced else None,
             cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
+            output_cap_tokens=tab.output_cap_tokens,
             warnings=(*tab.caller.warnings, *hold.warnings),
             overhead_ms=tab.overhead_ms,
         )
