@@ -22,9 +22,9 @@ POINTS: Final = frozenset(
         "after_final",
         "after_settle",
         "flusher_read",
+        "flusher_indexed",
         "flusher_counted",
         "flusher_archived",
-        "flusher_moved",
     }
 )
 

@@ -35,6 +35,8 @@ class Health:
         ledger = self._services.ledger
         if not await self._ledger_answers():
             reasons += ledger.troubles() or ["ledger: no answer"]
+        elif not ledger.continuity.is_open:
+            reasons.append("ledger: being restored")
         if not reasons:
             return answer({"status": "ready", **_degraded(ledger.troubles())})
         if ledger.unheld.passes_all and not self._services.draining():

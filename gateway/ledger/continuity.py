@@ -13,6 +13,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from gateway.clock import Clock
@@ -37,7 +38,6 @@ class Continuity:
         put_back: Puts the holds of all running calls back.
 
     Attributes:
-        is_open: New holds may be granted at once.
         restored: How often the store came back as another.
     """
 
@@ -61,22 +61,24 @@ class Continuity:
         self._closed_until = 0.0
         self._changed = asyncio.Event()
         self._identity: str | None = None
-        self.is_open = True
         self.restored = 0
         store.on_change(self._close)
+
+    @property
+    def is_open(self) -> bool:
+        """New holds may be granted at once."""
+        return self._opened.is_set() or self._clock.monotonic() >= self._closed_until
 
     async def wait(self) -> None:
         """Until new holds may be granted; a while at most."""
         left = self._closed_until - self._clock.monotonic()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(left, 0)):
                 await self._opened.wait()
-        except TimeoutError:
-            self._open()
 
     async def run(self) -> None:
         """Take over what dead processes owe, then restore after each change, for ever."""
-        self._changed.set()
+        self._close()
         while True:
             await self._changed.wait()
             try:
@@ -107,7 +109,7 @@ class Continuity:
             self._changed.set()
             raise
         if not self._changed.is_set():
-            self._open()
+            self._opened.set()
 
     async def leave(self) -> None:
         """Nobody needs to wait for this gateway any more."""
@@ -121,13 +123,8 @@ class Continuity:
         self._changed.set()
 
     def _shut(self) -> None:
-        self.is_open = False
         self._opened.clear()
         self._closed_until = self._clock.monotonic() + WAIT_SECONDS_MAX
-
-    def _open(self) -> None:
-        self.is_open = True
-        self._opened.set()
 
     async def _restore(self) -> None:
         started = self._clock.monotonic()

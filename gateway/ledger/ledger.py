@@ -161,10 +161,10 @@ class Ledger:
         return passed  # if its hold has landed after all, its end takes it off
 
     async def _held(self, attempt: Attempt) -> Hold:
-        if not self.continuity.is_open:
-            await self.continuity.wait()
         if not self._store.is_up:  # nobody waits for a store that is known to be away
             raise LedgerUnavailable(NOT_REACHABLE)
+        if not self.continuity.is_open:
+            await self.continuity.wait()
         try:
             return await self._admission.hold(attempt)
         except LedgerUnavailable:
@@ -331,6 +331,7 @@ class Ledger:
         held = [hold for hold in self._leases.live() if hold.is_held]
         for start in range(0, len(held), RESTORED_AT_ONCE_MAX):
             await asyncio.gather(*map(self._hold_again, held[start : start + RESTORED_AT_ONCE_MAX]))
+        await self._leases.step()
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile

@@ -1,9 +1,10 @@
 """A store that is killed, and comes back as it was, or as it was some time ago."""
 
+import asyncio
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,3 +76,9 @@ def copied(folder: Path, to: Path) -> Path:
     """The log as a process would leave it that was killed in this moment."""
     shutil.copytree(folder, to)
     return to
+
+
+async def until(true: Callable[[], bool], seconds_max: float = 10.0) -> None:
+    async with asyncio.timeout(seconds_max):
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)

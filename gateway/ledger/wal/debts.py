@@ -46,6 +46,11 @@ class Debts:
                 case _:
                     self._note(self._calls.setdefault(record.request_id, _Call()), record)
 
+    @property
+    def are_none(self) -> bool:
+        """The log tells of no call at all."""
+        return not self._calls
+
     def unpaid(self) -> list[Ending]:
         """Of a dead gateway: how every call ends that the store may not know the end of."""
         owed = []

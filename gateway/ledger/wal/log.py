@@ -155,8 +155,13 @@ class Log:
 
     async def take_over(self) -> list[tuple[Debts, list[Segment]]]:
         """Take the logs of dead processes: what each owes, and its segments, now pinned."""
-        taken = await asyncio.to_thread(_abandoned_debts, self.folder)
-        for _, segments in taken:
+        taken = []
+        for debts, segments in await asyncio.to_thread(_abandoned_debts, self.folder):
+            if debts.are_none:
+                for segment in segments:
+                    segment.drop()
+                continue
+            taken.append((debts, segments))
             for segment in segments:
                 segment.pinned = True
                 segment.newest_ms = max(
