@@ -19,6 +19,7 @@ from gateway import config as configuration
 from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
+from gateway.api.tallies import Tallies
 from gateway.background import Background
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
@@ -31,6 +32,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.telemetry import Telemetry
 from gateway.version import installed_version
 
 Scope = MutableMapping[str, Any]
@@ -59,7 +61,10 @@ def build_app(
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    telemetry = Telemetry()
+    tallies = Tallies(parts.background_store, telemetry, parts.clock)
     pipeline = Pipeline(
+        telemetry=telemetry,
         ledger=parts.ledger,
         rating=parts.rating,
         upstreams=upstreams,
@@ -101,6 +106,7 @@ def build_app(
         request_bytes_max=config.limits.request_bytes,
         draining=draining.is_set,
         about=_about(config, store_url),
+        tallies=tallies,
     )
 
     @asynccontextmanager
@@ -108,7 +114,8 @@ def build_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
-            stack.push_async_callback(_cancelled, _background(parts, pipeline))
+            stack.push_async_callback(tallies.leave)
+            stack.push_async_callback(_cancelled, _background(parts, pipeline, tallies))
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
             yield
@@ -126,15 +133,16 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
-        await Background(parts.background_store, parts.flusher).run()
+        await Background(parts.background_store, parts.flusher, parts.auditor).run()
 
 
-def _background(parts: Parts, pipeline: Pipeline) -> list[asyncio.Task[None]]:
-    background = Background(parts.background_store, parts.flusher)
+def _background(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:
+    background = Background(parts.background_store, parts.flusher, parts.auditor)
     return [
         asyncio.create_task(background.run(), name="background"),
         asyncio.create_task(parts.ledger.run(), name="ledger"),
         asyncio.create_task(pipeline.progress.run(), name="progress"),
+        asyncio.create_task(tallies.run(), name="tallies"),
     ]
 
 

@@ -35,6 +35,7 @@ from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
 from gateway.rating import Rating
+from gateway.telemetry import ADMITTED, REFUSED, UNPRICED, Telemetry
 from pricing.money import usd
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,9 @@ class Pipeline:
         budgeting: Budgeting,
         on_disconnect: str = "auto",
         reject_status: int = 402,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self._telemetry = telemetry or Telemetry()
         self._ledger = ledger
         self._rating = rating
         self._upstreams = upstreams
@@ -106,9 +109,14 @@ class Pipeline:
         try:
             tab = self._open(request, call, caller)
             hold = await self._hold(tab)
+        except LedgerUnavailable as exc:
+            self._telemetry.count(REFUSED, exc.code)
+            raise
         except CallerError as exc:
+            self._telemetry.count(REFUSED, exc.code)
             self._conclude(self._refuse(request, call, caller, exc))
             raise
+        self._telemetry.count(ADMITTED)
         task = asyncio.current_task()
         assert task is not None
         self._calls.add(task)
@@ -272,6 +280,8 @@ class Pipeline:
         """The one event that ends the call, made once."""
         if tab.ended is None:
             tab.ended = tab.closing(hold, self._rating, self._clock)
+            if tab.ended.unpriced:
+                self._telemetry.count(UNPRICED)
         return tab.ended
 
     async def _end(self, tab: Tab, hold: Hold) -> None:
