@@ -142,6 +142,7 @@ async def test_no_hold_is_granted_before_all_have_restored(mortal, tmp_path):
             await asked
 
 
+@pytest.mark.slow
 async def test_a_gateway_that_does_not_report_is_not_waited_for(mortal, folder):
     """It is dead, or will be: two seconds, and it is taken off the list."""
     async with bench(mortal.url, wal=folder, whole=True) as b:
@@ -157,6 +158,7 @@ async def test_a_gateway_that_does_not_report_is_not_waited_for(mortal, folder):
         assert 0 == await b.command("HLEN", GATEWAYS), "who leaves says so"
 
 
+@pytest.mark.slow
 async def test_the_sweeper_lets_live_calls_renew_first(mortal, folder):
     """Their leases ran out while the store was away; they are no orphans."""
     async with bench(mortal.url, wal=folder, whole=True) as b:

@@ -77,6 +77,7 @@ async def test_r21_open_serves_all(mortal, folder):
         assert 4 == len(await b.events("poor"))
 
 
+@pytest.mark.slow
 async def test_blocked_customers_never_pass(mortal, folder):
     async with bench(mortal.url, wal=folder, whole=True, when_down="open") as b:
         await b.directory.create("bad", {"blocked": True})
@@ -85,6 +86,7 @@ async def test_blocked_customers_never_pass(mortal, folder):
             await b.hold("bad", 1)
 
 
+@pytest.mark.slow
 async def test_default_limits_bind_the_unknown(mortal, folder):
     async with bench(
         mortal.url, wal=folder, whole=True, defaults=Limits(period_budget_pico=10)
@@ -102,6 +104,7 @@ async def test_without_a_log_nobody_passes(mortal):
             await b.hold("acme", 1)
 
 
+@pytest.mark.slow
 async def test_r21_a_gateway_starts_without_its_store(mortal, folder):
     await asyncio.to_thread(mortal.kill)
     async with bench(mortal.url, wal=folder, whole=True) as b:
@@ -111,6 +114,7 @@ async def test_r21_a_gateway_starts_without_its_store(mortal, folder):
         assert 7 == await b.spent("acme")
 
 
+@pytest.mark.slow
 async def test_r21_a_store_that_flaps_counts_each_call_once(mortal, folder):
     async with bench(mortal.url, wal=folder, whole=True) as b:
         truth = 0
@@ -144,6 +148,7 @@ async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder):
         assert 10 == await b.spent("acme")
 
 
+@pytest.mark.slow
 async def test_memory_is_bounded_the_log_remembers(mortal, folder, monkeypatch):
     """More ends than are kept in memory: the rest waits on disk, and is counted too."""
     monkeypatch.setattr(endings, "WAITING_MAX", 5)
