@@ -115,7 +115,7 @@ def build_app(
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
-            stack.push_async_callback(_cancelled, _background(parts, pipeline, tallies))
+            stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies))
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
             yield
@@ -133,13 +133,17 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
-        await Background(parts.background_store, parts.flusher, parts.auditor).run()
+        await _background(parts).run()
 
 
-def _background(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:
-    background = Background(parts.background_store, parts.flusher, parts.auditor)
+def _background(parts: Parts) -> Background:
+    jobs = (parts.trimmer, parts.retention, parts.auditor)
+    return Background(parts.background_store, parts.flusher, jobs)
+
+
+def _tasks(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:
     return [
-        asyncio.create_task(background.run(), name="background"),
+        asyncio.create_task(_background(parts).run(), name="background"),
         asyncio.create_task(parts.ledger.run(), name="ledger"),
         asyncio.create_task(pipeline.progress.run(), name="progress"),
         asyncio.create_task(tallies.run(), name="tallies"),

@@ -4,7 +4,7 @@ The caller's view of the customer is a cached one. The script refuses to decide 
 one (POLICY, STALE); then it is loaded, the bound is asked again, and the hold tried again.
 """
 
-from enum import IntEnum
+from dataclasses import replace
 from typing import Final
 
 from gateway.clock import Clock
@@ -15,10 +15,12 @@ from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
 from gateway.ledger.leases import LEASE_MS
+from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Hold
 from gateway.ledger.rules import Rules
+from gateway.ledger.scope_holds import ScopeHolds
 from gateway.store.client import Part, Store
 
 TRIES_MAX: Final = 16
@@ -26,28 +28,28 @@ PROFILE_TRIES_MAX: Final = 4
 """After so many lost races a call no longer insists on its customer's name or metadata."""
 
 
-class Outcome(IntEnum):
-    """What ``hold.lua`` and ``event.lua`` return."""
-
-    HELD = 1
-    EXCEEDED = 2
-    IN_FLIGHT = 3
-    RATE_LIMITED = 4
-    POLICY = 5
-    STALE = 6
-    DUPLICATE = 7
-
-
 class Admission:
-    def __init__(self, store: Store, directory: Directory, clock: Clock, rules: Rules) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        rules: Rules,
+        scopes: ScopeHolds,
+    ) -> None:
+        self._scopes = scopes
         self._store = store
         self._directory = directory
         self._clock = clock
         self._rules = rules
+        self.reject_status = rules.reject_status
 
-    async def hold(self, attempt: Attempt) -> Hold:
-        """As `Ledger.hold`; `attempt` says, whatever happens, whether a hold may be there."""
-        customer, change = attempt.customer, attempt.change
+    async def hold(self, attempt: Attempt) -> tuple[Hold, Bound]:
+        """The customer's own hold, as `Ledger.hold` has it, and what was asked for it.
+
+        `attempt` says, whatever happens, whether a hold may be there.
+        """
+        customer, change, app = attempt.customer, attempt.change, attempt.app
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
         dropped: tuple[str, ...] = ()
@@ -59,7 +61,11 @@ class Admission:
                 change = {f: value for f, value in change.items() if f not in PROFILE_FIELDS}
             profile = await self._admitted(profile)
             planned = self._directory.plan(profile, change)
+            group = planned.profile.group
+            await self._scopes.announce(group, app)
             terms = self._directory.terms(planned.profile, now_ms)
+            if self._scopes.limit(group, app):
+                terms = replace(terms, shared=True)
             asked = attempt.bound(terms)
             details = attempt.opening(planned.profile)
             await attempt.send_with(profile.number, terms.windows.ids, details)
@@ -96,7 +102,7 @@ class Admission:
                 )
                 raise _refusal(refusal, Outcome(code), extra)
             amount_pico = int(granted)
-            return Hold(
+            hold = Hold(
                 request_id=attempt.request_id,
                 app=attempt.app,
                 partition=attempt.partition,
@@ -112,6 +118,7 @@ class Admission:
                 opening=attempt.details,
                 warnings=(*planned.warnings, *dropped),
             )
+            return hold, asked
         attempt.answered = True
         attempt.over()
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
@@ -165,16 +172,6 @@ class Admission:
                 code="customer_not_registered",
             )
         return profile
-
-
-def limits_of(terms: Terms) -> tuple[Part, Part, Part]:
-    """Window kind and amount of the period limit, then the total limit; empty for none."""
-    period, total = terms.limits.period_budget_pico, terms.limits.total_budget_pico
-    return (
-        terms.period_kind or "",
-        "" if period is None else period,
-        "" if total is None else total,
-    )
 
 
 def _refusal(refusal: Refusal, outcome: Outcome, wait_ms: int) -> GatewayError:

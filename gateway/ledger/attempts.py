@@ -13,7 +13,7 @@ from gateway import crash
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms, Upsert
 from gateway.errors import LedgerUnavailable
-from gateway.event import Status
+from gateway.event import Kind, Status
 from gateway.ledger.bounds import Bound
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Ending, Intent, KnownProfile
@@ -83,14 +83,22 @@ class Attempt:
             self.wal.know(KnownProfile(self.customer, profile.number, profile.stored))
 
     def withdrawal(self, status: Status) -> Ending:
-        details = orjson.loads(self.details) | {"status": status, "status_code": 503}
+        return self._ending(Kind.RELEASE, {"status": status, "status_code": 503})
+
+    def refusal(self, *, status_code: int, error_code: str, hold_pico: int) -> Ending:
+        """Of a hold that is there, where the call's group or app had no room."""
+        known = {"status_code": status_code, "error_code": error_code, "hold_pico": hold_pico}
+        return self._ending(Kind.REFUSE, {"status": Status.REJECTED, **known})
+
+    def _ending(self, kind: Kind, facts: Mapping[str, object]) -> Ending:
         return Ending(
             request_id=self.request_id,
             customer=self.customer,
             verb="release",
+            kind=kind,
             number=self.number,
             window_ids=self.window_ids,
             charge_pico=0,
             cost_pico=0,
-            details=orjson.dumps(details),
+            details=orjson.dumps(orjson.loads(self.details) | facts),
         )

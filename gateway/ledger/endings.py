@@ -7,7 +7,7 @@ died, and again when the store came back without its newest writes.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -38,13 +38,23 @@ log = logging.getLogger(__name__)
 class Endings:
     """Tells the store, and remembers what it could not tell.
 
+    Args:
+        announce: Makes the groups and apps known again that the events name.
+
     Attributes:
         on_disk: Ends that only the log remembers are waiting.
     """
 
     def __init__(
-        self, store: Store, directory: Directory, wal: Log | None, dead_letters: DeadLetters
+        self,
+        store: Store,
+        directory: Directory,
+        wal: Log | None,
+        dead_letters: DeadLetters,
+        *,
+        announce: Callable[[], Awaitable[None]],
     ) -> None:
+        self._announce = announce
         self._store = store
         self._directory = directory
         self._wal = wal
@@ -66,6 +76,7 @@ class Endings:
         number = ending.number or await self._directory.number_of(
             ending.customer, ending.change or {}
         )
+        await self._announce()
         try:
             outcome = await self._store.script(*script_of(self._directory, ending, number))
         except ResponseError as exc:

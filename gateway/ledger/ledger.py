@@ -11,30 +11,31 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from redis.exceptions import ResponseError
-
 from gateway import crash
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
+from gateway.customers.scopes import NO_SCOPES, Scopes
 from gateway.errors import LedgerUnavailable
-from gateway.event import Kind, Status, UsageEvent
+from gateway.event import Kind, UsageEvent
 from gateway.ledger.admission import Admission
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
 from gateway.ledger.continuity import Continuity
 from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.endings import Endings
+from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.reports import Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
 from gateway.ledger.rules import Count, Orphans, Rules
+from gateway.ledger.scope_holds import ScopeHolds
 from gateway.ledger.unheld import Unheld, WhenDown
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Ending, SoFar
-from gateway.store.client import NOT_REACHABLE, Store
+from gateway.store.client import Store
 
 __all__ = ["Balance", "Bound", "Hold", "Ledger", "Receipt", "Recorded", "Spent"]
 
@@ -56,6 +57,8 @@ class Ledger:
         count: What limits are about, ``charge`` or ``cost``. A hold is a charge, which is
             never less than the cost.
         orphans: What a call counts that never ends: ``hold``, ``input`` or ``progress``.
+        scopes: The groups and apps that have limits.
+        reject_status: The status of a refusal for a used-up budget, in the row of its call.
         wal: This process' log; without one, what it owes dies with it.
         when_down: Whether customers with a limit pass while the store is away.
 
@@ -74,6 +77,8 @@ class Ledger:
         registered_only: bool = False,
         count: Count = "charge",
         orphans: Orphans = "hold",
+        scopes: Scopes = NO_SCOPES,
+        reject_status: int = 402,
         wal: Log | None = None,
         when_down: WhenDown = "closed",
     ) -> None:
@@ -81,16 +86,32 @@ class Ledger:
         self._directory = directory
         self._clock = clock
         self.rules: Final = Rules(
-            binding=binding, registered_only=registered_only, count=count, orphans=orphans
+            binding=binding,
+            registered_only=registered_only,
+            count=count,
+            orphans=orphans,
+            reject_status=reject_status,
         )
-        self._admission = Admission(store, directory, clock, self.rules)
-        self._reports = Reports(store, directory, clock, self.rules)
+        self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
+        self._reports = Reports(store, directory, clock, self.rules, self._scopes)
         self._leases = Leases(store)
         self._wal = wal
         self.dead_letters = DeadLetters(wal.folder if wal else None)
-        self.endings = Endings(store, directory, wal, self.dead_letters)
-        self.unheld = Unheld(directory, clock, self.rules, wal, when_down)
+        self.endings = Endings(
+            store, directory, wal, self.dead_letters, announce=self._scopes.announce_again
+        )
+        self.unheld = Unheld(
+            directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
+        )
         self.continuity = Continuity(store, self.endings, wal, clock, put_back=self._put_back)
+        self._holding = Holding(
+            store,
+            Admission(store, directory, clock, self.rules, self._scopes),
+            self._scopes,
+            endings=self.endings,
+            continuity=self.continuity,
+            unheld=self.unheld,
+        )
         self._noted: dict[str, Ending] = {}
         if wal is not None:
             store.before_sending(wal.flush)
@@ -114,7 +135,8 @@ class Ledger:
                 the customer as it is held: it names app and group.
 
         Raises:
-            BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room.
+            BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room, the customer's,
+                or with `recorded` that of its group or app.
             PermissionRefused: the customer is blocked, or not registered.
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
@@ -129,50 +151,11 @@ class Ledger:
             partition=self._directory.partition_of(customer),
             wal=self._wal,
         )
-        try:
-            hold = await self._held(attempt)
-        except asyncio.CancelledError:
-            if attempt.in_doubt:
-                self.endings.withdraw(attempt.withdrawal(Status.ABORTED))
-            raise
-        except ResponseError:
-            attempt.over()
-            raise
-        except LedgerUnavailable as exc:
-            passed = self._without_store(attempt, exc)
-            if passed is None:
-                raise
-            hold = passed
+        hold = await self._holding.hold(attempt)
         self._leases.begin(hold)
         if crash.is_armed:
             crash.at("after_hold")
         return hold
-
-    def _without_store(self, attempt: Attempt, problem: LedgerUnavailable) -> Hold | None:
-        """A call passes unheld, or what may have landed of its hold is taken back."""
-        if isinstance(problem.__cause__, ResponseError):  # it is there, and full
-            attempt.over()
-            return None
-        if attempt.answered:
-            return None
-        passed = self.unheld.admit(attempt)
-        if passed is None and attempt.in_doubt:
-            self.endings.withdraw(attempt.withdrawal(Status.ERROR))
-        return passed  # if its hold has landed after all, its end takes it off
-
-    async def _held(self, attempt: Attempt) -> Hold:
-        if not self._store.is_up:  # nobody waits for a store that is known to be away
-            raise LedgerUnavailable(NOT_REACHABLE)
-        if not self.continuity.is_open:
-            await self.continuity.wait()
-        try:
-            return await self._admission.hold(attempt)
-        except LedgerUnavailable:
-            if self.continuity.is_open or attempt.answered:
-                raise
-        # The store came back as another while it was asked: it is asked once more.
-        await self.continuity.wait()
-        return await self._admission.hold(attempt)
 
     async def restore(self, hold: Hold) -> bool:
         """Put back the hold of a call that runs, in a store that came back without it.
@@ -185,6 +168,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
+        await self._scopes.restore(hold)
         outcome = await self._store.script(
             "restore",
             [
@@ -281,6 +265,16 @@ class Ledger:
         reply = await self._store.command("HGETALL", account)
         windows = self._directory.terms(profile, self._clock.now_ms()).windows
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
+
+    async def scope_balance(self, scope: str) -> Balance:
+        """Read the account of a group or an app.
+
+        It follows the calls by a moment: what has ended stays held until the flusher comes.
+
+        Args:
+            scope: ``group:<identifier>`` or ``app:<id>``; see `gateway.customers.scopes`.
+        """
+        return await self._scopes.balance(scope)
 
     async def renew(self) -> None:
         """Move the leases of all calls that this process is serving."""

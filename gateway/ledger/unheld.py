@@ -5,6 +5,7 @@ is left of it. Others have nothing to be held to; their calls pass into this pro
 and their ends are booked, once, when there is a store again.
 """
 
+from dataclasses import replace
 from typing import Final, Literal
 
 from gateway.clock import Clock
@@ -12,6 +13,7 @@ from gateway.customers.directory import Directory, new_profile
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.results import Hold
 from gateway.ledger.rules import Rules
+from gateway.ledger.scope_holds import ScopeHolds
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Intent
 
@@ -28,8 +30,16 @@ class Unheld:
     """
 
     def __init__(
-        self, directory: Directory, clock: Clock, rules: Rules, wal: Log | None, when_down: WhenDown
+        self,
+        directory: Directory,
+        clock: Clock,
+        rules: Rules,
+        scopes: ScopeHolds,
+        *,
+        wal: Log | None,
+        when_down: WhenDown,
     ) -> None:
+        self._scopes = scopes
         self._directory = directory
         self._clock = clock
         self._rules = rules
@@ -52,6 +62,8 @@ class Unheld:
             return None
         planned = self._directory.plan(profile, attempt.change)
         terms = self._directory.terms(planned.profile, self._clock.now_ms())
+        if self._scopes.limit(planned.profile.group, attempt.app):
+            terms = replace(terms, shared=True)
         if terms.limited and self._rules.binding and self._when_down == "closed":
             return None
         asked = attempt.bound(terms)
