@@ -48,6 +48,9 @@ class Way(Protocol):
     def submit(self, command: Command, key: str | None) -> None:
         """Send towards the server that has `key`; without one, to any."""
 
+    def link_of(self, key: str) -> Link | None:
+        """The server that has `key` now; None where nobody has it."""
+
 
 class Store:
     """The store at a URL (see `address`), batched.
@@ -143,6 +146,11 @@ class Store:
     async def commands(self, batch: Sequence[Sequence[Part]]) -> list[Any]:
         """Send several in one pipeline; replies in order, the first error raises."""
         return list(await asyncio.gather(*(self.command(*parts) for parts in batch)))
+
+    def key_a_server(self) -> list[str]:
+        """For each server that has partitions a key of its own, to give as `node_of`."""
+        tags = {self._way.link_of(p.tag): p.tag for p in self.keyspace.partitions}
+        return list(tags.values())
 
     async def time_ms(self, of: Partition | str) -> int:
         """The time of the server that has this partition or key, Unix ms."""

@@ -90,6 +90,9 @@ class Cluster:
         else:
             link.submit(command)
 
+    def link_of(self, key: str) -> Link | None:
+        return self._owners[slot_of(key)]
+
     def refused(self, link: Link, command: Command, reply: ResponseError) -> bool:
         """As `link.Elsewhere`."""
         if isinstance(reply, MovedError):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import TryAgainError
 
+from gateway.audit.survey import survey
 from gateway.errors import BudgetExceeded, BudgetInFlight, LedgerUnavailable
 from gateway.store import cluster as cluster_module
 from gateway.store.client import Store
@@ -76,6 +77,17 @@ async def test_a_ledger_lives_on_a_cluster(nodes: ClusterOfServers) -> None:
         spent = await asyncio.gather(*(b.spent(name) for name in names))
         assert [7] * 20 + [0] * 10 + [100] * 10 == spent
         assert all(server.client.dbsize() > 10 for server in nodes.masters)
+
+
+async def test_the_books_of_every_server_are_found(nodes: ClusterOfServers) -> None:
+    """What walks all keys walks them on each server."""
+    async with bench(nodes.url) as b:
+        await asyncio.gather(*(b.hold(f"customer-{i}", 1) for i in range(40)))
+
+        found = await survey(b.store, counters=True)
+
+        assert 3 == len(b.store.key_a_server())
+        assert 40 == sum(len(known.numbers) for known in found.values())
 
 
 async def test_scripts_are_loaded_on_each_server(nodes: ClusterOfServers) -> None:
