@@ -203,5 +203,8 @@ NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."
 
 
 def _key(parts: Sequence[Part]) -> str | None:
+    """Where it is not the second word, a cluster tells; of scripts it is known."""
     name = parts[0]
+    if name in {"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"}:
+        return str(parts[3]) if int(parts[2]) else None
     return str(parts[1]) if len(parts) > 1 and name not in KEYLESS else None

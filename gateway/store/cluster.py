@@ -96,6 +96,7 @@ class Cluster:
     def refused(self, link: Link, command: Command, reply: ResponseError) -> bool:
         """As `link.Elsewhere`."""
         if isinstance(reply, MovedError):
+            command.slot = reply.slot_id  # it knows best where a command has its keys
             self._hints.append(_node(reply, link))
             self._is_stale = True
         elif isinstance(reply, AskError):

@@ -64,6 +64,16 @@ def test_keys_of_one_tag_share_a_slot(before: str, after: str) -> None:
     assert slot_of(tag) == slot_of(tag + before) == slot_of(tag + after)
 
 
+async def test_a_key_behind_other_words_is_found(nodes: ClusterOfServers) -> None:
+    """Of a command that is not known the cluster itself says where it belongs."""
+    async with bench(nodes.url) as b:
+        for partition in b.store.keyspace.partitions[::7]:
+            key = partition.cursors
+            await b.command("HSET", key, "flush", "1-0")
+            assert b"hash" == await b.command("EVAL", "return redis.call('TYPE',KEYS[1])", 1, key)
+            assert b"listpack" == await b.command("OBJECT", "ENCODING", key)
+
+
 async def test_a_ledger_lives_on_a_cluster(nodes: ClusterOfServers) -> None:
     """Forty customers, each on its own server, in one pipeline a server; all adds up."""
     async with bench(nodes.url) as b:
