@@ -149,12 +149,12 @@ class Store:
 
     def key_a_server(self) -> list[str]:
         """For each server that has partitions a key of its own, to give as `node_of`."""
-        tags = {self._way.link_of(p.tag): p.tag for p in self.keyspace.partitions}
-        return list(tags.values())
+        keys = {self._way.link_of(p.cursors): p.cursors for p in self.keyspace.partitions}
+        return list(keys.values())
 
     async def time_ms(self, of: Partition | str) -> int:
         """The time of the server that has this partition or key, Unix ms."""
-        key = of if isinstance(of, str) else of.tag
+        key = of if isinstance(of, str) else of.cursors
         seconds, micros = await self.command("TIME", node_of=key)
         return int(seconds) * 1000 + int(micros) // 1000
 
