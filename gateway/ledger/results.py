@@ -8,6 +8,7 @@ from typing import NamedTuple
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
+from gateway.ledger.rules import Count
 from gateway.store.keys import Partition
 
 
@@ -115,6 +116,10 @@ class Receipt:
 class Spent:
     charge_pico: int = 0
     cost_pico: int = 0
+
+    def of(self, count: Count) -> int:
+        """The one of the two that limits are about."""
+        return self.cost_pico if count == "cost" else self.charge_pico
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,8 @@ async def test_limits_are_about_charge_or_cost(url: str, count: str, admitted: i
             await b.settle(hold, 15, 10)
             calls += 1
         assert admitted == calls
+        balance = await b.ledger.balance(await b.directory.load("acme"))
+        assert calls * (15 if count == "charge" else 10) == balance.spent.of(count)
 
 
 async def test_what_went_beyond_is_counted_by_its_cause(url: str) -> None:
