@@ -160,8 +160,12 @@ class Balance:
 
 
 def _spent(fields: Mapping[bytes, bytes], kind: str) -> Spent:
+    """Of the totals, what does not lie outside the kind's window."""
     return Spent(
-        int(fields.get(f"{kind}.charge".encode(), 0)), int(fields.get(f"{kind}.cost".encode(), 0))
+        *(
+            int(fields.get(total, 0)) - int(fields.get(f"{kind}.past.{amount}".encode(), 0))
+            for total, amount in ((b"spent", "charge"), (b"cost", "cost"))
+        )
     )
 
 
