@@ -247,6 +247,12 @@ class Config(Section):
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     limits: Limits = Limits()
+    durability: Literal["standard", "strict"] = "standard"
+
+    @property
+    def strict(self) -> bool:
+        """What is answered is on disk."""
+        return self.durability == "strict"
 
     @model_validator(mode="after")
     def _apps_fit(self) -> Self:
