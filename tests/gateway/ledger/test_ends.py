@@ -10,6 +10,7 @@ from gateway.event import Kind, UsageEvent
 from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
+from gateway.ledger.rules import Count
 from gateway.store.lease import Lease
 from tests.support.ledgers import Bench, bench
 
@@ -164,7 +165,7 @@ async def test_thousands_of_leases_are_renewed_in_parts(url: str, monkeypatch) -
 @pytest.mark.parametrize(
     ("count", "admitted"), [("charge", 3), ("cost", 4)], ids=["charge", "cost"]
 )
-async def test_limits_are_about_charge_or_cost(url: str, count: str, admitted: int) -> None:
+async def test_limits_are_about_charge_or_cost(url: str, count: Count, admitted: int) -> None:
     """With a markup the charge is more: by `budgets.count` a limit is about one or the other."""
     async with bench(url, count=count) as b:
         await b.directory.create("acme", {"period_budget": 50})
@@ -177,6 +178,8 @@ async def test_limits_are_about_charge_or_cost(url: str, count: str, admitted: i
             await b.settle(hold, 15, 10)
             calls += 1
         assert admitted == calls
+        balance = await b.ledger.balance(await b.directory.load("acme"))
+        assert calls * (15 if count == "charge" else 10) == balance.spent.of(count)
 
 
 async def test_what_went_beyond_is_counted_by_its_cause(url: str) -> None:
