@@ -43,9 +43,9 @@ def amounts(fields: Fields, spent: Sums) -> Iterator[tuple[Finding, str, int, in
     for kind in KINDS:
         # What lies outside the window is never negative: a correction has what it corrects
         # before it, and where that does not count, neither does the correction.
-        for name, total_pico in zip((f"{kind}.charge", f"{kind}.cost"), spent, strict=True):
-            if (found := whole(fields, name.encode())) > total_pico:
-                yield Finding.WINDOW, name, total_pico, found
+        for name in (f"{kind}.past.charge", f"{kind}.past.cost"):
+            if (outside := whole(fields, name.encode())) < 0:
+                yield Finding.WINDOW, name, 0, outside
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:
