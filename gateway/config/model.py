@@ -41,6 +41,7 @@ from gateway.config.values import (
     UsdPerMillion,
     Whole,
     Zone,
+    group_identifiers,
     overlay,
     refusal,
     whole,
@@ -117,6 +118,7 @@ class App(Section):
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
     manage: Flag = False
+    period_budget: Usd | None = None
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -145,6 +147,20 @@ class CustomerDefaults(Section):
 class Customers(Section):
     default: CustomerDefaults = CustomerDefaults()
     registered_only: Flag = False
+
+
+class Group(Section):
+    """A budget that the customers of a group share."""
+
+    period_budget: Usd | None = None
+    total_budget: Usd | None = None
+    budget_duration: Literal["daily", "weekly", "monthly", "yearly"] = "monthly"
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.period_budget is None and self.total_budget is None:
+            raise refusal("has no limit: give it a period_budget or a total_budget")
+        return self
 
 
 class Budgets(Section):
@@ -223,6 +239,7 @@ class Config(Section):
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
+    groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}
     budgets: Budgets = Budgets()
     reports: Reports = Reports()
     events: Events = Events()

@@ -24,6 +24,8 @@ VERBS: Final = (
     "release",
     "renew",
     "restore",
+    "scope_apply",
+    "scope_hold",
     "settle",
     "snapshot",
     "trim",

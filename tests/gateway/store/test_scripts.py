@@ -20,8 +20,17 @@ LIBRARY = {
     if file.name.endswith(".lua")
 }
 READ_ONLY = {"backlog", "snapshot"}
-RUN_WHEN_FULL = {"apply", "expire", "index", "lease", "release", "renew", "restore", "settle"} | {
-    "trim"
+RUN_WHEN_FULL = {
+    "apply",
+    "expire",
+    "index",
+    "lease",
+    "release",
+    "renew",
+    "restore",
+    "scope_apply",
+    "settle",
+    "trim",
 }
 BOUNDARIES = [
     sign * (base + near)
