@@ -19,7 +19,7 @@ from tests.support.rawhttp import Raw, parse, request
 
 CALLERS = 24
 CALL_SECONDS_MAX = 30.0
-GROUP = "team"
+GROUP, GROUP_LIMIT_USD = "team", "0.02"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ A fault is a sentence. Promised, and checked here:
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ import redis
 
 from gateway.event import Kind, Source, UsageEvent, decode
 from gateway.store.keys import Keyspace
-from tests.chaos.load import Customer, Load, Reported, Told
+from tests.chaos.load import GROUP, GROUP_LIMIT_USD, Customer, Load, Reported, Told
 
 INPUT_PICO, OUTPUT_PICO = 150_000, 600_000
 """Of demo-small, a token."""
@@ -170,11 +170,29 @@ def _balances(
             yield f"{customer.name}: {held} held, for nobody"
         if spent != sums[number]:
             yield f"{customer.name}: spent {spent}, and its events come to {sums[number]}"
-        yield from _limit(customer, spent, load, by_name, cut=cut, tally=tally)
+        of_limit = _Limited(customer.name, customer.limit_usd, lambda c, it=customer: c is it)
+        yield from _limit(of_limit, spent, load, by_name, cut=cut, tally=tally)
+    scope = f"group:{GROUP}"
+    account = Keyspace().partition_of(scope).scope_account(scope)
+    spent, held = (int(amount or 0) for amount in store.hmget(account, "spent", "held"))
+    charged = sum(event.charge_pico for event in events if event.group == GROUP)
+    if held:
+        yield f"{scope}: {held} held, for nobody"
+    if spent != charged:
+        yield f"{scope}: spent {spent}, and its events come to {charged}"
+    of_group = _Limited(scope, GROUP_LIMIT_USD, lambda customer: customer.group == GROUP)
+    yield from _limit(of_group, spent, load, by_name, cut=cut, tally=tally)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    name: str
+    limit_usd: str | None
+    whose: Callable[[Customer], bool]
 
 
 def _limit(
-    customer: Customer,
+    limited: _Limited,
     spent: int,
     load: Load,
     by_name: dict[str, list[UsageEvent]],
@@ -182,20 +200,20 @@ def _limit(
     cut: bool,
     tally: Counter[str],
 ) -> Iterator[str]:
-    if customer.limit_usd is None:
+    if limited.limit_usd is None:
         return
-    limit = int(Decimal(customer.limit_usd).scaleb(12))
+    limit = int(Decimal(limited.limit_usd).scaleb(12))
     reported = sum(
         price(report.input_tokens, report.output_tokens)
         for report in load.reports.values()
-        if report.customer is customer
+        if limited.whose(report.customer)
     )
     lost = 0
     if cut:
         lost = sum(
             event.charge_pico
             for told in load.calls.values()
-            if told.customer is customer
+            if limited.whose(told.customer)
             for event in by_name[told.name]
             if event.error_code == DIED or event.kind is Kind.ORPHAN
         )
@@ -203,7 +221,7 @@ def _limit(
     tally["limits passed, as allowed"] += spent - reported > limit
     if spent - reported > limit + lost:
         yield (
-            f"{customer.name}: {spent - reported} spent by calls, over its limit of {limit}, "
+            f"{limited.name}: {spent - reported} spent by calls, over its limit of {limit}, "
             f"of which {lost} may be"
         )
 

@@ -12,7 +12,7 @@ import redis
 from gateway.ledger.leases import LEASE_MS
 from gateway.store.archive.archive import FILE_NAME
 from gateway.store.keys import Keyspace
-from tests.chaos.load import Customer, Load
+from tests.chaos.load import GROUP, GROUP_LIMIT_USD, Customer, Load
 from tests.chaos.reckoning import Findings, reckon
 from tests.chaos.world import World, world
 from tests.support.gateways import wait_until
@@ -25,6 +25,7 @@ CUSTOMERS = [
     *(Customer(f"free-{number}") for number in range(5)),
     *(Customer(f"tiny-{number}", limit_usd="0.01") for number in range(5)),
     *(Customer(f"broke-{number}", limit_usd="0.002") for number in range(2)),
+    *(Customer(f"member-{number}", group=GROUP) for number in range(4)),
 ]
 
 
@@ -55,7 +56,8 @@ class Outcome:
 
 def chaos(folder: Path, kind: str, *, seconds: float, seed: int) -> Outcome:
     """Run; a fault of the ledger is in the outcome, one of the run itself is raised."""
-    with world(folder, kind, seed) as made:
+    groups = {GROUP: {"total_budget": GROUP_LIMIT_USD}}
+    with world(folder, kind, seed, groups=groups) as made:
         load = Load([gateway.url for gateway in made.gateways], CUSTOMERS, seed)
         with made.dying(seed):
             asyncio.run(load.run(seconds))
@@ -82,7 +84,10 @@ def _quiet(store: "redis.Redis") -> float:
     """Wait until nothing is held any more; how long that took."""
     started = time.monotonic()
     wait_until(
-        lambda: not any(store.hlen(partition.holds) for partition in Keyspace().partitions),
+        lambda: not any(
+            store.hlen(partition.holds) + store.hlen(partition.scope_holds)
+            for partition in Keyspace().partitions
+        ),
         "nothing is held",
         QUIET_SECONDS_MAX,
     )
@@ -90,9 +95,9 @@ def _quiet(store: "redis.Redis") -> float:
 
 
 def _verified(made: World) -> list[str]:
-    """What `farebox ledger verify --full` says."""
+    """What `farebox ledger verify` says."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "ledger", "verify", "--full", "--config", "farebox.yaml"],
+        [sys.executable, "-m", "gateway", "ledger", "verify", "--config", "farebox.yaml"],
         cwd=made.folder,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
