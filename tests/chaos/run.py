@@ -65,7 +65,8 @@ def chaos(folder: Path, kind: str, *, seconds: float, seed: int) -> Outcome:
         with redis.Redis.from_url(made.store.url) as store:
             quiet_seconds = _quiet(store)
             for mortal in (*made.gateways, made.flusher):
-                assert mortal.stop() == 0, mortal.log[-4_000:]
+                code = mortal.stop()
+                assert code == 0, f"{mortal.name} ended with {code}: {mortal.log[-4_000:]}"
             archive = folder / "data" / FILE_NAME
             findings = reckon(load, made.truth, store, archive, cut=any(made.store.cuts))
             findings.faults += _verified(made)

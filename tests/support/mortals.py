@@ -67,8 +67,17 @@ class Mortal:
         return self.process is not None and self.process.poll() is None
 
     def wait_ready(self) -> None:
-        if self.arguments[0] == "serve":
-            wait_until(lambda: is_ready(self.url), f"{self.name} is ready", START_SECONDS_MAX)
+        """Until it serves; of other commands, until a SIGTERM would end them in order."""
+        serves = self.arguments[0] == "serve"
+        ready = (lambda: is_ready(self.url)) if serves else self._heeds_signals
+        wait_until(ready, f"{self.name} is ready", START_SECONDS_MAX)
+
+    def _heeds_signals(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log[-4_000:]
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        [caught] = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught, 16) & 1 << signal.SIGTERM - 1)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
