@@ -170,6 +170,7 @@ class Budgets(Section):
     timezone: Zone = "UTC"
     count: Literal["charge", "cost"] = "charge"
     orphans: Literal["hold", "input", "progress"] = "hold"
+    when_ledger_down: Literal["closed", "open"] = "closed"
 
 
 class Reports(Section):
@@ -247,6 +248,7 @@ class Config(Section):
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     limits: Limits = Limits()
+    durability: Literal["standard", "strict"] = "standard"
 
     @model_validator(mode="after")
     def _apps_fit(self) -> Self:
