@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -20,6 +21,8 @@ from tests.support.mortals import ROOT
 
 QUIET_SECONDS_MAX = 2.5 * LEASE_MS / 1_000
 """The sweeper waits one lease after a store came back, and a hold lives for one more."""
+
+DRY_SECONDS_MAX = 60.0
 
 CUSTOMERS = [
     *(Customer(f"free-{number}") for number in range(5)),
@@ -64,6 +67,7 @@ def chaos(folder: Path, kind: str, *, seconds: float, seed: int) -> Outcome:
         asyncio.run(load.insist())
         with redis.Redis.from_url(made.store.url) as store:
             quiet_seconds = _quiet(store)
+            _dry(store)
             for mortal in (*made.gateways, made.flusher):
                 code = mortal.stop()
                 assert code == 0, f"{mortal.name} ended with {code}: {mortal.log[-4_000:]}"
@@ -81,18 +85,43 @@ def chaos(folder: Path, kind: str, *, seconds: float, seed: int) -> Outcome:
         )
 
 
-def _quiet(store: "redis.Redis") -> float:
+def _quiet(store: Any) -> float:
     """Wait until nothing is held any more; how long that took."""
     started = time.monotonic()
     wait_until(
-        lambda: not any(
-            store.hlen(partition.holds) + store.hlen(partition.scope_holds)
-            for partition in Keyspace().partitions
+        lambda: (
+            not any(
+                store.hlen(partition.holds) + store.hlen(partition.scope_holds)
+                for partition in Keyspace().partitions
+            )
         ),
         "nothing is held",
         QUIET_SECONDS_MAX,
     )
     return time.monotonic() - started
+
+
+def _dry(store: Any) -> None:
+    """Wait until everything that counts events has come to the end of every stream."""
+    partitions = Keyspace().partitions
+    scopes = Keyspace().partition_of(f"group:{GROUP}")
+
+    def is_dry() -> bool:
+        shared = store.hgetall(scopes.cursors)
+        for partition in partitions:
+            newest = store.xrevrange(partition.stream, count=1)
+            if newest:
+                own = store.hmget(partition.cursors, "flush", "archive")
+                places = [*own, shared.get(f"g:{partition.index}".encode())]
+                if any(place is None or _order(place) < _order(newest[0][0]) for place in places):
+                    return False
+        return True
+
+    wait_until(is_dry, "the flusher is dry", DRY_SECONDS_MAX)
+
+
+def _order(stream_id: bytes) -> tuple[int, ...]:
+    return tuple(map(int, stream_id.split(b"-")))
 
 
 def _verified(made: World) -> list[str]:

@@ -130,7 +130,7 @@ class World:
         over = threading.Event()
         threads = [
             threading.Thread(target=self._haunt, args=(victim, f"{seed}:{victim.name}", over))
-            for victim in (self.store, self.flusher, *self.gateways)
+            for victim in self._victims()
         ]
         threads.append(threading.Thread(target=self._watch_store, args=(over,)))
         for thread in threads:
@@ -143,6 +143,9 @@ class World:
                 thread.join()
         if self.trouble:
             raise self.trouble[0]
+
+    def _victims(self) -> list[Victim]:
+        return [self.store, *self.gateways, self.flusher]
 
     def _haunt(self, victim: Victim, seed: str, over: threading.Event) -> None:
         chance = random.Random(seed)
@@ -180,7 +183,7 @@ def world(folder: Path, kind: str, seed: int, **config: Any) -> Iterator[World]:
     flusher = Mortal(folder, "flusher", ["flush"])
     made = World(folder, store, gateways, flusher, truth)
     try:
-        for one in (store, *gateways, flusher):
+        for one in made._victims():
             one.start()
             one.wait_ready()
         yield made

@@ -18,8 +18,8 @@ from gateway.demo.upstream import AT_ONCE, build_upstream
 from gateway.event import Kind
 from gateway.openai.input_bound import REQUEST_OVERHEAD_TOKENS
 from tests.support.gateways import TOKEN, a_customer, by_hand, total_usd, wait_until
-from tests.support.mortals import fleet, reading
-from tests.support.rawhttp import exchanged, request
+from tests.support.mortals import Mortal, fleet, reading
+from tests.support.rawhttp import Raw, exchanged, request
 from tests.support.sampling import sampled
 from tests.support.servers import serve
 from tests.support.stores import server
@@ -47,7 +47,7 @@ class Turnstile:
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http":
             self.waiting += 1
-            while not self._open.is_set():
+            while not self._open.is_set():  # noqa: ASYNC110 - opened from another thread
                 await asyncio.sleep(0.02)
         await self.app(scope, receive, send)
 
@@ -63,7 +63,7 @@ class Turnstile:
 
 @dataclass
 class Fleet:
-    gateways: list
+    gateways: list[Mortal]
     upstream: Turnstile
     door: object
     """Reads back, through the first gateway."""
@@ -128,8 +128,8 @@ def hold_usd():
 class Outcome:
     """What a crowd was answered, by its callers' numbers."""
 
-    passed: dict = field(default_factory=dict)
-    refused: dict = field(default_factory=dict)
+    passed: dict[int, Raw] = field(default_factory=dict)
+    refused: dict[int, Raw] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -160,7 +160,7 @@ def crowd(made, whose, **fields):
 
     async def decided():
         async with asyncio.timeout(DECIDED_SECONDS_MAX):
-            while made.upstream.waiting + len(outcome.refused) < CALLS:
+            while made.upstream.waiting + len(outcome.refused) < CALLS:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         made.upstream.open()
 
@@ -255,7 +255,7 @@ RATE = 20
 
 
 def test_a_rate_limit_counts_over_all_gateways(fitting):
-    """1,000 calls of one customer in a burst: those of a minute pass, and what refilled meanwhile."""
+    """1,000 calls of one customer at once: those of a minute pass, and what refilled meanwhile."""
     customer = a_customer()
     params = {"customer_params": {"customer_identifier": customer, "rate_limit": RATE}}
 

@@ -1,4 +1,4 @@
-"""What accounts come to, read again and again while something runs: `spent` and `held` in one command.
+"""What accounts come to while something runs: `spent` and `held`, read in one command.
 
 A process of its own, so that whoever drives the load leaves it its share of time:
 ``python -m tests.support.sampling URL WHOSE...`` until its input is closed; then it prints

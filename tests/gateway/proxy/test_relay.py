@@ -125,8 +125,11 @@ def test_a_reading_that_was_given_up_goes_on():
 
 
 def whole_of(answer) -> tuple[WholeRelay, Any]:
-    tab: Any = SimpleNamespace(reading=None, seen_bytes=0)
-    return WholeRelay(tab, answer, SystemClock()), tab
+    async def before_end() -> None:
+        tab.ends += 1
+
+    tab: Any = SimpleNamespace(reading=None, seen_bytes=0, whole=False, ends=0)
+    return WholeRelay(tab, answer, SystemClock(), before_end=before_end), tab
 
 
 def test_a_whole_answer_is_gathered():
