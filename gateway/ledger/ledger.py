@@ -93,7 +93,7 @@ class Ledger:
             reject_status=reject_status,
         )
         self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
-        self._reports = Reports(store, directory, clock, self.rules, self._scopes, wal)
+        self._reports = Reports(store, directory, clock, self.rules, self._scopes, wal=wal)
         self._leases = Leases(store)
         self._wal = wal
         self.dead_letters = DeadLetters(wal.folder if wal else None)

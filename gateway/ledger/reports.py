@@ -39,6 +39,7 @@ class Reports:
         clock: Clock,
         rules: Rules,
         scopes: ScopeHolds,
+        *,
         wal: Log | None = None,
     ) -> None:
         self._scopes = scopes

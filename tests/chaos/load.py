@@ -164,7 +164,7 @@ class Load:
     async def _exchange(
         self, path: str, body: Any, chance: random.Random, told: Told, patience: float
     ) -> Raw | None:
-        """What came until the end, or until the caller's patience did; None: nothing that is HTTP."""
+        """What came until the end, or that of the caller's patience; None: no HTTP at all."""
         url = urlsplit(chance.choice(self.urls))
         content = json.dumps(body).encode()
         got = bytearray()

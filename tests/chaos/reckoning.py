@@ -105,37 +105,43 @@ def reckon(load: Load, truth: Path, store: Any, archive: Path, *, cut: bool) -> 
 def _call(
     told: Told, truth: Served | None, events: list[UsageEvent], tally: Counter[str]
 ) -> Iterator[str]:
-    def fault(what: str) -> str:
-        seen = [(e.kind.value, e.source, e.charge_pico, e.error_code) for e in events]
-        who = f"{told.name} ({told.customer.name}, {told.outcome} {told.code})"
-        return f"{who}: {what}; {truth}; {seen}"
-
-    ends = [event for event in events if event.kind in ENDS]
-    net = sum(event.charge_pico for event in events)
-    hold = max((event.hold_pico for event in events), default=0)
-    if len(ends) > 1 or len({event.request_id for event in events}) > 1:
-        yield fault("ended more than once")
     died = any(event.error_code == DIED for event in events)
     orphaned = any(event.kind is Kind.ORPHAN for event in events)
     tally[f"{told.outcome}{'' if truth else ', not sent'}"] += 1
     tally["settled for the dead"] += died
     tally["orphaned"] += orphaned
+    ends = [event for event in events if event.kind in ENDS]
+    net = sum(event.charge_pico for event in events)
+    problems = []
+    if len(ends) > 1 or len({event.request_id for event in events}) > 1:
+        problems.append("ended more than once")
     if told.outcome == "whole":
-        if truth is None or not truth.whole:
-            yield fault("an answer from nowhere")
-        elif net != truth.charge_pico:
-            yield fault(f"charged {net}")
+        problems += _exact(truth, net)
     elif truth is not None:
-        if not ends:
-            yield fault("sent, and not in the books")
-        elif net <= 0:
-            yield fault("sent, and free")
-        elif net > max(hold, net if orphaned else 0):
-            yield fault(f"charged {net}, above its hold of {hold}")
+        problems += _paid_for(ends, net)
     elif net and not (died or orphaned):
-        yield fault(f"never sent, and charged {net}")
-    elif net and net > hold and not orphaned:
-        yield fault(f"charged {net}, above its hold of {hold}")
+        problems.append("never sent, and charged")
+    hold = max((event.hold_pico for event in events), default=0)
+    if net > hold and not orphaned:  # an orphan is charged its hold
+        problems.append(f"charged above its hold of {hold}")
+    who = f"{told.name} ({told.customer.name}, {told.outcome} {told.code})"
+    seen = [(e.kind.value, e.source, e.charge_pico, e.error_code) for e in events]
+    for problem in problems:
+        yield f"{who}: {problem}; charged {net}; {truth}; {seen}"
+
+
+def _exact(truth: Served | None, net: int) -> Iterator[str]:
+    if truth is None or not truth.whole:
+        yield "an answer from nowhere"
+    elif net != truth.charge_pico:
+        yield "not charged what was served"
+
+
+def _paid_for(ends: list[UsageEvent], net: int) -> Iterator[str]:
+    if not ends:
+        yield "sent, and not in the books"
+    elif net <= 0:
+        yield "sent, and free"
 
 
 def _report(report: Reported, events: list[UsageEvent], tally: Counter[str]) -> Iterator[str]:

@@ -78,7 +78,7 @@ class _Watched:
 
 def main(url: str, *whose: str) -> None:
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    threading.Thread(target=_await_end, args=(over,), daemon=True).start()
     watched = [_Watched(name) for name in whose]
     with redis.Redis.from_url(url) as store:
         print("sampling", flush=True)  # noqa: T201 - told to whoever waits
@@ -88,6 +88,11 @@ def main(url: str, *whose: str) -> None:
                     one.look(store)
             time.sleep(PAUSE_SECONDS)
     print(json.dumps({one.name: (one.most_pico, one.count) for one in watched}))  # noqa: T201
+
+
+def _await_end(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
 
 
 if __name__ == "__main__":
