@@ -73,7 +73,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
     """
-    store, background_store = Store(store_url), Store(store_url)
+    store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
     flusher = Flusher(
@@ -120,7 +120,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
 
 
 def _wal(config: Config) -> Log:
-    return Log(config.data_dir / "wal", strict=config.durability == "strict")
+    return Log(config.data_dir / "wal", strict=config.strict)
 
 
 def _calendar(config: Config) -> Calendar:

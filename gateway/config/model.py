@@ -250,6 +250,11 @@ class Config(Section):
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
 
+    @property
+    def strict(self) -> bool:
+        """What is answered is on disk."""
+        return self.durability == "strict"
+
     @model_validator(mode="after")
     def _apps_fit(self) -> Self:
         names = [upstream.name for upstream in self.upstreams]

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
@@ -77,8 +77,14 @@ class Endings:
             ending.customer, ending.change or {}
         )
         await self._announce()
+        sent = self._store.script(*script_of(self._directory, ending, number))
+        await self._heard(ending, sent, repeated=repeated)
+
+    async def _heard(
+        self, ending: Ending, sent: asyncio.Future[Any], *, repeated: bool = False
+    ) -> None:
         try:
-            outcome = await self._store.script(*script_of(self._directory, ending, number))
+            outcome = await sent
         except ResponseError as exc:
             self._dead_letters.add(ending, f"store: {str(exc)[:200]}")
         else:
@@ -102,11 +108,19 @@ class Endings:
     def withdraw(self, ending: Ending) -> None:
         """Release a hold that may have landed, whoever is cancelled.
 
-        It reaches the store after the hold itself.
+        It is sent at once, so that it reaches the store after the hold itself.
         """
         if self._wal is not None:
             self._wal.end(ending)
-        task = asyncio.create_task(self.tell_or_keep(ending))
+        sent = self._store.script(*script_of(self._directory, ending, ending.number))
+
+        async def heard() -> None:
+            try:
+                await self._heard(ending, sent)
+            except LedgerUnavailable:
+                self.later(ending)
+
+        task = asyncio.create_task(heard())
         self._withdrawals.add(task)
         task.add_done_callback(self._withdrawals.discard)
 

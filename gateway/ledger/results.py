@@ -9,6 +9,7 @@ from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
+from gateway.ledger.rules import Count
 from gateway.store.keys import Partition
 
 
@@ -124,6 +125,10 @@ class Spent:
     charge_pico: int = 0
     cost_pico: int = 0
 
+    def of(self, count: Count) -> int:
+        """The one of the two that limits are about."""
+        return self.cost_pico if count == "cost" else self.charge_pico
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -163,8 +168,12 @@ class Balance:
 
 
 def _spent(fields: Mapping[bytes, bytes], kind: str) -> Spent:
+    """Of the totals, what does not lie outside the kind's window."""
     return Spent(
-        int(fields.get(f"{kind}.charge".encode(), 0)), int(fields.get(f"{kind}.cost".encode(), 0))
+        *(
+            int(fields.get(total, 0)) - int(fields.get(f"{kind}.past.{amount}".encode(), 0))
+            for total, amount in ((b"spent", "charge"), (b"cost", "cost"))
+        )
     )
 
 

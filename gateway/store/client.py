@@ -15,11 +15,13 @@ from typing import Any, Final, Protocol
 from gateway.errors import LedgerUnavailable
 from gateway.store import address, scripts
 from gateway.store.cluster import Cluster
+from gateway.store.guarantees import Guarantees, audited
 from gateway.store.identity import Changes
 from gateway.store.keys import META, PARTITIONS, Keyspace, Partition
-from gateway.store.link import Link, Part, packed
+from gateway.store.link import Link
 from gateway.store.replies import Command, failed
 from gateway.store.single import Single
+from gateway.store.wire import Part, packed
 
 __all__ = ["Part", "Store"]
 
@@ -46,6 +48,9 @@ class Way(Protocol):
     def submit(self, command: Command, key: str | None) -> None:
         """Send towards the server that has `key`; without one, to any."""
 
+    def link_of(self, key: str) -> Link | None:
+        """The server that has `key` now; None where nobody has it."""
+
 
 class Store:
     """The store at a URL (see `address`), batched.
@@ -54,7 +59,8 @@ class Store:
     raw: bytes, int, None or lists of them.
 
     Args:
-        durable: Where replicas exist, wait until one has each batch.
+        durable: Use only servers that write to disk before they answer; where they have
+            replicas, wait until one has each batch.
 
     Attributes:
         keyspace: The partitions, as the store has them once it `is_ready`.
@@ -72,6 +78,8 @@ class Store:
         self._scripts = scripts.load_all()
         self._changes = Changes()
         place = address.parse(url)
+        self._url = url
+        self._durable = durable
         make = Cluster if place.kind is address.Kind.CLUSTER else Single
         self._way: Way = make(place, list(self._scripts.values()), self._changes, durable=durable)
         self._greeting: asyncio.Task[None] | None = None
@@ -151,11 +159,20 @@ class Store:
         """Send several in one pipeline; replies in order, the first error raises."""
         return list(await asyncio.gather(*(self.command(*parts) for parts in batch)))
 
+    def key_a_server(self) -> list[str]:
+        """For each server that has partitions a key of its own, to give as `node_of`."""
+        keys = {self._way.link_of(p.cursors): p.cursors for p in self.keyspace.partitions}
+        return list(keys.values())
+
     async def time_ms(self, of: Partition | str) -> int:
         """The time of the server that has this partition or key, Unix ms."""
-        key = of if isinstance(of, str) else of.tag
+        key = of if isinstance(of, str) else of.cursors
         seconds, micros = await self.command("TIME", node_of=key)
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def guarantees(self) -> Guarantees:
+        """What the servers' settings promise, as they are now; raises as `audited`."""
+        return await audited(self._url, strict=self._durable)
 
     async def ping(self) -> None:
         """Does every server answer? Raises LedgerUnavailable otherwise."""
@@ -198,5 +215,8 @@ NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."
 
 
 def _key(parts: Sequence[Part]) -> str | None:
+    """Where it is not the second word, a cluster tells; of scripts it is known."""
     name = parts[0]
+    if name in {"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"}:
+        return str(parts[3]) if int(parts[2]) else None
     return str(parts[1]) if len(parts) > 1 and name not in KEYLESS else None

@@ -31,9 +31,10 @@ from gateway.store import slots
 from gateway.store.address import Address, Node
 from gateway.store.identity import Changes
 from gateway.store.keys import CLUSTER_SLOTS
-from gateway.store.link import Link, packed
+from gateway.store.link import Link
 from gateway.store.replies import Command, resolve, unavailable
 from gateway.store.scripts import Script
+from gateway.store.wire import packed
 
 PARKED_COMMANDS_MAX: Final = 100_000
 REDIRECT_SECONDS_MAX: Final = 5.0
@@ -89,9 +90,13 @@ class Cluster:
         else:
             link.submit(command)
 
+    def link_of(self, key: str) -> Link | None:
+        return self._owners[slot_of(key)]
+
     def refused(self, link: Link, command: Command, reply: ResponseError) -> bool:
         """As `link.Elsewhere`."""
         if isinstance(reply, MovedError):
+            command.slot = reply.slot_id  # it knows best where a command has its keys
             self._hints.append(_node(reply, link))
             self._is_stale = True
         elif isinstance(reply, AskError):

@@ -56,17 +56,10 @@ class Bench:
 
     async def sent(self, hold: Hold, so_far: int) -> None:
         """The call goes upstream; it costs `so_far` if nothing more is seen of it."""
-        await self.ledger.sent(
-            SoFar(
-                request_id=hold.request_id,
-                charge_pico=so_far,
-                cost_pico=so_far,
-                hold_pico=hold.amount_pico,
-                markup_ppm=0,
-                input_tokens=1,
-                output_tokens=0,
-            )
-        )
+        await self.ledger.sent(_so_far(hold, so_far))
+
+    def progress(self, hold: Hold, so_far: int) -> None:
+        self.ledger.progress(hold, _so_far(hold, so_far))
 
     async def settle(self, hold: Hold, charge: int, cost: int | None = None) -> None:
         await self.ledger.settle(hold, self.event(hold, charge, cost))
@@ -113,6 +106,18 @@ class Bench:
     async def held(self, customer: str) -> int:
         profile = await self.directory.load(customer)
         return (await self.ledger.balance(profile)).held_pico
+
+
+def _so_far(hold: Hold, amount: int) -> SoFar:
+    return SoFar(
+        request_id=hold.request_id,
+        charge_pico=amount,
+        cost_pico=amount,
+        hold_pico=hold.amount_pico,
+        markup_ppm=0,
+        input_tokens=1,
+        output_tokens=0,
+    )
 
 
 class Killed(Exception):

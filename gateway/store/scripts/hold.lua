@@ -53,12 +53,12 @@ local total_limit, binding, count = ARGV[14], ARGV[15] == '1', ARGV[16]
 local per_minute, details = tonumber(ARGV[17]), ARGV[18]
 local UPSERT_FROM = 19
 local MINUTE_US = 60000000
-local END, HELD_NOW, TAT, TOTAL, PERIOD = 6, 7, 8, 9, 10
+local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 
 --@include limbs
 --@include shares
 --@include grants
---@include windows
+--@include ids
 --@include opened
 --@include records
 --@include upsert
@@ -76,14 +76,19 @@ if not is_current(number_key, profile, number, version) then
     return {POLICY, '0', '0', '0', '0', 0, ''}
 end
 
--- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PERIOD.
+-- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PAST.
 local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until',
-    'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.' .. count)
-local ids = current_ids(row, split_ids(window_ids), row[END])
+    'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.past.' .. count)
 local spent, held, in_period = row[TOTAL] or '0', row[HELD_NOW] or '0', '0'
-local period_at = KIND_AT[period_kind]
-if period_at and row[period_at] == ids[period_at] then
-    in_period = row[PERIOD]
+local held_ids, period_is_open = window_ids, period_kind ~= ''
+if not are_open(row, row[END], window_ids) then
+    local ids = current_ids(row, split_ids(window_ids), row[END])
+    local period_at = KIND_AT[period_kind]
+    period_is_open = period_at and row[period_at] == ids[period_at]
+    held_ids = table.concat(ids, ' ')
+end
+if period_is_open then
+    in_period = minus(spent, row[PAST] or '0')
 end
 local record = redis.call('HGET', holds, request_id)
 if record then
@@ -104,7 +109,6 @@ if outcome == HELD and binding then
     outcome, granted = grant(unspent, held, wanted, least, share)
 end
 
-local held_ids = table.concat(ids, ' ')
 upsert(number_key, profile, number, UPSERT_FROM)
 if outcome == HELD then
     if tat then

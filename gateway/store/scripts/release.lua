@@ -26,6 +26,7 @@ local request_id, number, window_ids, details = ARGV[1], ARGV[2], ARGV[3], ARGV[
 local kind = ARGV[5]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include finish
 
@@ -41,7 +42,7 @@ end
 
 if posted then
     local back = negated(posted)
-    local changed = counted(read_account(account), split_ids(window_ids), back, back)
+    local changed = counted(account, read_account(account), split_ids(window_ids), back, back)
     redis.call('HDEL', orphans, request_id)
     redis.call('HSET', account, unpack(changed))
     post_adjust(stream, request_id, number, back, back, posted, details)

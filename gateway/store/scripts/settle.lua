@@ -30,6 +30,7 @@ local request_id, number, charge, cost = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local window_ids, details = ARGV[5], ARGV[6]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include finish
 
@@ -47,7 +48,7 @@ local row = read_account(account)
 if posted then
     -- The orphan counted one amount as charge and as cost alike.
     local more_charge, more_cost = minus(charge, posted), minus(cost, posted)
-    local changed = counted(row, split_ids(window_ids), more_charge, more_cost)
+    local changed = counted(account, row, split_ids(window_ids), more_charge, more_cost)
     if less('0', more_charge) then
         count_over(account, changed, 'over.settle', more_charge)
     end
@@ -57,7 +58,7 @@ if posted then
     return ADJUSTED
 end
 
-local changed = counted(row, split_ids(window_ids), charge, cost)
+local changed = counted(account, row, split_ids(window_ids), charge, cost)
 if record then
     local amount = string.match(record, '^%d+|(%d+)')
     count_freed(row, changed, amount)

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -27,6 +26,7 @@ from gateway.metering.reader import Reader
 from gateway.metering.scope_sink import ScopeSink
 from tests.gateway.ledger.scopes import Shared, shared
 from tests.support.ledgers import UTC
+from tests.support.stores import empty
 
 GROUPS = {"even": Limits(period_budget_pico=100), "odd": Limits(total_budget_pico=2**60)}
 APPS = {"bot": Limits(period_budget_pico=150)}
@@ -49,8 +49,7 @@ class ScopesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
+        empty(self.url)
         self.loop = asyncio.new_event_loop()
         self.stack = AsyncExitStack()
         entering = self.stack.enter_async_context(shared(self.url, GROUPS, APPS))
