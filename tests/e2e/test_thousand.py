@@ -17,6 +17,7 @@ import pytest
 from gateway.demo.upstream import AT_ONCE, build_upstream
 from gateway.event import Kind
 from gateway.openai.input_bound import REQUEST_OVERHEAD_TOKENS
+from gateway.store.keys import Keyspace
 from tests.support.gateways import TOKEN, a_customer, by_hand, total_usd, wait_until
 from tests.support.mortals import Mortal, fleet, reading
 from tests.support.rawhttp import Raw, exchanged, request
@@ -30,6 +31,7 @@ CALLS = 1_000
 FITTING = 37
 DECIDED_SECONDS_MAX = 120.0
 SAMPLES_MIN = 50
+GROUP = "crew"
 
 INPUT_PICO, OUTPUT_PICO = 2_500_000, 10_000_000
 """Of demo-large, pico-USD a token; pricing/data/demo.yaml."""
@@ -92,7 +94,11 @@ def rejecting(store, tmp_path_factory):
     budget = hold_usd() * FITTING + hold_usd() / 2
     defaults = {"default": {"period_budget": str(budget)}}
     with running(
-        tmp_path_factory.mktemp("reject"), store, budgets={"policy": "reject"}, customers=defaults
+        tmp_path_factory.mktemp("reject"),
+        store,
+        budgets={"policy": "reject"},
+        customers=defaults,
+        groups={GROUP: {"total_budget": str(budget)}},
     ) as made:
         yield made
 
@@ -213,6 +219,34 @@ def test_r02_r18_exactly_those_that_fit_reach_the_upstream(rejecting):
     assert CALLS == len({event.request_id for event in events})
     assert {int(hold_usd().scaleb(12))} == {event.hold_pico for event in ended}
     assert charges(outcome) == total_usd(events) == door.spent(customer)
+
+
+def test_a_group_admits_what_fits_of_a_thousand_customers(rejecting):
+    """Each call another customer's, with a budget of its own; the group has room for 37."""
+    door, crowded = rejecting.door, a_customer()
+    account = Keyspace().partition_of(f"group:{GROUP}").scope_account(f"group:{GROUP}")
+
+    def whose(number):
+        name = f"{crowded}-{number}"
+        return {"customer_params": {"customer_identifier": name, "group_identifier": GROUP}}
+
+    with sampled(door.store_url, account) as samples:
+        outcome = crowd(rejecting, whose, **CAPPED)
+
+    assert (FITTING, CALLS - FITTING) == (len(outcome.passed), len(outcome.refused))
+    assert {(429, "budget_in_flight", b"true")} == outcome.codes
+    assert samples.count[account] > SAMPLES_MIN
+    assert int(hold_usd().scaleb(12)) * FITTING == samples.most_pico[account]
+
+    def books():
+        spent, held = (int(amount or 0) for amount in door.store.hmget(account, "spent", "held"))
+        return Decimal(spent).scaleb(-12), held
+
+    wait_until(lambda: books() == (charges(outcome), 0), "the group's books are in order", 30)
+    for number in outcome.passed:
+        assert 0 < door.spent(f"{crowded}-{number}") <= hold_usd()
+    for number in list(outcome.refused)[:20]:
+        assert (0, 0) == (door.spent(f"{crowded}-{number}"), door.held(f"{crowded}-{number}"))
 
 
 def test_r02_what_a_thousand_calls_are_granted_fits_the_limit(fitting):
