@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.openai.answer import read_answer
 from gateway.openai.sse import StreamReader
 from gateway.proxy.client import Answer
@@ -203,9 +203,9 @@ class WholeRelay:
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
         """Send what was gathered, then the rest as it comes; its last chunk waits for its end."""
+        last = self.content
         try:
-            last = self.content
-            while (chunk := await chunks.next()) is not None:
+            while (chunk := await self._next(chunks, send, last)) is not None:
                 self._keep(chunk)
                 await send(body(last, more=True))
                 last = chunk
@@ -215,6 +215,14 @@ class WholeRelay:
             await send(body(last, more=True))
         finally:
             self._read()
+
+    @staticmethod
+    async def _next(chunks: Chunks, send: Send, last: bytes) -> bytes | None:
+        try:
+            return await chunks.next()
+        except GatewayError:  # what came of a broken answer is passed on, to its last byte
+            await send(body(last, more=True))
+            raise
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)

@@ -162,6 +162,47 @@ def test_a_late_answer_is_not_waited_for(monkeypatch):
     assert [b"0123456789"] * 3 == reading(says(*[b"0123456789"] * 3, pause=0.4), story, 1.0)
 
 
+def test_a_late_answer_ends_after_its_end_is_known(monkeypatch):
+    """Who has seen its last byte is charged for all of it, whatever dies then."""
+    monkeypatch.setattr(relay, "WAIT_BYTES_MAX", 5)
+    ends_seen = []
+
+    async def story(answer, chunks):
+        whole, tab = whole_of(answer)
+
+        async def send(_):
+            ends_seen.append(tab.ends)
+
+        assert not await whole.gather(chunks)
+        await whole.forward(chunks, send)
+
+    reading(says(*[b"0123456789"] * 3, pause=0.1), story, 1.0)
+    assert [0, 0, 1] == ends_seen
+
+
+def test_what_came_of_a_late_answer_is_passed_on(monkeypatch):
+    """It breaks off: the client has every byte that came, and no end."""
+    monkeypatch.setattr(relay, "WAIT_BYTES_MAX", 5)
+    sent = []
+
+    async def script(peer):
+        await peer.request()
+        await peer.say(HEAD + b"0123456789")
+
+    async def send(message):
+        sent.append(message["body"])
+
+    async def story(answer, chunks):
+        whole, tab = whole_of(answer)
+        assert not await whole.gather(chunks)
+        with pytest.raises(UpstreamBroken):
+            await whole.forward(chunks, send)
+        return tab.ends
+
+    assert 0 == reading(script, story, 1.0)
+    assert b"0123456789" == b"".join(sent)
+
+
 def test_a_big_answer_is_not_kept_back(monkeypatch):
     monkeypatch.setattr(relay, "WAIT_BYTES_MAX", 5)
 
