@@ -122,7 +122,7 @@ def test_r05_a_flusher_that_dies_counts_each_event_once(tmp_path, upstream, poin
             user = door.user(customer)
             assert total_usd(events) == door.spent(customer) == Decimal(str(user["total_cost"]))
             rows = door.logs(customer, 5)
-            assert 5 == len(rows) == len({row["id"] for row in rows})
+            assert 5 == len(rows) == len({row["unique_id"] for row in rows})
             assert 0 == again.stop()
 
 
