@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
@@ -46,6 +47,9 @@ class Hold:
             spent is what the limits are about, charge or cost.
         window_ids: The windows that its charge counts in, as the scripts take them.
         opening: Details of the event to post should the call never end.
+        is_held: False for a call that passed while the store was away: nothing is reserved,
+            and nothing is known of the account.
+        change: What such a call says of its customer, to be written with its end.
     """
 
     request_id: str
@@ -63,6 +67,8 @@ class Hold:
     opening: bytes
     scopes: tuple[ScopeHold, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_held: bool = True
+    change: Mapping[str, Canonical] | None = None
 
     @property
     def group(self) -> str | None:
@@ -70,6 +76,8 @@ class Hold:
 
     def remaining_pico(self, charge_pico: int) -> int | None:
         """What is left of the tightest limit once this call has cost `charge_pico`."""
+        if not self.is_held:
+            return None
         tightest = self._tightest
         return tightest.amount_pico - charge_pico if tightest else None
 

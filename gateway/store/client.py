@@ -106,6 +106,18 @@ class Store:
         """
         self._changes.callbacks.append(callback)
 
+    def before_sending(self, callback: Callable[[], None]) -> None:
+        """Call `callback` before each batch leaves: what must be on disk first, is.
+
+        On the event loop; it must not raise, and not wait.
+        """
+        self._changes.before_sending = callback
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a server answered when it was last asked, a second ago at most."""
+        return self.is_ready and any(link.is_up for link in self._way.links)
+
     async def connect(self) -> None:
         """Start. A store that is away is tried again until it comes; see `is_ready`."""
         self._way.start()

@@ -149,6 +149,7 @@ async def test_r48_a_migration_under_load_is_exact(nodes: ClusterOfServers) -> N
                 except (BudgetExceeded, BudgetInFlight):
                     return
                 except LedgerUnavailable:
+                    await asyncio.sleep(0.01)  # it says so at once: let the loop turn
                     continue
                 await gateway.settle(hold, amount)
                 settled += amount
