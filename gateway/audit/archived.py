@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Final
 
 from gateway.audit.differences import Difference, Finding, Unit
 from gateway.audit.history import Counted, History, after
+from gateway.audit.scopes import GroupTally, ScopeBook
 from gateway.audit.snapshot import BEGINNING, Position, Snapshot, position
 from gateway.audit.tally import NOTHING, Sums
 from gateway.event import Kind, UsageEvent
@@ -33,13 +35,21 @@ class Archived:
     Attributes:
         before: By customer, the counters of what was trimmed from the stream.
         rows: Charge and cost of what is in the archive and was not trimmed.
+        groups: What was trimmed adds to them.
     """
 
+    groups: GroupTally
     before: Mapping[int, Counted] = field(default_factory=dict)
     rows: dict[Thing, Sums] = field(default_factory=dict)
 
 
-async def archived(archive: Archive, partition: int, trimmed: Position, zone: tzinfo) -> Archived:
+async def archived(
+    archive: Archive,
+    partition: int,
+    trimmed: Position,
+    zone: tzinfo,
+    groups: Mapping[str, ScopeBook] = MappingProxyType({}),
+) -> Archived:
     """Read the partition's rows.
 
     Raises:
@@ -51,12 +61,16 @@ async def archived(archive: Archive, partition: int, trimmed: Position, zone: tz
         changes = change_of(past)
         base = {n: after(Counted(Lifetime(), {}), change) for n, change in changes.items()}
         history = History(zone, trimmed, base)
-        found = Archived()
+        found = Archived(GroupTally(partition, groups))
+        found.groups.add_past(past)
         at = ""
         while page := await archive.events_of(partition, at):
             at = page[-1].stream_id
             placed = [(position(row.stream_id.encode()), row.event) for row in page]
-            history.add(pair for pair in placed if pair[0] <= trimmed)
+            old = [pair for pair in placed if pair[0] <= trimmed]
+            history.add(old)
+            for place, event in old:
+                found.groups.add(place, event)
             found.rows |= {
                 thing(event): Sums(event.charge_pico, event.cost_pico)
                 for place, event in placed

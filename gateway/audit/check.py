@@ -4,9 +4,10 @@ Every comparison is made at one instant: of a snapshot, up to whose last entry t
 have been added up. So what is found is a difference, never a race.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Final
 
 from gateway.audit import compare
@@ -16,8 +17,10 @@ from gateway.audit.entries import Trimmed
 from gateway.audit.names import named
 from gateway.audit.prices import Prices
 from gateway.audit.reading import Inspection, Reading, batches
+from gateway.audit.scopes import GroupTally, ScopeBook, held_differences, scope_books
 from gateway.audit.snapshot import Fields, Snapshot, snapshot
 from gateway.audit.survey import Known
+from gateway.audit.tally import Sums
 from gateway.metering.counters import month_of
 from gateway.rating import Rating
 from gateway.store.archive import Archive
@@ -52,6 +55,7 @@ class Checked:
         differences: The first of them, at most `DIFFERENCES_MAX`.
         found: How many there are.
         all_counters: Whether every counter was compared, not only charge and cost.
+        groups: What this partition's events add to them; whole if `all_counters` is.
     """
 
     partition: int
@@ -61,6 +65,7 @@ class Checked:
     customers: int
     events: int
     all_counters: bool
+    groups: Mapping[str, Sums]
     sum: Sum
 
 
@@ -87,8 +92,16 @@ class Check:
         self._prices = Prices(rating) if rating else None
         self._archive = archive
 
-    async def run(self, partition: Partition, known: Known) -> Checked:
+    async def run(
+        self,
+        partition: Partition,
+        known: Known,
+        groups: Mapping[str, ScopeBook] = MappingProxyType({}),
+    ) -> Checked:
         """Check a partition.
+
+        Args:
+            groups: To be added up, each as far as its cursor for this partition stands.
 
         Raises:
             Trimmed, Retired: time and again, entries went before they could be read.
@@ -96,19 +109,22 @@ class Check:
         """
         for tries in range(1, TRIES_MAX + 1):
             try:
-                return await self._run(partition, known)
+                return await self._run(partition, known, groups)
             except Trimmed:
                 if tries == TRIES_MAX:
                     raise
         raise AssertionError
 
-    async def _run(self, partition: Partition, known: Known) -> Checked:
+    async def _run(
+        self, partition: Partition, known: Known, groups: Mapping[str, ScopeBook]
+    ) -> Checked:
         store, index = self._store, partition.index
         first = await snapshot(store, partition, checkpoints=True)
-        reading, found = await self._begin(partition, first)
+        reading, found, tally = await self._begin(partition, first, groups)
         await reading.read_to(first.last)
         numbers = reading.numbers(known, first)
         found.add(compare.leases(index, first))
+        found.add(held_differences(await scope_books(store, partition, known.scopes)))
         total = Sum(holds=len(first.holds))
         for batch in batches(numbers, lambda number: keys_of(reading, number, known)):
             keys = [key for of_number in batch.values() for key in of_number]
@@ -129,26 +145,33 @@ class Check:
             customers=len(numbers),
             events=reading.tally.events,
             all_counters=reading.history is not None,
+            groups=tally.sums,
             sum=total,
         )
 
-    async def _begin(self, partition: Partition, first: Snapshot) -> tuple[Reading, "_Found"]:
+    async def _begin(
+        self, partition: Partition, first: Snapshot, groups: Mapping[str, ScopeBook]
+    ) -> tuple[Reading, "_Found", GroupTally]:
         """With what the archive knows of the time before the stream, where it is asked."""
         index, found, before = partition.index, _Found(), None
+        tally = GroupTally(index, groups)
         inspections: list[Inspection] = []
         if self._archive is not None and self._zone is not None:
-            rows = await archived(self._archive, index, first.cursor("trim"), self._zone)
-            before = rows.before
+            trimmed = first.cursor("trim")
+            rows = await archived(self._archive, index, trimmed, self._zone, groups)
+            before, tally = rows.before, rows.groups
             found.add(before_the_stream(index, first, before))
             beside = BesideTheStream(index, first.cursor("archive"), rows.rows)
             inspections.append(beside.check)
         if self._prices is not None:
             check = self._prices.check
             inspections.append(lambda _, event: check(index, event))
+        if groups:
+            inspections.append(tally.add)
         reading = Reading(
             self._store, partition, first, zone=self._zone, before=before, inspections=inspections
         )
-        return reading, found
+        return reading, found, tally
 
 
 class _Found:

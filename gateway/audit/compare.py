@@ -20,30 +20,32 @@ def account(
     partition: int, number: int, fields: Fields, spent: Sums, held_pico: int
 ) -> Iterator[Difference]:
     """An account against its events and its holds."""
-
-    def differs(finding: Finding, subject: str, expected: int, found: int) -> Difference:
-        return Difference(
+    held = whole(fields, b"held")
+    found = [*amounts(fields, spent)]
+    if held != held_pico:
+        found.append((Finding.HELD, "held", held_pico, held))
+    for finding, subject, expected, amount in found:
+        yield Difference(
             finding=finding,
             partition=partition,
             customer_number=number,
             subject=subject,
             expected=expected,
-            found=found,
+            found=amount,
         )
 
-    charge, cost, held = (whole(fields, name) for name in (b"spent", b"cost", b"held"))
-    if charge != spent.charge_pico:
-        yield differs(Finding.SPENT, "spent", spent.charge_pico, charge)
-    if cost != spent.cost_pico:
-        yield differs(Finding.SPENT, "cost", spent.cost_pico, cost)
-    if held != held_pico:
-        yield differs(Finding.HELD, "held", held_pico, held)
+
+def amounts(fields: Fields, spent: Sums) -> Iterator[tuple[Finding, str, int, int]]:
+    """What an account has spent, in all and in its windows: field, expected, found."""
+    for name, expected in zip(("spent", "cost"), spent, strict=True):
+        if (found := whole(fields, name.encode())) != expected:
+            yield Finding.SPENT, name, expected, found
     for kind in KINDS:
         # What lies outside the window is never negative: a correction has what it corrects
         # before it, and where that does not count, neither does the correction.
-        for amount in (f"{kind}.past.charge", f"{kind}.past.cost"):
-            if (outside := whole(fields, amount.encode())) < 0:
-                yield differs(Finding.WINDOW, amount, 0, outside)
+        for name in (f"{kind}.past.charge", f"{kind}.past.cost"):
+            if (outside := whole(fields, name.encode())) < 0:
+                yield Finding.WINDOW, name, 0, outside
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:

@@ -18,7 +18,7 @@ class Finding(StrEnum):
     """An account's `spent` or `cost` is not the sum of the customer's events."""
 
     WINDOW = "window"
-    """More was counted in an account's current window than in all its time."""
+    """Less than nothing was counted outside an account's current window."""
 
     HELD = "held"
     """An account's `held` is not the sum of its holds."""

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.store.client import Store
-from gateway.store.keys import ACCOUNTS_PATTERN, BOOKS_PATTERN, book_of
+from gateway.store.keys import ACCOUNTS_PATTERN, BOOKS_PATTERN, Book, book_of
 
 KEYS_A_STEP: Final = 1_000
 
 
 @dataclass(slots=True)
 class Known:
-    """What a partition has: customer numbers, and the months of each one's daily counters."""
+    """What a partition has: customer numbers, the months of each one's daily counters, scopes."""
 
     numbers: set[int] = field(default_factory=set)
     months: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    scopes: set[str] = field(default_factory=set)
 
 
 async def survey(
@@ -49,12 +50,18 @@ async def survey(
                 *("SCAN", cursor or b"0", "MATCH", pattern, "COUNT", KEYS_A_STEP), node_of=server
             )
             for book in filter(None, map(book_of, keys)):
-                known = found[book.partition]
-                known.numbers.add(book.number)
-                if book.month:
-                    known.months[book.number].add(book.month)
+                _enter(found[book.partition], book)
             seen += KEYS_A_STEP
             if progress is not None:
                 progress(min(seen / keys_max, 1.0))
             await asyncio.sleep(pause_seconds)
     return found
+
+
+def _enter(known: Known, book: Book) -> None:
+    if book.scope is not None:
+        known.scopes.add(book.scope)
+    elif book.number is not None:
+        known.numbers.add(book.number)
+        if book.month:
+            known.months[book.number].add(book.month)

@@ -29,6 +29,10 @@ class Sums(NamedTuple):
 NOTHING: Final = Sums()
 
 
+def plus(a: Sums, b: Sums) -> Sums:
+    return Sums(a.charge_pico + b.charge_pico, a.cost_pico + b.cost_pico)
+
+
 class Tally:
     """What customers' events add up to, from a checkpoint on.
 

@@ -1,7 +1,7 @@
 """A whole store: every partition checked, or its counters rebuilt, one after the other."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import tzinfo
 from typing import Final
 
@@ -13,8 +13,10 @@ from gateway.audit.entries import Trimmed
 from gateway.audit.reading import Reading
 from gateway.audit.rebuild import Mended, Rebuild
 from gateway.audit.report import Report
+from gateway.audit.scopes import ScopeBook, scope_books, spent_differences
 from gateway.audit.snapshot import BEGINNING, snapshot
 from gateway.audit.survey import Known, survey
+from gateway.audit.tally import NOTHING, Sums, plus
 from gateway.store.archive import Archive
 from gateway.store.client import Store
 from gateway.store.keys import Partition
@@ -33,10 +35,12 @@ async def verify(store: Store, check: Check, *, progress: Progress) -> Report:
     """
     known = await survey(store, counters=True, progress=lambda x: progress(x * SURVEY_SHARE))
     report = Report(await store.time_ms(store.keyspace.partitions[0]))
+    groups = await _groups(store, known)
+    sums: dict[str, Sums] = {}
     for partition in _each(store, progress):
         report.partitions += 1
         try:
-            checked = await check.run(partition, known[partition.index])
+            checked = await check.run(partition, known[partition.index], groups)
         except (Trimmed, Retired, ResponseError) as exc:
             report.miss(partition.index, exc)
             continue
@@ -45,7 +49,23 @@ async def verify(store: Store, check: Check, *, progress: Progress) -> Report:
         report.add(checked.differences, checked.found)
         if not checked.all_counters:
             report.partial.append(partition.index)
+        for name, more in checked.groups.items():
+            sums[name] = plus(sums.get(name, NOTHING), more)
+    if not report.partial and report.complete:
+        wrong = list(spent_differences(groups.values(), sums))
+        report.add(wrong, len(wrong))
     return report
+
+
+async def _groups(store: Store, known: Mapping[int, Known]) -> dict[str, ScopeBook]:
+    """Before anything is read: each as far as it had counted by then."""
+    found = {}
+    for partition in store.keyspace.partitions:
+        if partition.index in known:
+            for book in await scope_books(store, partition, known[partition.index].scopes):
+                if book.is_group:
+                    found[book.name] = book
+    return found
 
 
 async def rebuild(

@@ -37,7 +37,7 @@ SHOWN_MAX: Final = 100
 
 _MEANINGS: Final = {
     Finding.SPENT: "what was spent is not the sum of the events",
-    Finding.WINDOW: "more in a window than in all its time",
+    Finding.WINDOW: "less than nothing outside the window",
     Finding.HELD: "what is held is not the sum of the holds",
     Finding.HOLD_WITHOUT_EXPIRY: "a hold that never expires",
     Finding.EXPIRY_WITHOUT_HOLD: "a lease of a hold that is not there",

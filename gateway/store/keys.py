@@ -40,8 +40,8 @@ SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
 
-ACCOUNTS_PATTERN: Final = "{fb*}a:*"
-BOOKS_PATTERN: Final = "{fb*}[ac]*:*"
+ACCOUNTS_PATTERN: Final = "{fb*}[ag]:*"
+BOOKS_PATTERN: Final = "{fb*}[acg]*:*"
 """For SCAN: every account; and those with all counters."""
 
 
@@ -159,14 +159,18 @@ class Keyspace:
 
 
 class Book(NamedTuple):
-    """Whose account or counters a key holds; `month` only for the days of one."""
+    """Whose account or counters a key holds: a customer's, or those of a group or an app.
+
+    `month` only for the days of a customer.
+    """
 
     partition: int
-    number: int
-    month: str | None
+    number: int | None
+    month: str | None = None
+    scope: str | None = None
 
 
-_BOOK: Final = re.compile(rb"\{fb(\d+)\.\d+\}(?:a|c|cd):(\d+)(?::(\d{6}))?")
+_BOOK: Final = re.compile(rb"\{fb(\d+)\.\d+\}(?:(?:a|c|cd):(\d+)(?::(\d{6}))?|g:(.+))", re.DOTALL)
 
 
 def book_of(key: bytes) -> Book | None:
@@ -174,8 +178,10 @@ def book_of(key: bytes) -> Book | None:
     found = _BOOK.fullmatch(key)
     if found is None:
         return None
-    month = found[3].decode() if found[3] else None
-    return Book(int(found[1]), int(found[2]), month)
+    partition, number, month, scope = found.groups()
+    if scope is not None:
+        return Book(int(partition), None, scope=scope.decode())
+    return Book(int(partition), int(number), month.decode() if month else None)
 
 
 def _tag(index: int, partitions: int) -> str:

@@ -12,9 +12,13 @@ import pytest
 from gateway.audit.check import Check, Checked
 from gateway.audit.differences import Difference
 from gateway.audit.survey import survey
+from gateway.customers.profile import Limits
+from gateway.customers.scopes import Scopes
+from gateway.customers.windows import Calendar
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.flusher import Flusher
+from gateway.metering.scope_sink import ScopeSink
 from gateway.metering.trimmer import Trimmer
 from gateway.rating import Rating
 from gateway.store.archive import Archive
@@ -117,7 +121,9 @@ def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 async def books(url: str, tmp_path: Path) -> AsyncIterator[Books]:
     archive = await Archive.open(tmp_path)
-    async with bench(url) as b:
-        flusher = Flusher(b.store, archive, zone=UTC, clock=b.clock)
+    sales = Scopes(groups={"sales team": Limits(period_budget_pico=10**6 * USD)})
+    async with bench(url, scopes=sales) as b:
+        groups = ScopeSink(b.store, Calendar(UTC), b.clock)
+        flusher = Flusher(b.store, archive, zone=UTC, clock=b.clock, more=[groups])
         yield Books(b, flusher, archive)
     await archive.close()

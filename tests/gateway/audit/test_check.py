@@ -9,6 +9,7 @@ from gateway.audit.differences import Finding
 from gateway.audit.prices import Prices
 from gateway.event import Kind, Source, UsageEvent
 from gateway.ledger.requests import new_request_id
+from gateway.metering.backlog import backlog
 from gateway.rating import Rating
 from pricing.usage import Usage
 from tests.gateway.audit.conftest import BOOK, CUSTOMERS, USD
@@ -254,3 +255,17 @@ async def test_a_wrong_price_is_named(books) -> None:
 
     assert [("price", 1), ("price", 1)] == [(d.finding.value, d.amount) for d in found]
     assert {"acme"} == {d.customer for d in found}
+
+
+async def test_it_works_when_memory_is_full(books) -> None:
+    """That is when somebody asks: what only reads is never refused."""
+    await books.fill()
+    await books.bench.command("CONFIG", "SET", "maxmemory", 1)
+    try:
+        found = await books.differences(of="acme")
+        waiting = await backlog(books.bench.store)
+    finally:
+        await books.bench.command("CONFIG", "SET", "maxmemory", 0)
+
+    assert [] == found
+    assert len(CUSTOMERS) == waiting.holds
