@@ -1,0 +1,85 @@
+"""The reckoning, once everything has come to rest: what each call was charged, and whether
+everything that counts has been counted once.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from gateway.event import Kind, UsageEvent
+from gateway.metering.counters import lifetime_command, read_lifetime
+from gateway.metering.fold import advance, fold
+from gateway.metering.totals import Lifetime
+from tests.simulator.books import expect
+from tests.simulator.oracle import Call
+
+if TYPE_CHECKING:
+    from tests.simulator.simulation import Simulation
+
+UTC = ZoneInfo("UTC")
+
+
+def reckon(simulation: "Simulation") -> None:
+    books = simulation.books
+    alive = {gateway.name for gateway in simulation.gateways}
+    for call in simulation.oracle.calls.values():
+        events, granted = books.by_call[call.request_id], books.granted.get(call.request_id)
+        check_call(call, events, granted, is_known=call.booked or call.gateway in alive)
+    check_reports(simulation)
+    for partition in simulation.keyspace.partitions:
+        left = simulation.server.ask("HLEN", partition.holds)
+        expect(left == 0, f"{left} holds are left for ever in {partition.tag}")
+    check_counters(simulation)
+    expect(books.log == simulation.archive.rows, "the archive is not what was posted")
+
+
+def check_call(
+    call: Call, events: list[UsageEvent], granted: int | None, *, is_known: bool
+) -> None:
+    """It ended once, for what it truly cost, or for its hold where nobody knows any more."""
+    name = call.request_id
+    kinds = [event.kind for event in events]
+    net = sum(event.charge_pico for event in events)
+    if granted is not None:
+        ends = [kind for kind in kinds if kind is not Kind.ADJUST]
+        expect(len(ends) == 1, f"{name} was held and has {len(ends)} ends")
+    if is_known:
+        truth = (call.asked or 0) if call.sent else 0
+        expect(net == truth, f"{name} cost {truth} and was charged {net} by {kinds}")
+        expect(not call.sent or kinds, f"{name} was sent and left no event")
+        return
+    # Its gateway died with it. What it asked for may have arrived; else it is what was held.
+    told = [kind for kind in kinds if kind in (Kind.SETTLE, Kind.ADJUST, Kind.RELEASE)]
+    if told:
+        expect(net == (call.asked or 0), f"{name} cost {call.asked} and was charged {net}")
+    elif granted is not None:
+        expect(net == granted, f"{name} was charged {net}; {granted} was held and nothing known")
+    else:
+        expect(net == 0, f"{name} was never held and was charged {net}")
+
+
+def check_reports(simulation: "Simulation") -> None:
+    """A usage that was acknowledged is counted; one that was sent often, once."""
+    posted = Counter(
+        (event.customer_number, event.charge_pico)
+        for events in simulation.books.by_call.values()
+        for event in events
+        if event.kind is Kind.EVENT
+    )
+    total = sum(number * charge for (_, charge), number in posted.items())
+    reports = simulation.oracle.reports.values()
+    surely = sum(report.charge for report in reports if report.received)
+    at_most = sum(report.charge for report in reports)
+    expect(surely <= total <= at_most, f"reported {surely} to {at_most}, counted {total}")
+    expect(sum(posted.values()) <= len(reports), "a report was counted twice")
+
+
+def check_counters(simulation: "Simulation") -> None:
+    """They are the fold of everything that was posted, each event once."""
+    for partition in simulation.keyspace.partitions:
+        of_partition = [e for (i, _), e in simulation.books.log.items() if i == partition.index]
+        for number, change in fold(of_partition, UTC).items():
+            reply = simulation.server.ask(*lifetime_command(partition, number))
+            folded, _ = advance(Lifetime(), {}, change)
+            counted = read_lifetime(reply)
+            expect(folded == counted, f"counters {counted} are not the fold {folded}")

@@ -1,0 +1,268 @@
+"""One run: gateways and workers, faults and deaths, all from one seed; then the reckoning.
+
+At every script the books are checked as far as they can be at any moment; once everything
+has come to rest, so is what each call was charged, against what really happened to it.
+"""
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from random import Random
+from unittest.mock import patch
+from zoneinfo import ZoneInfo
+
+from gateway.customers.windows import Calendar
+from gateway.event import Kind
+from gateway.store.keys import META, Keyspace
+from tests.simulator.books import Books, Wrong
+from tests.simulator.gateway import Gateway, Plan
+from tests.simulator.network import GIVE_UP_SECONDS, Faults, Network
+from tests.simulator.oracle import Oracle
+from tests.simulator.process import Process, task_factory
+from tests.simulator.reckoning import reckon
+from tests.simulator.trace import told
+from tests.simulator.virtual_server import Edit, Executed, VirtualServer
+from tests.simulator.virtual_time import VirtualClock, VirtualLoop
+from tests.simulator.worker import SimulatedArchive, Worker
+
+UTC = ZoneInfo("UTC")
+PARTITIONS = 2
+CUSTOMERS = ("ada", "bob", "cyd")
+GATEWAYS, WORKERS = 3, 2
+SCALES = (1, 1, 10**6, 2**53 // 20, 2**60 // 40)
+REST_SECONDS = 300.0
+"""Longer than a lease, and than any pause between two tries."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run was, and what was wrong with it."""
+
+    seed: int
+    steps: int
+    problem: str | None
+    trace: list[str] = field(repr=False)
+    commands: int = 0
+    calls: int = 0
+    deaths: int = 0
+
+
+def unedited(_: str, source: str) -> str:
+    return source
+
+
+def simulate(url: str, seed: int, steps: int, edit: Edit = unedited) -> Outcome:
+    """Run `steps` turns of fate on an emptied server; never raises for a broken promise."""
+    loop = VirtualLoop()
+    loop.set_task_factory(task_factory)
+    loop.set_exception_handler(lambda _loop, _context: None)  # the dead leave loose ends
+    random = Random(seed)
+    server = VirtualServer(url, VirtualClock(loop), edit)
+    simulation = Simulation(server, random, loop)
+    problem = None
+    with ExitStack() as stack:
+        stack.callback(server.close)
+        stack.callback(loop.close)
+        secret = Random(seed)
+        stack.enter_context(patch("secrets.randbits", secret.getrandbits))
+        stack.enter_context(patch("secrets.token_hex", lambda n: secret.randbytes(n).hex()))
+        try:
+            loop.run_until_complete(simulation.run(steps))
+        except Wrong as exc:
+            problem = str(exc)
+        finally:
+            loop.run_until_complete(simulation.bury())
+    return Outcome(
+        seed,
+        steps,
+        problem,
+        simulation.trace,
+        len(simulation.trace),
+        len(simulation.oracle.calls),
+        simulation.deaths,
+    )
+
+
+class Simulation:
+    def __init__(self, server: VirtualServer, random: Random, loop: VirtualLoop) -> None:
+        self.server = server
+        self.random = random
+        self.loop = loop
+        self.oracle = Oracle()
+        self.archive = SimulatedArchive(random)
+        self.trace: list[str] = []
+        self.deaths = 0
+        self.gateways: list[Gateway] = []
+        self.workers: list[Worker] = []
+        self._born: list[Process] = []
+        self._scale = random.choice(SCALES)
+        self._faults = random.choice(
+            (Faults(), Faults(breaks=0.05), Faults(stalls=0.05), Faults(breaks=0.1, stalls=0.1))
+        )
+        server.asks(("HSET", META, "partitions", PARTITIONS))
+        self.keyspace = Keyspace(PARTITIONS)
+        self.books = Books(server, self.keyspace, Calendar(UTC))
+        server.watch = self._watch
+        self._wrong: Wrong | None = None
+
+    async def run(self, steps: int) -> None:
+        for _ in range(GATEWAYS):
+            await self._new_gateway()
+        for _ in range(WORKERS):
+            await self._new_worker()
+        for customer in CUSTOMERS:
+            self.random.choice(self.gateways).set_limits(customer, self._limits())
+        for _ in range(steps):
+            await asyncio.sleep(self.random.choice((0, 0, 0.01, 0.1, 1.0)) * self.random.random())
+            await self._turn()
+            self._raise()
+        await self._rest()
+        reckon(self)
+
+    async def _turn(self) -> None:
+        """One turn of fate."""
+        turn = self.random.choices(*zip(*TURNS.items(), strict=True))[0]
+        await getattr(self, f"_{turn}")()
+
+    async def _call(self) -> None:
+        wanted = self._amount(12)
+        share = self.random.choice((0, 0.3, 0.9, 1, 1, 1.3))
+        self.random.choice(self.gateways).take(
+            Plan(
+                customer=self.random.choice(CUSTOMERS),
+                wanted=wanted,
+                charge=int(wanted * share),
+                seconds=self.random.choice((0.0, 0.1, 2.0, 30.0)) * self.random.random(),
+                fate=self.random.choice(("served", "served", "served", "unsent", "left")),
+                patience=self.random.choice((0.0, 0.01, 1.0, 10.0)) * self.random.random(),
+            )
+        )
+
+    async def _report(self) -> None:
+        gateway = self.random.choice(self.gateways)
+        gateway.report(self.random.choice(CUSTOMERS), f"key{self.random.random()}", self._amount(4))
+
+    async def _set_limits(self) -> None:
+        gateway = self.random.choice(self.gateways)
+        gateway.set_limits(self.random.choice(CUSTOMERS), self._limits())
+
+    async def _pass_time(self) -> None:
+        await asyncio.sleep(self.random.choice((1.0, 10.0, 100.0)) * self.random.random())
+
+    async def _kill_gateway(self) -> None:
+        victim = self.gateways.pop(self.random.randrange(len(self.gateways)))
+        self._kill(victim)
+        await self._new_gateway()
+
+    async def _kill_worker(self) -> None:
+        victim = self.workers.pop(self.random.randrange(len(self.workers)))
+        self._kill(victim)
+        await self._new_worker()
+
+    async def _outage(self) -> None:
+        """One process is cut off, or frozen: what it does comes too late, if at all."""
+        process = self.random.choice([*self.gateways, *self.workers])
+        process.network.take_down()
+        self._note(f"{process.name} is cut off")
+        seconds = self.random.choice((1.0, 20.0, 200.0)) * self.random.random()
+        self.loop.call_later(seconds, self._heal, process)
+
+    def _heal(self, process: Process) -> None:
+        if process.alive:
+            process.network.is_down = False
+
+    async def _jump(self) -> None:
+        """A clock is set: a gateway's, or the server's."""
+        clock = self.random.choice([self.server.clock, *(g.clock for g in self.gateways)])
+        clock.ahead_ms = self.random.choice((0, 50, -1_000, 70_000, -7_200_000, 40_000_000))
+        self._note(f"a clock is set {clock.ahead_ms} ms ahead")
+
+    async def _forget(self) -> None:
+        self.server.forget_scripts()
+        self._note("SCRIPT FLUSH")
+
+    def _limits(self) -> dict:
+        return {
+            "total_budget": self.random.choice((None, self._amount(200), self._amount(40))),
+            "period_budget": self.random.choice((None, self._amount(100), self._amount(30))),
+            "budget_duration": self.random.choice(("daily", "monthly")),
+        }
+
+    def _amount(self, units: int) -> int:
+        return self.random.randint(0, units) * self._scale + self.random.choice((0, 0, 1))
+
+    def _kill(self, victim: Process) -> None:
+        self._note(f"{victim.name} is killed")
+        self.deaths += 1
+        victim.kill()
+
+    async def _new_gateway(self) -> None:
+        name = f"g{len(self._born)}"
+        gateway = Gateway(
+            name, self._network(name), VirtualClock(self.loop), self.oracle, self.random
+        )
+        self._born.append(gateway)
+        await gateway.spawn(gateway.start())
+        self.gateways.append(gateway)
+
+    async def _new_worker(self) -> None:
+        name = f"w{len(self._born)}"
+        worker = Worker(
+            name, self._network(name), VirtualClock(self.loop), self.archive, self.random
+        )
+        self._born.append(worker)
+        await worker.spawn(worker.start())
+        self.workers.append(worker)
+
+    def _network(self, name: str) -> Network:
+        return Network(name, self.server, self.random, self._faults)
+
+    async def _rest(self) -> None:
+        """No more faults; wait until nothing moves any more."""
+        self._note("everything comes to rest")
+        self.archive.fails = 0.0
+        for process in self._born:
+            process.network.faults = Faults()
+            self._heal(process)
+        await asyncio.sleep(GIVE_UP_SECONDS)
+        while any(gateway.open for gateway in self.gateways):
+            await asyncio.sleep(1.0)
+            self._raise()
+        await asyncio.sleep(REST_SECONDS)
+        self._raise()
+
+    def _watch(self, executed: Executed) -> None:
+        line = told(executed)
+        if line:
+            self._note(line)
+        try:
+            self.books.follow(executed)
+        except Wrong as exc:
+            self._wrong = self._wrong or exc
+
+    def _raise(self) -> None:
+        if self._wrong is not None:
+            raise self._wrong
+
+    def _note(self, line: str) -> None:
+        self.trace.append(f"{self.loop.now:12.6f}  {line}")
+
+    async def bury(self) -> None:
+        for _ in range(20):
+            left = [task for process in self._born for task in process.bury()]
+            if not left:
+                return
+            await asyncio.wait(left, timeout=1.0)
+
+
+TURNS = {
+    "call": 60,
+    "report": 4,
+    "set_limits": 2,
+    "pass_time": 6,
+    "kill_gateway": 2,
+    "kill_worker": 2,
+    "outage": 3,
+    "jump": 2,
+    "forget": 1,
+}
