@@ -9,18 +9,16 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Final
 
 from gateway.clock import Clock
 from gateway.errors import LedgerUnavailable
-from gateway.event import UsageEvent, decode
-from gateway.metering.sinks import ArchiveSink, CounterSink, Sink, Tail
+from gateway.metering.archive_sink import ArchiveSink
+from gateway.metering.counter_sink import CounterSink
+from gateway.metering.reader import Reader
+from gateway.metering.sinks import Sink, Tail
 from gateway.store.archive import Archive
 from gateway.store.client import Store
-from gateway.store.keys import Partition
-
-BATCH_EVENTS_MAX: Final = 200
-"""Of one partition in one step: what one `apply` carries."""
 
 BUSY_PAUSE_SECONDS: Final = 0.05
 IDLE_PAUSE_SECONDS: Final = 0.25
@@ -37,19 +35,35 @@ class Flusher:
         last_flush_ms: When a step last ran to its end, Unix ms.
         lag_ms: How old the oldest uncounted event was when it was last looked at; 0: none.
         behind: Partitions in which events still waited when the last step ended.
-        skipped: Stream entries that were no events, as often as they were met.
+        sinks: Where events go, the counters first. What none of them needs may be trimmed.
     """
 
-    def __init__(self, store: Store, archive: Archive, *, zone: tzinfo, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        archive: Archive,
+        *,
+        zone: tzinfo,
+        clock: Clock,
+        more: Sequence[Sink] = (),
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._counters = CounterSink(store, zone)
-        self._archive = ArchiveSink(store, archive, clock)
+        self._reader = Reader(store)
+        self.sinks: tuple[Sink, ...] = (
+            CounterSink(store, zone),
+            ArchiveSink(store, archive, clock),
+            *more,
+        )
         self._failures = 0
         self.last_flush_ms: int | None = None
         self.lag_ms = 0
         self.behind = 0
-        self.skipped = 0
+
+    @property
+    def skipped(self) -> int:
+        """Stream entries that were no events, as often as they were met."""
+        return self._reader.skipped
 
     async def run(self) -> None:
         """Step for ever; never raises. Cancel it to stop: no moment is a bad one."""
@@ -89,7 +103,7 @@ class Flusher:
 
     async def _step(self) -> tuple[int, bool]:
         """Events moved, and whether a batch that moved was full: more waits behind it."""
-        sinks: list[Sink] = [s for s in (self._counters, self._archive) if s.is_ready]
+        sinks: list[Sink] = [sink for sink in self.sinks if sink.is_ready]
         work = await self._read(sinks)
         self._look_at(work[0])
         results = await asyncio.gather(
@@ -110,65 +124,24 @@ class Flusher:
         )
 
     async def _read(self, sinks: Sequence[Sink]) -> list[list[Tail]]:
-        """For each sink, what lies after its cursors. Where these agree it is read once."""
+        """For each sink, what lies after its places. Where these agree it is read once."""
         partitions = self._store.keyspace.partitions
-        names = [sink.cursor for sink in sinks]
-        replies = await self._store.commands([("HMGET", p.cursors, *names) for p in partitions])
-        cursors = [[(cursor or b"").decode() for cursor in reply] for reply in replies]
-        ranges = [
-            (partition, cursor)
-            for partition, of_partition in zip(partitions, cursors, strict=True)
-            for cursor in dict.fromkeys(of_partition)
-        ]
-        found = await self._store.commands(
-            [
-                (
-                    "XRANGE",
-                    p.stream,
-                    f"({cursor}" if cursor else "-",
-                    "+",
-                    "COUNT",
-                    BATCH_EVENTS_MAX,
-                )
-                for p, cursor in ranges
-            ]
-        )
-        tails: dict[tuple[int, str], Tail] = {}
-        for (partition, cursor), entries in zip(ranges, found, strict=True):
-            if entries:
-                tails[partition.index, cursor] = self._tail(partition, cursor, entries)
-                await asyncio.sleep(0)
+        places = await asyncio.gather(*(sink.cursors(partitions) for sink in sinks))
+        starts = {
+            (partition, cursor): None
+            for of_sink in places
+            for partition, cursor in zip(partitions, of_sink, strict=True)
+            if cursor is not None
+        }
+        found = await self._reader.read(list(starts))
         return [
             [
-                tails[partition.index, of_partition[i]]
-                for partition, of_partition in zip(partitions, cursors, strict=True)
-                if (partition.index, of_partition[i]) in tails
+                tail
+                for partition, cursor in zip(partitions, of_sink, strict=True)
+                if cursor is not None and (tail := found.get((partition, cursor)))
             ]
-            for i in range(len(sinks))
+            for of_sink in places
         ]
-
-    def _tail(self, partition: Partition, cursor: str, entries: list[Any]) -> Tail:
-        events: list[tuple[str, UsageEvent]] = []
-        for stream_id, flat in entries:
-            try:
-                event = decode(dict(zip(flat[::2], flat[1::2], strict=True)))
-            except ValueError as exc:
-                self.skipped += 1
-                log.warning(
-                    "entry_skipped stream=%s id=%s error=%s",
-                    partition.stream,
-                    stream_id.decode(),
-                    type(exc).__name__,
-                )
-            else:
-                events.append((stream_id.decode(), event))
-        return Tail(
-            partition,
-            cursor,
-            last_id=entries[-1][0].decode(),
-            events=events,
-            is_full=len(entries) >= BATCH_EVENTS_MAX,
-        )
 
     def _look_at(self, uncounted: Sequence[Tail]) -> None:
         oldest_ms = min(

@@ -1,52 +1,31 @@
-"""Where the stream's events go: counters, and the archive.
+"""What the stream's events go to, and how each of these keeps its place.
 
-Each sink has its own cursor in every partition, and moves it by compare-and-set once its
-work is safe. One may fail or lag without the other; whatever was done for a cursor that
-did not move is done again, with the same result.
+A sink has its own place in every stream, and moves it by compare-and-set once its work is
+safe. One may fail or lag without the others; whatever was done for a place that did not
+move is done again, with the same result.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, tzinfo
-from itertools import groupby
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.clock import Clock
 from gateway.event import UsageEvent
-from gateway.metering.counters import (
-    day_fields,
-    days_command,
-    lifetime_command,
-    lifetime_fields,
-    month_of,
-    read_lifetime,
-)
-from gateway.metering.fold import Change, advance, fold
-from gateway.metering.totals import DayTotals, Lifetime, unpack
-from gateway.store.archive import Archive, ArchivedEvent
-from gateway.store.client import Store
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN, Partition
-
-PARTITIONS_AT_ONCE_MAX: Final = 8
-"""Folded in one go: between groups the loop serves calls."""
-
-ARCHIVE_RETRY_SECONDS: Final = 2.0
+from gateway.store.client import Part, Store
+from gateway.store.keys import Partition
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What a stream has after a cursor: at most one batch.
+    """What a stream has after a place in it: at most one batch.
 
     Attributes:
-        cursor: The stream id after which this begins, as the store has it; '' is the start.
+        cursor: The stream id after which this begins, as the sink gave it; '' is the start.
         last_id: Where the cursor goes; entries that are no events are passed over.
         is_full: There may be more behind it.
     """
@@ -59,11 +38,27 @@ class Tail:
 
 
 class Sink(Protocol):
-    cursor: str
-    """The field of ``{p}cur``."""
+    """One reader of all streams.
+
+    Nothing is trimmed from a stream that a sink has not passed: what `cursors` says is both
+    where its next batch begins and what it still needs. A sink that keeps several places in
+    one stream gives the lowest, and skips in `take` what some of them have passed.
+    """
+
+    name: str
+    """For the log; of those that keep their places in ``{p}cur``, the field."""
 
     @property
-    def is_ready(self) -> bool: ...
+    def is_ready(self) -> bool:
+        """Whether it would take something now."""
+        ...
+
+    async def cursors(self, partitions: Sequence[Partition]) -> Sequence[str | None]:
+        """For each stream the id of the last entry it has passed; '' is the start.
+
+        None: it wants nothing of this stream, now or later.
+        """
+        ...
 
     async def take(self, tails: Sequence[Tail]) -> list[bool]:
         """Take each tail in whole, or not at all; says which cursors moved.
@@ -74,113 +69,37 @@ class Sink(Protocol):
         ...
 
 
-class CounterSink:
-    """Folds events into the counters of `gateway.metering.counters`."""
+async def cursors_of(store: Store, field: str, partitions: Sequence[Partition]) -> list[str]:
+    """Places that are kept beside their streams, in a field of ``{p}cur``.
 
-    cursor = "flush"
-    is_ready = True
-
-    def __init__(self, store: Store, zone: tzinfo) -> None:
-        self._store = store
-        self._zone = zone
-
-    async def take(self, tails: Sequence[Tail]) -> list[bool]:
-        moved: list[bool] = []
-        for start in range(0, len(tails), PARTITIONS_AT_ONCE_MAX):
-            group = tails[start : start + PARTITIONS_AT_ONCE_MAX]
-            done = await asyncio.gather(*map(self._count, group), return_exceptions=True)
-            for tail, result in zip(group, done, strict=True):
-                moved.append(_outcome(self.cursor, tail, result))
-        return moved
-
-    async def _count(self, tail: Tail) -> bool:
-        changes = fold((event for _, event in tail.events), self._zone)
-        before = await self._read(tail.partition, changes)
-        writes: defaultdict[str, list[str]] = defaultdict(list)
-        first_seen: dict[int, int] = {}
-        for number, change in changes.items():
-            lifetime, days_before = before[number]
-            after, days = advance(lifetime, days_before, change)
-            writes[tail.partition.counters(number)] += lifetime_fields(lifetime, after)
-            for day, totals in days.items():
-                writes[tail.partition.days(number, month_of(day))] += day_fields(day, totals)
-            if after.first_seen_ms is not None and after.first_seen_ms != lifetime.first_seen_ms:
-                first_seen[number] = after.first_seen_ms
-        # Before the counters: once they say "seen", nobody would come back to index it.
-        await self._index(tail.partition, first_seen)
-        return await move(self._store, self.cursor, tail, writes)
-
-    async def _read(
-        self, partition: Partition, changes: Mapping[int, Change]
-    ) -> dict[int, tuple[Lifetime, dict[date, DayTotals]]]:
-        """The counters before the batch, of the customers and days that it touches."""
-        months = [
-            (number, list(days))
-            for number, change in changes.items()
-            for _, days in groupby(sorted(change.days), key=month_of)
-        ]
-        replies = await self._store.commands(
-            [lifetime_command(partition, number) for number in changes]
-            + [days_command(partition, number, days) for number, days in months]
-        )
-        lifetimes, texts_by_month = replies[: len(changes)], replies[len(changes) :]
-        found: dict[int, tuple[Lifetime, dict[date, DayTotals]]] = {
-            number: (read_lifetime(reply), {})
-            for number, reply in zip(changes, lifetimes, strict=True)
-        }
-        for (number, days), texts in zip(months, texts_by_month, strict=True):
-            found[number][1].update(zip(days, map(unpack, texts), strict=True))
-        return found
-
-    async def _index(self, partition: Partition, first_seen: Mapping[int, int]) -> None:
-        """Enter customers by when they were first seen; deleted ones have no profile."""
-        if not first_seen:
-            return
-        identifiers = await self._store.commands(
-            [("HGET", partition.profile(number), "identifier") for number in first_seen]
-        )
-        entries: list[str | int | bytes] = []
-        for at_ms, identifier in zip(first_seen.values(), identifiers, strict=True):
-            if identifier is not None:
-                entries += [at_ms, identifier]
-        if entries:
-            await self._store.command("ZADD", CUSTOMERS_BY_FIRST_SEEN, "LT", *entries)
+    A damaged key reads as the start: its partition stands still there, and trims nothing.
+    """
+    replies = await each(store, [("HGET", p.cursors, field) for p in partitions])
+    found: list[str] = []
+    for partition, reply in zip(partitions, replies, strict=True):
+        if isinstance(reply, ResponseError):
+            stuck(partition, field, reply)
+            found.append("")
+        else:
+            found.append((reply or b"").decode())
+    return found
 
 
-class ArchiveSink:
-    """Writes each event as a row, all partitions in one transaction."""
+async def each(store: Store, commands: Sequence[Sequence[Part]]) -> list[Any]:
+    """The replies; in place of those that the server refuses to give, its error.
 
-    cursor = "archive"
-
-    def __init__(self, store: Store, archive: Archive, clock: Clock) -> None:
-        self._store = store
-        self._archive = archive
-        self._clock = clock
-        self._retry_at = float("-inf")
-
-    @property
-    def is_ready(self) -> bool:
-        """False for a moment after a failure: a full disk is not asked twenty times a second."""
-        return self._clock.monotonic() >= self._retry_at
-
-    async def take(self, tails: Sequence[Tail]) -> list[bool]:
-        rows = [
-            ArchivedEvent(tail.partition.index, stream_id, event)
-            for tail in tails
-            for stream_id, event in tail.events
-        ]
-        try:
-            await self._archive.add(rows)
-        except (SQLAlchemyError, OSError) as exc:
-            self._retry_at = self._clock.monotonic() + ARCHIVE_RETRY_SECONDS
-            # Not str(exc): SQLAlchemy puts the row into it.
-            cause = getattr(exc, "orig", exc)
-            log.warning("archive_failed error=%s rows=%d", cause, len(rows))
-            return [False] * len(tails)
-        done = await asyncio.gather(
-            *(move(self._store, self.cursor, tail, {}) for tail in tails), return_exceptions=True
-        )
-        return [_outcome(self.cursor, *pair) for pair in zip(tails, done, strict=True)]
+    Raises:
+        LedgerUnavailable: the store is away.
+    """
+    try:
+        return await store.commands(commands)
+    except ResponseError:  # one is damaged: ask again, so that the others are not lost with it
+        asked = (store.command(*parts) for parts in commands)
+        replies = await asyncio.gather(*asked, return_exceptions=True)
+    for reply in replies:
+        if isinstance(reply, BaseException) and not isinstance(reply, ResponseError):
+            raise reply
+    return replies
 
 
 async def move(store: Store, cursor: str, tail: Tail, writes: Mapping[str, Sequence[str]]) -> bool:
@@ -191,13 +110,15 @@ async def move(store: Store, cursor: str, tail: Tail, writes: Mapping[str, Seque
     return bool(await store.script("apply", [tail.partition.cursors, *writes], args))
 
 
-def _outcome(cursor: str, tail: Tail, result: Any) -> bool:
+def outcome(name: str, tail: Tail, result: Any) -> bool:
     """A partition whose keys are damaged stands still, and the others go on."""
     if isinstance(result, ResponseError):
-        log.error(
-            "partition_stuck index=%d cursor=%s error=%s", tail.partition.index, cursor, result
-        )
+        stuck(tail.partition, name, result)
         return False
     if isinstance(result, BaseException):
         raise result
     return bool(result)
+
+
+def stuck(partition: Partition, name: str, error: ResponseError) -> None:
+    log.error("partition_stuck index=%d cursor=%s error=%s", partition.index, name, error)

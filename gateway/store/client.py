@@ -1,73 +1,59 @@
-"""The way to Redis: all commands of one event-loop turn leave as one pipeline.
+"""The face of the store: commands and scripts, whatever the store is made of.
 
-A lone asyncio command costs more client time than the script it runs; packed with its
-neighbours it costs a fraction. So callers only append to a list, and one task owns the
-connection: it writes what has gathered, reads the replies in order, and takes the next.
-While it waits for replies the next batch gathers by itself, so batches grow with load.
-
-The task is the connection's only user. A cancelled request cancels nothing but its own
-wait; it can never leave a half-read connection behind for somebody else's reply.
-
-Everything sent here is idempotent (scripts are, by request id or compare-and-set), so a
-batch whose connection broke is sent once more on a new one.
+What it is made of (one server, the master that Sentinel names, a cluster) is behind
+`Way`; how commands travel is told in `link.py`.
 
 A command is encoded where it is given: one that cannot be sent fails its own caller, never
 the batch it would have travelled in.
 """
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
-
-import hiredis
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    ClusterDownError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TryAgainError,
-)
+from typing import Any, Final, Protocol
 
 from gateway.errors import LedgerUnavailable
-from gateway.store import scripts
-from gateway.store.keys import META, PARTITIONS, Keyspace
+from gateway.store import address, scripts
+from gateway.store.identity import Changes
+from gateway.store.keys import META, PARTITIONS, Keyspace, Partition
+from gateway.store.link import Link, Part, packed
+from gateway.store.replies import Command, failed
+from gateway.store.single import Single
 
-BATCH_COMMANDS_MAX: Final = 1_000
-PENDING_COMMANDS_MAX: Final = 100_000
-BATCH_SECONDS_MAX: Final = 5.0
-CONNECT_SECONDS_MAX: Final = 2.0
+__all__ = ["Part", "Store"]
+
 GREETING_PAUSE_SECONDS: Final = 0.5
+KEYLESS: Final = frozenset({"PING", "TIME", "INFO", "ECHO", "CONFIG", "SCRIPT", "ROLE", "DBSIZE"})
+"""Commands whose second word is no key: `node_of` says whose server does them."""
 
-Part = str | int | bytes
-_Waiting = tuple[bytes, asyncio.Future[Any]]
 
-_REFUSALS: Final = (
-    OutOfMemoryError,
-    ReadOnlyError,
-    MasterDownError,
-    ClusterDownError,
-    TryAgainError,
-    NoPermissionError,
-)
-_REFUSAL_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
-"""The server is there and does not do it now. The second half has no class in redis-py."""
+class Way(Protocol):
+    """Commands to the servers that have their keys.
 
-log = logging.getLogger(__name__)
+    Attributes:
+        links: One a server.
+    """
+
+    @property
+    def links(self) -> Sequence[Link]: ...
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None:
+        """Send what is pending, and end."""
+
+    def submit(self, command: Command, key: str | None) -> None:
+        """Send towards the server that has `key`; without one, to any."""
 
 
 class Store:
-    """One connection, batched.
+    """The store at a URL (see `address`), batched.
 
     Open it with `connect`; `close` sends what is pending and ends the task. Replies are
     raw: bytes, int, None or lists of them.
+
+    Args:
+        durable: Where replicas exist, wait until one has each batch.
 
     Attributes:
         keyspace: The partitions, as the store has them once it `is_ready`.
@@ -81,66 +67,96 @@ class Store:
         ValueError, TypeError: the command cannot be encoded.
     """
 
-    def __init__(self, url: str) -> None:
-        # Of the pool we take what it knows of URLs, keys and certificates, and one connection.
-        pool = redis.ConnectionPool.from_url(
-            url,
-            protocol=2,
-            socket_connect_timeout=CONNECT_SECONDS_MAX,
-            retry=Retry(NoBackoff(), 0),  # callers are waiting: who retries is for them to say
-        )
-        self._connection = pool.make_connection()  # type: ignore[no-untyped-call]
+    def __init__(self, url: str, *, durable: bool = False) -> None:
         self._scripts = scripts.load_all()
-        self._pending: list[_Waiting] = []
-        self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._changes = Changes()
+        self._way: Way = Single(
+            address.parse(url), list(self._scripts.values()), self._changes, durable=durable
+        )
+        self._greeting: asyncio.Task[None] | None = None
         self._closing = False
         self.keyspace = Keyspace()
         self.is_ready = False
 
+    @property
+    def identity(self) -> str:
+        """Of all servers; another one when what was acknowledged may be lost, '' before."""
+        return " ".join(sorted(link.identity for link in self._way.links if link.identity))
+
+    @property
+    def short_waits(self) -> int:
+        """Batches that no replica confirmed in time, with `durable`."""
+        return sum(link.short_waits for link in self._way.links)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever a server turns out to be another, or to have restarted.
+
+        What it had acknowledged may be lost. It is called before anything is sent to the
+        new one, on the event loop, and must not wait. Commands under way that were given as
+        `fragile` fail then.
+        """
+        self._changes.callbacks.append(callback)
+
     async def connect(self) -> None:
         """Start. A store that is away is tried again until it comes; see `is_ready`."""
-        self._tasks.append(asyncio.create_task(self._run(), name="store"))
+        self._way.start()
         try:
             await self._greet()
         except LedgerUnavailable:
-            self._tasks.append(asyncio.create_task(self._keep_greeting(), name="store-greeting"))
+            self._greeting = asyncio.create_task(self._keep_greeting(), name="store-greeting")
 
     async def close(self) -> None:
         self._closing = True
-        self._wake.set()
-        await asyncio.gather(*self._tasks)
+        await self._way.close()
+        if self._greeting is not None:
+            await self._greeting
 
-    def script(self, name: str, keys: Sequence[str], args: Sequence[Part]) -> asyncio.Future[Any]:
-        """Run one verb of ``scripts/``; awaiting the result gives the raw reply."""
-        return self.command("EVALSHA", self._scripts[name].sha, len(keys), *keys, *args)
+    def script(
+        self, name: str, keys: Sequence[str], args: Sequence[Part], *, fragile: bool = False
+    ) -> asyncio.Future[Any]:
+        """Run one verb of ``scripts/``; awaiting the result gives the raw reply.
 
-    def command(self, *parts: Part) -> asyncio.Future[Any]:
+        Args:
+            fragile: Fail, rather than be sent to a server that has changed meanwhile.
+        """
         if not self.is_ready:
-            return _failed("The ledger is not reachable; try again shortly.")
-        return self._submit(parts)
+            return failed(NOT_REACHABLE)
+        parts = ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *args)
+        return self._submit(parts, keys[0], self._changes.count if fragile else -1)
 
-    def _submit(self, parts: tuple[Part, ...]) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self._closing:
-            future.set_exception(LedgerUnavailable("The ledger's connection is closed."))
-        elif len(self._pending) >= PENDING_COMMANDS_MAX:
-            future.set_exception(LedgerUnavailable("The ledger does not keep up."))
-        else:
-            self._pending.append((_packed(*parts), future))
-            self._wake.set()
-        return future
+    def command(self, *parts: Part, node_of: str | None = None) -> asyncio.Future[Any]:
+        """Send one command, to the server that has its key.
+
+        Args:
+            node_of: A key on whose server to do it; for commands that name none.
+        """
+        if not self.is_ready:
+            return failed(NOT_REACHABLE)
+        return self._submit(parts, node_of or _key(parts))
 
     async def commands(self, batch: Sequence[Sequence[Part]]) -> list[Any]:
         """Send several in one pipeline; replies in order, the first error raises."""
         return list(await asyncio.gather(*(self.command(*parts) for parts in batch)))
 
+    async def time_ms(self, of: Partition | str) -> int:
+        """The time of the server that has this partition or key, Unix ms."""
+        key = of if isinstance(of, str) else of.tag
+        seconds, micros = await self.command("TIME", node_of=key)
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def _submit(
+        self, parts: tuple[Part, ...], key: str | None, born: int = -1
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._way.submit(Command(packed(*parts), future, born), key)
+        return future
+
     async def _greet(self) -> None:
         """Read, or fix at the very first start, the number of partitions."""
-        fixed = await self._submit(("HGET", META, "partitions"))
+        fixed = await self._submit(("HGET", META, "partitions"), META)
         if fixed is None:  # asked first: a full server still serves those whom it knows
-            await self._submit(("HSETNX", META, "partitions", PARTITIONS))
-            fixed = await self._submit(("HGET", META, "partitions"))
+            await self._submit(("HSETNX", META, "partitions", PARTITIONS), META)
+            fixed = await self._submit(("HGET", META, "partitions"), META)
         self.keyspace = Keyspace(int(fixed))
         self.is_ready = True
 
@@ -150,97 +166,10 @@ class Store:
             with suppress(LedgerUnavailable):
                 await self._greet()
 
-    async def _run(self) -> None:
-        while not (self._closing and not self._pending):
-            await self._wake.wait()
-            self._wake.clear()
-            await asyncio.sleep(0)  # whoever else has something in this turn comes along
-            while self._pending:
-                batch = self._pending[:BATCH_COMMANDS_MAX]
-                del self._pending[:BATCH_COMMANDS_MAX]
-                await self._deliver(batch)
-        await self._connection.disconnect()
 
-    async def _deliver(self, batch: list[_Waiting]) -> None:
-        """Send, at most twice; whatever happens, every future of the batch is resolved."""
-        problem: Exception | None = None
-        for _ in range(2):
-            try:
-                async with asyncio.timeout(BATCH_SECONDS_MAX):
-                    replies = await self._exchange([packed for packed, _ in batch])
-            except Exception as exc:  # noqa: BLE001 - no failure may end the only sender
-                problem = exc
-                continue
-            for (_, future), reply in zip(batch, replies, strict=True):
-                _resolve(future, reply)
-            return
-        log.warning("store_unavailable error=%s", type(problem).__name__)
-        for _, future in batch:
-            error = LedgerUnavailable("The ledger is not reachable; try again shortly.")
-            error.__cause__ = problem
-            _resolve(future, error)
-
-    async def _exchange(self, batch: list[bytes]) -> list[Any]:
-        connection = self._connection
-        try:
-            if not connection.is_connected:
-                await connection.connect()
-            replies = await _round_trip(connection, batch)
-            unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if unknown:
-                sources = [_packed("SCRIPT", "LOAD", s.source) for s in self._scripts.values()]
-                again = await _round_trip(connection, [*sources, *(batch[i] for i in unknown)])
-                for reply in again[: len(sources)]:
-                    if isinstance(reply, Exception):
-                        raise reply
-                for i, reply in zip(unknown, again[len(sources) :], strict=True):
-                    replies[i] = reply
-            return replies
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
+NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."
 
 
-def _packed(*parts: Part) -> bytes:
-    # redis-py's own packing takes ten times as long; hiredis' stub knows tuples of one only.
-    packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]
-    return packed
-
-
-async def _round_trip(
-    connection: redis.connection.AbstractConnection, batch: list[bytes]
-) -> list[Any]:
-    """Write the batch and read as many replies; a command's own error is its reply."""
-    await connection.send_packed_command(b"".join(batch), check_health=False)
-    replies = []
-    for _ in batch:
-        try:
-            replies.append(
-                await connection.read_response(disable_decoding=True, disconnect_on_error=False)
-            )
-        except ResponseError as exc:
-            replies.append(exc)
-    return replies
-
-
-def _failed(message: str) -> asyncio.Future[Any]:
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(LedgerUnavailable(message))
-    return future
-
-
-def _resolve(future: asyncio.Future[Any], reply: Any) -> None:
-    if future.done():  # its caller was cancelled; the reply is still consumed, in order
-        return
-    if isinstance(reply, ResponseError) and _is_refusal(reply):
-        error = LedgerUnavailable("The ledger's store does not take this now.")
-        error.__cause__ = reply
-        future.set_exception(error)
-    elif isinstance(reply, Exception):
-        future.set_exception(reply)
-    else:
-        future.set_result(reply)
-
-
-def _is_refusal(error: ResponseError) -> bool:
-    return isinstance(error, _REFUSALS) or str(error).split(" ", 1)[0] in _REFUSAL_CODES
+def _key(parts: Sequence[Part]) -> str | None:
+    name = parts[0]
+    return str(parts[1]) if len(parts) > 1 and name not in KEYLESS else None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.store.client import Store
+from gateway.store.link import Link
 from pricing.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -64,13 +64,13 @@ async def test_a_page_costs_the_same_however_long_it_is(api, monkeypatch) -> Non
     for i in range(20):
         await api.post("/api/users/", {"customer_identifier": f"c{i}"})
     trips = []
-    deliver = Store._deliver
+    deliver = Link._deliver
 
     async def counted(self, batch):
         trips.append(len(batch))
         await deliver(self, batch)
 
-    monkeypatch.setattr(Store, "_deliver", counted)
+    monkeypatch.setattr(Link, "_deliver", counted)
     for size in (2, 20):
         trips.clear()
         await api.get("/api/users/list/", page_size=size)

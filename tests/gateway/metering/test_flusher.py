@@ -3,40 +3,31 @@ import contextlib
 import logging
 import random
 import sqlite3
-from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import pytest
 
 from gateway.errors import LedgerUnavailable
-from gateway.event import Kind, Source, Status, UsageEvent
-from gateway.metering.counters import Counters
-from gateway.metering.flusher import BATCH_EVENTS_MAX, Flusher
-from gateway.metering.fold import advance, fold
-from gateway.metering.sinks import ARCHIVE_RETRY_SECONDS
-from gateway.metering.totals import DayTotals, Lifetime
+from gateway.metering.archive_sink import RETRY_SECONDS
+from gateway.metering.flusher import Flusher
+from gateway.metering.reader import BATCH_EVENTS_MAX
 from gateway.store.archive import Archive, LogFilter
 from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
-from pricing.usage import Usage
+from tests.gateway.metering.posting import (
+    NOON_MS,
+    ZONE,
+    StillClock,
+    assert_exact,
+    call,
+    counted,
+    drain,
+    expected,
+    home,
+    post,
+)
 
 pytestmark = pytest.mark.anyio
-
-NOON_MS = 1_763_726_400_000  # 2025-11-21T12:00Z
-DAY_MS = 86_400_000
-ZONE = ZoneInfo("Europe/Berlin")
-DAYS = (date(2025, 10, 1), date(2027, 1, 1))
-
-
-class StillClock:
-    def __init__(self) -> None:
-        self.seconds = NOON_MS / 1000
-
-    def now_ms(self) -> int:
-        return int(self.seconds * 1000)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -47,72 +38,6 @@ def clock() -> StillClock:
 @pytest.fixture
 def flusher(store, archive, clock) -> Flusher:
     return Flusher(store, archive, zone=ZONE, clock=clock)
-
-
-def call(i: int, number: int = 1, **fields) -> UsageEvent:
-    """The i-th call; a tenth of them is something else than a plain success."""
-    kind = [Kind.SETTLE, Kind.EVENT, Kind.REFUSE, Kind.RELEASE][i % 10 if i % 10 < 4 else 0]
-    return UsageEvent(
-        request_id=f"r{i}",
-        kind=kind,
-        at_ms=NOON_MS + i * DAY_MS // 4,
-        customer_number=number,
-        charge_pico=0 if kind in (Kind.REFUSE, Kind.RELEASE) else 1_000 + i,
-        cost_pico=0 if kind in (Kind.REFUSE, Kind.RELEASE) else 900 + i,
-        usage=Usage(input_tokens=i, output_tokens=1),
-        source=Source.REPORTED,
-        status=Status.REJECTED if kind is Kind.REFUSE else Status.OK,
-        **fields,
-    )
-
-
-async def post(store, *events: UsageEvent) -> None:
-    """As the scripts do it: each customer into the partition of its number, for simplicity."""
-    await store.commands(
-        [
-            (
-                *("XADD", home(store, e.customer_number).stream, "*", "k", e.kind),
-                *("id", e.request_id, "n", e.customer_number, "a", e.charge_pico),
-                *("c", e.cost_pico, "e", e.details()),
-            )
-            for e in events
-        ]
-    )
-
-
-def home(store, number: int):
-    partitions = store.keyspace.partitions
-    return partitions[number % len(partitions)]
-
-
-async def counted(store, number: int) -> tuple[Lifetime, dict[date, DayTotals]]:
-    counters = Counters(store, ZONE)
-    partition = home(store, number)
-    days = await counters.days(partition, number, *DAYS)
-    return await counters.lifetime(partition, number), dict(days)
-
-
-def expected(events) -> dict[int, tuple[Lifetime, dict[date, DayTotals]]]:
-    return {
-        number: advance(Lifetime(), {}, change) for number, change in fold(events, ZONE).items()
-    }
-
-
-async def assert_exact(store, archive, events) -> None:
-    """Counters and archive say what the events say, each counted once."""
-    truth = expected(events)
-    assert truth == {number: await counted(store, number) for number in truth}
-    page = await archive.logs(LogFilter(), page_size=1_000)
-    assert sorted(e.request_id for e in events) == sorted(r.event.request_id for r in page.rows)
-    summary = await archive.summary(LogFilter())
-    totals = [lifetime.totals for lifetime, _ in truth.values()]
-    assert sum(t.calls for t in totals) == summary.requests
-    assert sum(t.charge_pico for t in totals) == summary.charge_pico
-
-
-async def drain(flusher: Flusher) -> None:
-    while await flusher.step():
-        pass
 
 
 async def test_carries_events_to_counters_and_archive(store, archive, flusher) -> None:
@@ -226,7 +151,7 @@ async def test_killed_anywhere_it_loses_and_doubles_nothing(
     store, archive, clock, part, after
 ) -> None:
     """After every command of a step the flusher may die; the next one makes it whole."""
-    events: list[UsageEvent] = []
+    events: list[Any] = []
     for fails_at in range(1, 100):
         batch = [call(len(events) + i, number=i % 2) for i in range(6)]
         events += batch
@@ -302,7 +227,7 @@ async def test_counts_on_when_the_archive_fails(
     assert 1 == len([r for r in caplog.records if r.msg.startswith("archive_failed")])
     repaired = await Archive.open(tmp_path)
     await repaired.close()
-    flusher._clock.seconds += ARCHIVE_RETRY_SECONDS
+    flusher._clock.seconds += RETRY_SECONDS
     await drain(flusher)
     await assert_exact(store, archive, events)
 

@@ -1,0 +1,52 @@
+"""Who a server is: told apart by the run of its process and the history of its data.
+
+A server that came back with another run, or that another took the place of, may have lost
+what it had acknowledged. Whoever depends on that asks to be told (`Changes`).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a server says of itself.
+
+    Attributes:
+        identity: Run and replication id; another one after a restart or a failover.
+        replicas: How many follow it now.
+    """
+
+    identity: str
+    is_loading: bool
+    replicas: int
+
+
+def read(info: bytes) -> Greeting:
+    """Read the answer to ``INFO server replication persistence``."""
+    lines = info.decode(errors="replace").splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return Greeting(
+        identity=f"{fields.get('run_id', '')}/{fields.get('master_replid', '')}",
+        is_loading=fields.get("loading") == "1",
+        replicas=int(fields.get("connected_slaves", 0)),
+    )
+
+
+@dataclass(slots=True)
+class Changes:
+    """How often a server turned out to be another, and who wants to know."""
+
+    count: int = 0
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def note(self) -> None:
+        self.count += 1
+        for callback in self.callbacks:
+            try:
+                callback()
+            except Exception:  # the sender must go on, whatever its listeners do
+                log.exception("store_change_unheard")

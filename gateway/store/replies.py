@@ -1,0 +1,82 @@
+"""What becomes of a reply: the caller's value, its error, or the store's inability."""
+
+import asyncio
+from typing import Any, Final
+
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+
+from gateway.errors import LedgerUnavailable
+
+_REFUSALS: Final = (
+    AskError,  # and MovedError: a cluster whose redirections did not end
+    OutOfMemoryError,
+    ReadOnlyError,
+    MasterDownError,
+    ClusterDownError,
+    TryAgainError,
+    NoPermissionError,
+)
+_REFUSAL_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+"""The server is there and does not do it now. The second half has no class in redis-py."""
+
+
+class Command:
+    """One command on its way.
+
+    Attributes:
+        packed: As it goes over the wire.
+        born: For a fragile one, how many changes of the store there had been when it was
+            given; -1 otherwise.
+        slot: Of the cluster; -1 for a command that any node can do.
+        tries: How often a cluster has sent it elsewhere.
+        until: When a cluster's redirections end, in the loop's time; 0.0 before the first.
+    """
+
+    __slots__ = ("born", "future", "packed", "slot", "tries", "until")
+
+    def __init__(self, packed: bytes, future: asyncio.Future[Any], born: int = -1) -> None:
+        self.packed = packed
+        self.future = future
+        self.born = born
+        self.slot = -1
+        self.tries = 0
+        self.until = 0.0
+
+
+def resolve(future: asyncio.Future[Any], reply: Any) -> None:
+    if future.done():  # its caller was cancelled; the reply is still consumed, in order
+        return
+    if not isinstance(reply, Exception):
+        future.set_result(reply)
+    elif isinstance(reply, ResponseError) and _is_refusal(reply):
+        future.set_exception(unavailable("The ledger's store does not take this now.", reply))
+    else:
+        future.set_exception(reply)
+
+
+def unavailable(
+    message: str = "The ledger is not reachable; try again shortly.",
+    cause: BaseException | None = None,
+) -> LedgerUnavailable:
+    error = LedgerUnavailable(message)
+    error.__cause__ = cause
+    return error
+
+
+def failed(message: str) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(LedgerUnavailable(message))
+    return future
+
+
+def _is_refusal(error: ResponseError) -> bool:
+    return isinstance(error, _REFUSALS) or str(error).split(" ", 1)[0] in _REFUSAL_CODES
