@@ -34,6 +34,9 @@ class Account:
     cost: int = 0
     in_window: Counter[tuple[str, int]] = field(default_factory=Counter)
 
+    def opened(self, kind: str) -> int:
+        return max((window_id for k, window_id in self.in_window if k == kind), default=0)
+
 
 class Books:
     """Reads along; `log` has every event that was ever posted, by partition and stream id."""
@@ -136,7 +139,11 @@ class Books:
             return
         ids = self.held_ids.get(request_id)
         if event.kind is Kind.EVENT:
-            ids = tuple(map(int, executed.args[7].split()))
+            now = map(int, executed.args[7].split())
+            ids = tuple(
+                window_id and max(window_id, account.opened(kind))
+                for kind, window_id in zip(KINDS, now, strict=False)
+            )
         for kind, window_id in zip(KINDS, ids or (), strict=False):
             if window_id:
                 account.in_window[kind, window_id] += event.charge_pico
@@ -163,11 +170,11 @@ class Books:
     def _check_windows(self, account: Account, fields: dict[bytes, bytes]) -> None:
         """What counts in a window is what was held in it, and the latest window is open."""
         for kind in KINDS:
-            of_kind = [window_id for k, window_id in account.in_window if k == kind]
-            if not of_kind:
+            opened = account.opened(kind)
+            if not opened:
                 continue
             current = int(fields.get(kind.encode(), 0))
-            expect(current == max(of_kind), f"{kind} {current} is open, not {max(of_kind)}")
+            expect(current == opened, f"{kind} {current} is open, not {opened}")
             counted = int(fields.get(f"{kind}.charge".encode(), 0))
             said = account.in_window[kind, current]
             expect(counted == said, f"{kind} {current}: counted {counted}, the events say {said}")

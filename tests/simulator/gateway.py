@@ -29,7 +29,14 @@ class SimulatedStore(Store):
 
     def __init__(self, network: Network) -> None:
         super().__init__("unix:///nowhere")
-        self._connection = network.connection()
+        for link in self._way.links:
+            link._locate = network.locate  # type: ignore[assignment]
+
+
+    def stop_timers(self) -> None:
+        for link in self._way.links:
+            if link._timer is not None:
+                link._timer.cancel()
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,9 @@ class Gateway(Process):
         self.oracle = oracle
         self.random = random
         self.open: set[asyncio.Task[None]] = set()
+
+    def stop_timers(self) -> None:
+        self.store.stop_timers()
 
     async def start(self) -> None:
         self.store = SimulatedStore(self.network)

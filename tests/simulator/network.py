@@ -50,7 +50,7 @@ class Network:
         self.under_way = 0
         self._streams: list[Stream] = []
 
-    def connection(self) -> "Connection":
+    async def locate(self) -> "Connection":
         return Connection(self)
 
     def open(self) -> "Stream":
@@ -147,6 +147,8 @@ class Stream:
 
 class Connection:
     """What a link of the store uses of redis-py's connections."""
+
+    path = "simulated"
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -36,8 +36,12 @@ class Process:
     def kill(self) -> None:
         self.alive = False
         self.network.die()
+        self.stop_timers()
         for task in list(self._tasks):
             task.cancel()
+
+    def stop_timers(self) -> None:
+        """What would go on without a task."""
 
     def bury(self) -> list[asyncio.Task[Any]]:
         """Cancel what clings to life; the tasks that are left."""

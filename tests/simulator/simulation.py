@@ -16,7 +16,7 @@ from gateway.event import Kind
 from gateway.store.keys import META, Keyspace
 from tests.simulator.books import Books, Wrong
 from tests.simulator.gateway import Gateway, Plan
-from tests.simulator.network import GIVE_UP_SECONDS, Faults, Network
+from tests.simulator.network import Faults, Network
 from tests.simulator.oracle import Oracle
 from tests.simulator.process import Process, task_factory
 from tests.simulator.reckoning import reckon
@@ -30,8 +30,10 @@ PARTITIONS = 2
 CUSTOMERS = ("ada", "bob", "cyd")
 GATEWAYS, WORKERS = 3, 2
 SCALES = (1, 1, 10**6, 2**53 // 20, 2**60 // 40)
-REST_SECONDS = 300.0
-"""Longer than a lease, and than any pause between two tries."""
+REST_SECONDS = 60.0
+"""Longer than any pause between two tries."""
+HEARTBEAT_SECONDS = 10.0
+"""Whoever is idle need not say so every second of virtual time."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def simulate(url: str, seed: int, steps: int, edit: Edit = unedited) -> Outcome:
         stack.callback(server.close)
         stack.callback(loop.close)
         secret = Random(seed)
+        stack.enter_context(patch("gateway.store.link.HEARTBEAT_SECONDS", HEARTBEAT_SECONDS))
         stack.enter_context(patch("secrets.randbits", secret.getrandbits))
         stack.enter_context(patch("secrets.token_hex", lambda n: secret.randbytes(n).hex()))
         try:
@@ -224,12 +227,16 @@ class Simulation:
         for process in self._born:
             process.network.faults = Faults()
             self._heal(process)
-        await asyncio.sleep(GIVE_UP_SECONDS)
-        while any(gateway.open for gateway in self.gateways):
-            await asyncio.sleep(1.0)
+        while self._is_busy():
+            await asyncio.sleep(5.0)
             self._raise()
+        self.server.clock.ahead_ms = 2 * 40_000_000  # leases given by a clock ahead end, too
         await asyncio.sleep(REST_SECONDS)
         self._raise()
+
+    def _is_busy(self) -> bool:
+        under_way = any(process.network.under_way for process in self._born)
+        return under_way or any(gateway.open for gateway in self.gateways)
 
     def _watch(self, executed: Executed) -> None:
         line = told(executed)

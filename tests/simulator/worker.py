@@ -20,6 +20,7 @@ from tests.simulator.process import Process
 from tests.simulator.virtual_time import VirtualClock
 
 UTC = ZoneInfo("UTC")
+PAUSE_SECONDS_MAX = 30.0
 
 
 class SimulatedArchive:
@@ -52,19 +53,22 @@ class Worker(Process):
         self._archive = archive
         self._random = random
 
+    def stop_timers(self) -> None:
+        self.store.stop_timers()
+
     async def start(self) -> None:
         self.store = SimulatedStore(self.network)
         await self.store.connect()
         self.flusher = Flusher(self.store, self._archive, zone=UTC, clock=self.clock)  # type: ignore[arg-type]
         self.sweeper = Sweeper(self.store)
-        self.spawn(self._repeat(self.flusher.step, 1.0))
-        self.spawn(self._repeat(self.sweeper.step, 5.0))
+        self.spawn(self._repeat(self.flusher.step))
+        self.spawn(self._repeat(self.sweeper.step))
 
-    async def _repeat(self, step, pause: float) -> None:
+    async def _repeat(self, step) -> None:
         while True:
             try:
                 busy = await step()
             except LedgerUnavailable:
                 busy = 0
             if not busy:
-                await asyncio.sleep(pause * 2 * self._random.random())
+                await asyncio.sleep(PAUSE_SECONDS_MAX * self._random.random() ** 3)
