@@ -31,19 +31,23 @@ class Faults:
     Attributes:
         breaks: The connection breaks on the way there, amid the packet or on the way back.
         stalls: The packet, or the reply, takes longer than anybody waits.
+        delay_seconds_max: How long any packet may take.
     """
 
     breaks: float = 0.0
     stalls: float = 0.0
+    delay_seconds_max: float = 0.1
 
 
 class Network:
     """What one process has of the network: its connections, and its outages."""
 
-    def __init__(self, name: str, server: VirtualServer, random: Random, faults: Faults) -> None:
+    def __init__(
+        self, name: str, server: VirtualServer, *, faults: Faults, random: Random | None = None
+    ) -> None:
         self.name = name
         self.server = server
-        self.random = random
+        self.random = random or Random(0)
         self.faults = faults
         self.is_down = False
         self.is_dead = False
@@ -70,7 +74,8 @@ class Network:
 
     def delay(self) -> float:
         """Mostly a blink, at times a wait."""
-        return self.random.choice((0.0, 0.001, 0.002, 0.01, 0.1)) * self.random.random()
+        share = self.random.choice((0.0, 0.01, 0.02, 0.1, 1.0)) * self.random.random()
+        return share * self.faults.delay_seconds_max
 
     def stall(self) -> float:
         return self.random.choice((1.0, 10.0, 100.0, GIVE_UP_SECONDS)) * self.random.random()

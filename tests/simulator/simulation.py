@@ -21,7 +21,7 @@ from tests.simulator.oracle import Oracle
 from tests.simulator.process import Process, task_factory
 from tests.simulator.reckoning import reckon
 from tests.simulator.trace import told
-from tests.simulator.virtual_server import Edit, Executed, VirtualServer
+from tests.simulator.virtual_server import Edit, Executed, VirtualServer, as_it_is
 from tests.simulator.virtual_time import VirtualClock, VirtualLoop
 from tests.simulator.worker import SimulatedArchive, Worker
 
@@ -49,11 +49,7 @@ class Outcome:
     deaths: int = 0
 
 
-def unedited(_: str, source: str) -> str:
-    return source
-
-
-def simulate(url: str, seed: int, steps: int, edit: Edit = unedited) -> Outcome:
+def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
     """Run `steps` turns of fate on an emptied server; never raises for a broken promise."""
     loop = VirtualLoop()
     loop.set_task_factory(task_factory)
@@ -218,7 +214,7 @@ class Simulation:
         self.workers.append(worker)
 
     def _network(self, name: str) -> Network:
-        return Network(name, self.server, self.random, self._faults)
+        return Network(name, self.server, faults=self._faults, random=self.random)
 
     async def _rest(self) -> None:
         """No more faults; wait until nothing moves any more."""

@@ -51,6 +51,10 @@ Edit = Callable[[str, str], str]
 """Given a script's name and source: the source to run instead."""
 
 
+def as_it_is(_: str, source: str) -> str:
+    return source
+
+
 @dataclass(frozen=True, slots=True)
 class Executed:
     """A command that the server has executed, wherever its reply went.
@@ -76,7 +80,7 @@ def virtual(source: str) -> str:
 class VirtualServer:
     """Executes one command after the other, and tells `watch` of each."""
 
-    def __init__(self, url: str, clock: VirtualClock, edit: Edit) -> None:
+    def __init__(self, url: str, clock: VirtualClock, edit: Edit = as_it_is) -> None:
         pool = redis.ConnectionPool.from_url(url, protocol=2)
         self._wire = pool.make_connection()
         self._wire.connect()

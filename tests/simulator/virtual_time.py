@@ -43,12 +43,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 @dataclass
 class VirtualClock:
-    """A machine's wall clock: `ahead_ms` of the true time, and set anew now and then."""
+    """A machine's wall clock: `ahead_ms` of the true time, or stopped at `fixed_ms`."""
 
     loop: VirtualLoop
     ahead_ms: int = 0
+    fixed_ms: int | None = None
 
     def now_ms(self) -> int:
+        if self.fixed_ms is not None:
+            return self.fixed_ms
         return EPOCH_MS + int(self.loop.now * 1000) + self.ahead_ms
 
     def monotonic(self) -> float:
