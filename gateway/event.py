@@ -6,6 +6,8 @@ once; the sixth is the rest, as JSON, which only Python reads:
     k   kind            n   customer number    a   charge, pico-USD, signed
     id  request id      c   cost, pico-USD     e   details, JSON
 
+An ``adjust`` of an orphan has a seventh, ``o``: the charge that the orphan was posted with.
+
 A script may post details written at the hold under another kind and amount (``orphan``,
 ``adjust``); the outer fields win. Events are immutable, and readers skip what they do not
 know, so that two versions can run side by side.
@@ -111,9 +113,8 @@ class UsageEvent:
     def unresolved_pico(self) -> int:
         """By how much this event changes what is charged without knowing the truth.
 
-        An orphan is charged what was held. The ``adjust`` that brings the truth is the only
-        one that names a hold: the difference to it is the charge, and the whole hold is
-        resolved.
+        An orphan is charged a guess. The ``adjust`` that brings the truth is the only one
+        that names that guess: its charge is the difference, and all of it is resolved.
         """
         if self.kind is Kind.ORPHAN:
             return self.charge_pico
@@ -183,6 +184,8 @@ def decode(entry: Mapping[bytes, bytes]) -> UsageEvent:
         document["customer_number"] = int(entry[b"n"])
         document["charge_pico"] = int(entry[b"a"])
         document["cost_pico"] = int(entry[b"c"])
+        if b"o" in entry:
+            document["hold_pico"] = int(entry[b"o"])
         if kind == Kind.ORPHAN:
             document["status"] = Status.UNRESOLVED.value
             document["source"] = Source.MISSING.value

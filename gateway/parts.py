@@ -81,6 +81,8 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             clock,
             binding=config.budgets.policy != "soft",
             registered_only=config.customers.registered_only,
+            count=config.budgets.count,
+            orphans=config.budgets.orphans,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
         flusher=Flusher(background_store, archive, zone=zone, clock=clock),

@@ -4,6 +4,7 @@ The one place that decides what an unknown model costs. It is never nothing: the
 refused, or priced at a configured fallback, or let through with its cost left open.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -61,6 +62,7 @@ class Rating:
     def __init__(self, book: PriceBook, *, unpriced: Unpriced | Fallback = Unpriced.ALLOW) -> None:
         self.book = book
         self._fallback: Card | None = None
+        self._by_id: dict[str, Price] | None = None
         if isinstance(unpriced, Fallback):
             entry = {
                 "provider": _FALLBACK,
@@ -84,6 +86,18 @@ class Rating:
         found = self.book.find(provider, model)
         price = found.card.price_at(at_ms) if found.card else None
         return Rated(found.card, price, found.steps)
+
+    def named(
+        self, price_id: str, provider: str, models: Iterable[str], at_ms: int
+    ) -> Price | None:
+        """The price of that id: of one of the models at that instant, else anywhere in the book."""
+        for model in models:
+            price = self.rate(provider, model, at_ms).price
+            if price is not None and price.id == price_id:
+                return price
+        if self._by_id is None:
+            self._by_id = {p.id: p for card in self.book.cards() for p in card.prices}
+        return self._by_id.get(price_id)
 
 
 def bill(

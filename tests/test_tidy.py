@@ -22,6 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (  # top to bottom: imports point down
     frozenset({"gateway.parts"}),
     frozenset({"gateway.config"}),
     frozenset({"gateway.proxy", "gateway.api", "gateway.dashboard", "gateway.demo"}),
+    frozenset({"gateway.audit"}),
     frozenset({"gateway.metering", "gateway.ledger"}),
     frozenset({"gateway.customers", "gateway.rating"}),
     frozenset({"gateway.store", "gateway.openai"}),

@@ -95,12 +95,8 @@ def line_items(event: UsageEvent, rating: Rating) -> tuple[LineItem, ...]:
 def _price_of(event: UsageEvent, rating: Rating) -> Price | None:
     if event.price_id is None:
         return None
-    for model in (event.served_model, event.model):
-        price = rating.rate(event.provider, model, event.at_ms).price if model else None
-        if price is not None and price.id == event.price_id:
-            return price
-    prices = (price for card in rating.book.cards() for price in card.prices)
-    return next((price for price in prices if price.id == event.price_id), None)
+    models = filter(None, (event.served_model, event.model))
+    return rating.named(event.price_id, event.provider, models, event.at_ms)
 
 
 def _line(item: LineItem) -> Json:

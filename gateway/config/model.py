@@ -151,6 +151,8 @@ class Budgets(Section):
     policy: Literal["reject", "soft"] = "reject"
     reject_status: Annotated[Literal[402, 429], BeforeValidator(whole)] = 402
     timezone: Zone = "UTC"
+    count: Literal["charge", "cost"] = "charge"
+    orphans: Literal["hold", "input", "progress"] = "hold"
 
 
 class Reports(Section):

@@ -13,13 +13,16 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from gateway.errors import LedgerUnavailable
-from gateway.event import Status
+from gateway.event import Kind, Status
 from gateway.ledger.requests import hour_of
 from gateway.store.client import Part, Store
 from gateway.store.keys import Partition
 
 LEASE_MS: Final = 60_000
 RENEW_SECONDS: Final = 20.0
+RENEWED_AT_ONCE_MAX: Final = 500
+"""By one script, so that a renewal of thousands of calls keeps nobody waiting."""
+
 DOUBTS_MAX: Final = 10_000
 """More are left to their leases, and posted as unresolved."""
 
@@ -38,25 +41,32 @@ class Attempt:
     """A hold on its way, and what it takes to withdraw it.
 
     Attributes:
-        details: The event to post should this process never settle.
+        opening: Details of the event to post should this process never settle.
         in_doubt: It was sent, and it is not known what became of it.
     """
 
     request_id: str
     partition: Partition
-    details: bytes
+    opening: bytes = b""
     number: int = 0
     window_ids: str = ""
     in_doubt: bool = False
 
-    def send_with(self, number: int, window_ids: str) -> None:
-        self.number, self.window_ids, self.in_doubt = number, window_ids, True
+    def send_with(self, number: int, window_ids: str, opening: bytes) -> None:
+        self.number, self.window_ids, self.opening = number, window_ids, opening
+        self.in_doubt = True
 
     def withdrawal(self, status: Status) -> Withdrawal:
-        details = orjson.loads(self.details) | {"status": status, "status_code": 503}
+        details = orjson.loads(self.opening) | {"status": status, "status_code": 503}
         return Withdrawal(
             ending_keys(self.partition, self.number, self.request_id),
-            [self.request_id, self.number, self.window_ids, orjson.dumps(details)],
+            [
+                self.request_id,
+                self.number,
+                self.window_ids,
+                orjson.dumps(details),
+                Kind.RELEASE.value,
+            ],
         )
 
 
@@ -77,13 +87,23 @@ class Leases:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._live: dict[str, Partition] = {}
+        self._raised: dict[str, int] = {}
         self._doubts: dict[str, Withdrawal] = {}
 
     def begin(self, request_id: str, partition: Partition) -> None:
         self._live[request_id] = partition
 
+    def raise_orphan(self, request_id: str, amount_pico: int) -> None:
+        """With the next renewal: what to post should the call never end."""
+        if request_id in self._live and amount_pico > self._raised.get(request_id, 0):
+            self._raised[request_id] = amount_pico
+
+    def orphan_pico(self, request_id: str) -> int:
+        return self._raised.get(request_id, 0)
+
     def end(self, request_id: str) -> None:
         self._live.pop(request_id, None)
+        self._raised.pop(request_id, None)
 
     def withdraw(self, request_id: str, withdrawal: Withdrawal) -> None:
         """Release a hold that may have landed.
@@ -102,13 +122,20 @@ class Leases:
 
     async def step(self) -> None:
         """Renew the leases of all calls that run, and withdraw what is in doubt."""
-        by_partition: dict[Partition, list[str]] = {}
+        by_partition: dict[Partition, list[Part]] = {}
         for request_id, partition in self._live.items():
-            by_partition.setdefault(partition, []).append(request_id)
+            amount = self._raised.get(request_id)
+            pair = (request_id, "" if amount is None else amount)
+            by_partition.setdefault(partition, []).extend(pair)
         await asyncio.gather(
             *(
-                self._store.script("renew", [partition.expiries], [LEASE_MS, *ids])
-                for partition, ids in by_partition.items()
+                self._store.script(
+                    "renew",
+                    [partition.expiries, partition.holds],
+                    [LEASE_MS, *pairs[at : at + 2 * RENEWED_AT_ONCE_MAX]],
+                )
+                for partition, pairs in by_partition.items()
+                for at in range(0, len(pairs), 2 * RENEWED_AT_ONCE_MAX)
             )
         )
         doubts, self._doubts = self._doubts, {}

@@ -55,7 +55,8 @@ class CounterSink:
         for number, change in changes.items():
             lifetime, days_before = before[number]
             after, days = advance(lifetime, days_before, change)
-            writes[tail.partition.counters(number)] += lifetime_fields(lifetime, after)
+            if fields := lifetime_fields(lifetime, after):
+                writes[tail.partition.counters(number)] += fields
             for day, totals in days.items():
                 writes[tail.partition.days(number, month_of(day))] += day_fields(day, totals)
             if after.first_seen_ms is not None and after.first_seen_ms != lifetime.first_seen_ms:

@@ -24,7 +24,7 @@ DAYS_MAX: Final = 3_700
 LIFETIMES_MAX: Final = 10_000
 
 _SEEN: Final = ("first_seen_ms", "last_seen_ms")
-_FIELDS: Final = (*Totals._fields, *_SEEN, "active_days")
+LIFETIME_FIELDS: Final = (*Totals._fields, *_SEEN, "active_days")
 
 Command = tuple[str, ...]
 
@@ -76,7 +76,7 @@ class Counters:
 
 
 def lifetime_command(partition: Partition, number: int) -> Command:
-    return ("HMGET", partition.counters(number), *_FIELDS)
+    return ("HMGET", partition.counters(number), *LIFETIME_FIELDS)
 
 
 def read_lifetime(reply: Sequence[bytes | None]) -> Lifetime:
@@ -94,7 +94,7 @@ def lifetime_fields(before: Lifetime, after: Lifetime) -> list[str]:
     """What to write, as field, value, field, value ...: the numbers that have changed."""
     return [
         part
-        for name, old, new in zip(_FIELDS, _numbers(before), _numbers(after), strict=True)
+        for name, old, new in zip(LIFETIME_FIELDS, _numbers(before), _numbers(after), strict=True)
         if new != old
         for part in (name, str(new))
     ]

@@ -161,9 +161,10 @@ class Pipeline:
         return await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
+            app=tab.app.id,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(self._rating, terms, binding=self._ledger.binding),
-            details=tab.opening(),
+            bound=lambda terms: tab.bound(self._rating, terms, binding=self._ledger.rules.binding),
+            opening=tab.opening,
         )
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:

@@ -10,9 +10,10 @@ from typing import Any, Final
 from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller
-from gateway.customers.profile import Terms
+from gateway.customers.profile import Profile, Terms
 from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
+from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Call, Endpoint
@@ -85,8 +86,8 @@ class Tab:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
 
-    def bound(self, rating: Rating, terms: Terms, *, binding: bool = True) -> int:
-        """The most this call can cost its customer, in pico-USD: what to hold.
+    def bound(self, rating: Rating, terms: Terms, *, binding: bool = True) -> Bound:
+        """The most this call can cost its customer: what to hold.
 
         Args:
             binding: Whether limits bind; where they are only counted, none refuses a call.
@@ -105,9 +106,9 @@ class Tab:
                     param="model",
                 )
             self.bounded = False
-            return 0
+            return Bound.all_of(0)
         if price.free:
-            return 0
+            return Bound.all_of(0)
         assert card is not None, "a price belongs to a card"
         if limited and self.call.hosted_tool is not None:
             raise InvalidCall(
@@ -118,12 +119,16 @@ class Tab:
             )
         input_tokens = self._input_bound(card, limited=limited)
         output_tokens = self._output_bound(card, limited=limited)
-        return upper_bound(
-            price,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens * self.call.choices,
-            markup_ppm=terms.limits.markup_ppm,
+        whole, of_input = (
+            upper_bound(
+                price,
+                input_tokens=input_tokens,
+                output_tokens=tokens,
+                markup_ppm=terms.limits.markup_ppm,
+            )
+            for tokens in (output_tokens * self.call.choices, 0)
         )
+        return Bound.all_of(whole, input_pico=of_input)
 
     def _input_bound(self, card: Card, *, limited: bool) -> int:
         if self.call.endpoint is Endpoint.EMBEDDINGS:
@@ -155,9 +160,9 @@ class Tab:
         self.bounded = self.bounded and tokens is not None
         return tokens or 0
 
-    def opening(self) -> bytes:
+    def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""
-        return details_of(self._facts())
+        return details_of(self._facts() | {"group": profile.text("group_identifier")})
 
     def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""
@@ -212,7 +217,7 @@ class Tab:
             ),
             "finish_reason": self.reading.finish_reason,
             "served_model": self.reading.model,
-            "service_tier": self.reading.service_tier,
+            "service_tier": self.reading.service_tier or self.call.service_tier,
             "upstream_request_id": self.upstream_request_id or self.reading.upstream_id,
         }
 

@@ -10,6 +10,7 @@ that deleting a customer removes the mapping and the profile and edits no event.
 `docs/redis-keys.md` describes each key to operators; a test holds it against `KEYS`.
 """
 
+import re
 from binascii import crc_hqx
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -21,7 +22,12 @@ CLUSTER_SLOTS: Final = 16_384
 HOUR_MS: Final = 3_600_000
 WEEK_MS: Final = 7 * 24 * HOUR_MS
 
-TOMBSTONE_SECONDS: Final = 48 * 3600
+TOO_OLD_SECONDS: Final = 48 * 3600
+"""The age of an id from which nothing remembers whether it has ended."""
+
+TOMBSTONE_SECONDS: Final = TOO_OLD_SECONDS + 2 * 3600
+"""A bucket has the ids of an hour, by clocks that may differ by another."""
+
 IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
 IDEMPOTENCY_WEEKS: Final = 6
 """Week buckets that can hold a key of the last 35 days."""
@@ -29,6 +35,12 @@ IDEMPOTENCY_WEEKS: Final = 6
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
 CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
+AUDIT: Final = "{fb}audit"
+TALLIES: Final = "{fb}tallies"
+
+ACCOUNTS_PATTERN: Final = "{fb*}a:*"
+BOOKS_PATTERN: Final = "{fb*}[ac]*:*"
+"""For SCAN: every account; and those with all counters."""
 
 
 class KeySpec(NamedTuple):
@@ -41,26 +53,38 @@ class KeySpec(NamedTuple):
 KEYS: Final = (
     KeySpec("{p}n:<customer>", "string", "until deleted", "hold, event, profile"),
     KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile"),
-    KeySpec("{p}a:<number>", "hash", "for ever", "hold, settle, release, expire, event, profile"),
-    KeySpec("{p}h", "hash", "while calls run", "hold; settle, release, expire remove"),
-    KeySpec("{p}hx", "zset", "while calls run", "hold, renew; settle, release, expire remove"),
+    KeySpec(
+        "{p}a:<number>",
+        "hash",
+        "for ever",
+        "hold, restore, settle, release, expire, event, profile",
+    ),
+    KeySpec(
+        "{p}h", "hash", "while calls run", "hold, restore, renew; settle, release, expire remove"
+    ),
+    KeySpec(
+        "{p}hx", "zset", "while calls run", "hold, restore, renew; settle, release, expire remove"
+    ),
     KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
-    KeySpec("{p}d:<hour>", "set", "48 h", "settle, release, expire, refuse, event"),
-    KeySpec("{p}o:<hour>", "hash", "48 h", "expire; settle, release remove"),
+    KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
+    KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
     KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
     KeySpec("{p}cur", "hash", "for ever", "apply"),
-    KeySpec("{p}c:<number>", "hash", "for ever", "apply"),
-    KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply"),
+    KeySpec("{p}ck", "hash", "for ever", "trim"),
+    KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
+    KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),
     KeySpec(META, "hash", "for ever", "first start"),
-    KeySpec(BACKGROUND_LEASE, "string", "15 s", "the worker that flushes and sweeps"),
-    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API"),
+    KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
+    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
+    KeySpec(AUDIT, "hash", "for ever", "auditor"),
+    KeySpec(TALLIES, "hash", "for ever", "every worker"),
 )
 
 
 class Partition:
     """The keys of one partition."""
 
-    __slots__ = ("cursors", "expiries", "holds", "index", "stream", "tag")
+    __slots__ = ("checkpoints", "cursors", "expiries", "holds", "index", "stream", "tag")
 
     def __init__(self, index: int, tag: str) -> None:
         self.index = index
@@ -69,6 +93,7 @@ class Partition:
         self.expiries = f"{tag}hx"
         self.stream = f"{tag}ev"
         self.cursors = f"{tag}cur"
+        self.checkpoints = f"{tag}ck"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"
@@ -107,6 +132,26 @@ class Keyspace:
     def partition_of(self, customer: str) -> Partition:
         digest = sha256(customer.encode()).digest()
         return self.partitions[int.from_bytes(digest[:8]) % len(self.partitions)]
+
+
+class Book(NamedTuple):
+    """Whose account or counters a key holds; `month` only for the days of one."""
+
+    partition: int
+    number: int
+    month: str | None
+
+
+_BOOK: Final = re.compile(rb"\{fb(\d+)\.\d+\}(?:a|c|cd):(\d+)(?::(\d{6}))?")
+
+
+def book_of(key: bytes) -> Book | None:
+    """What a key found by one of the patterns is; None for any other key."""
+    found = _BOOK.fullmatch(key)
+    if found is None:
+        return None
+    month = found[3].decode() if found[3] else None
+    return Book(int(found[1]), int(found[2]), month)
 
 
 def _tag(index: int, partitions: int) -> str:

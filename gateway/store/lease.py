@@ -11,6 +11,7 @@ from gateway.store.keys import BACKGROUND_LEASE
 
 LEASE_MS: Final = 15_000
 RENEW_SECONDS: Final = 5.0
+TAKEN: Final = 1
 
 
 class Lease:
@@ -20,14 +21,11 @@ class Lease:
 
     async def take(self) -> bool:
         """Take the lease, or keep it; False while somebody else has it."""
-        taken = await self._store.command("SET", BACKGROUND_LEASE, self._mine, "NX", "PX", LEASE_MS)
-        if taken is not None:
-            return True
-        if await self._store.command("GET", BACKGROUND_LEASE) != self._mine.encode():
-            return False
-        await self._store.command("PEXPIRE", BACKGROUND_LEASE, LEASE_MS)
-        return True
+        return await self._ask(LEASE_MS)
 
     async def give_up(self) -> None:
-        if await self._store.command("GET", BACKGROUND_LEASE) == self._mine.encode():
-            await self._store.command("DEL", BACKGROUND_LEASE)
+        await self._ask(0)
+
+    async def _ask(self, lease_ms: int) -> bool:
+        taken = await self._store.script("lease", [BACKGROUND_LEASE], [self._mine, lease_ms])
+        return bool(taken == TAKEN)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from gateway.clock import Clock, SystemClock
@@ -10,6 +10,7 @@ from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
 from gateway.customers.windows import Calendar
 from gateway.event import Kind, UsageEvent, decode
+from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.ledger.requests import new_request_id
 from gateway.ledger.sweeper import Sweeper
@@ -28,22 +29,26 @@ class Bench:
     sweeper: Sweeper
     clock: Clock
 
-    async def hold(self, customer: str, amount: int, *, request_id: str = "", **change) -> Hold:
+    async def hold(
+        self, customer: str, amount: int | Bound, *, request_id: str = "", **change
+    ) -> Hold:
         request_id = request_id or new_request_id(self.clock.now_ms())
+        bound = amount if isinstance(amount, Bound) else Bound.all_of(amount)
         opening = UsageEvent(request_id=request_id, kind=Kind.ORPHAN, at_ms=self.clock.now_ms())
         return await self.ledger.hold(
             request_id,
             customer,
+            app="app",
             change=change,
-            bound=lambda _: amount,
-            details=opening.details(),
+            bound=lambda _: bound,
+            opening=lambda _: opening.details(),
         )
 
     async def settle(self, hold: Hold, charge: int, cost: int | None = None) -> None:
         await self.ledger.settle(hold, self.event(hold, charge, cost))
 
     async def release(self, hold: Hold) -> None:
-        await self.ledger.release(hold, self.event(hold, 0))
+        await self.ledger.release(hold, replace(self.event(hold, 0), kind=Kind.RELEASE))
 
     def event(self, hold: Hold, charge: int, cost: int | None = None) -> UsageEvent:
         return UsageEvent(

@@ -12,14 +12,19 @@ from typing import Final
 
 VERBS: Final = (
     "apply",
+    "backlog",
     "event",
     "expire",
     "hold",
+    "lease",
     "profile",
+    "rebuild",
     "refuse",
     "release",
     "renew",
+    "restore",
     "settle",
+    "snapshot",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)

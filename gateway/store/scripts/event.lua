@@ -16,9 +16,12 @@
 -- ARGV[8] window ids of the event's time; 0 where that is not the window of now
 -- ARGV[9] from, ARGV[10] until: server ms between which those ids hold,
 -- and the first bucket is that of now
--- ARGV[11] details of the event, JSON
--- ARGV[12] seconds to keep the newest bucket
--- ARGV[13..] profile fields for a new customer: field, value ...
+-- ARGV[11] the period limit's window kind, '' for none; ARGV[12] that limit, pico-USD
+-- ARGV[13] total limit, pico-USD, '' for none
+-- ARGV[14] `charge` or `cost`: which of the two the limits are about
+-- ARGV[15] details of the event, JSON
+-- ARGV[16] seconds to keep the newest bucket
+-- ARGV[17..] profile fields for a new customer: field, value ...
 --
 -- Returns {outcome, mark}
 --   1 ACCEPTED   counted; its mark is "<fingerprint> <event id> <charge>".
@@ -32,28 +35,28 @@
 local ACCEPTED, DUPLICATE, CONFLICT, POLICY, STALE = 1, 2, 3, 5, 6
 local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended = KEYS[4], KEYS[5]
-local FIRST_BUCKET, UPSERT_FROM = 6, 13
+local FIRST_BUCKET, UPSERT_FROM = 6, 17
 local event_id, number, version = ARGV[1], ARGV[2], ARGV[3]
 local idempotency_key, fingerprint, charge, cost = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local window_ids, valid_from, valid_until = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
-local details, keep_seconds = ARGV[11], ARGV[12]
+local period_kind, period_limit, total_limit, count = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local details, keep_seconds = ARGV[15], ARGV[16]
 
+--@include limbs
 --@include windows
---@include negated
+--@include opened
 --@include finish
 --@include upsert
 
-local known = redis.call('GET', number_key)
-if version == '0' then
-    if known then
-        return {POLICY, ''}
-    end
-elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
+if not is_current(number_key, profile, number, version) then
     return {POLICY, ''}
 end
+local has_bucket
 local mark = fingerprint .. ' ' .. event_id .. ' ' .. charge
 if idempotency_key == '' then
-    if redis.call('SISMEMBER', ended, event_id) == 1 then
+    local has_ended
+    has_ended, has_bucket = find_end(ended, event_id)
+    if has_ended then
         return {DUPLICATE, mark}
     end
 else
@@ -68,22 +71,46 @@ else
     end
 end
 local time = redis.call('TIME')
-local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if now_ms < valid_from or now_ms >= valid_until then
     return {STALE, tostring(now_ms)}
 end
 
-local opened = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until')
-local ids = current_ids(opened, split_ids(window_ids), opened[CUSTOM_END])
+local row = read_account(account)
+local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
+local changed = counted(row, ids, charge, cost)
+-- What lies beyond a limit is booked, and counted as such: the most by any of them.
+local amount, beyond = count == 'cost' and cost or charge, '0'
+local function look_beyond(limit, spent)
+    local taken = plus(plus(spent, row[HELD_SUM] or '0'), amount)
+    local over = minus(taken, limit)
+    if less(amount, over) then
+        over = amount
+    end
+    if less(beyond, over) then
+        beyond = over
+    end
+end
+local at = KIND_AT[period_kind]
+if period_limit ~= '' and at and ids[at] ~= '0' then
+    look_beyond(period_limit, spent_in_window(row, at, ids[at], count))
+end
+if total_limit ~= '' then
+    look_beyond(total_limit, row[count == 'cost' and COST or SPENT] or '0')
+end
+if beyond ~= '0' then
+    count_over(account, changed, 'over.event', beyond)
+end
+
 if version == '0' then
     upsert(number_key, profile, number, UPSERT_FROM)
 end
 if idempotency_key == '' then
-    remember_end(ended, event_id)
+    remember_end(ended, event_id, has_bucket)
 else
     redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)
     redis.call('EXPIRE', KEYS[FIRST_BUCKET], keep_seconds)
 end
-book(account, ids, charge, cost)
+redis.call('HSET', account, unpack(changed))
 post(stream, 'event', event_id, number, charge, cost, details)
 return {ACCEPTED, mark}

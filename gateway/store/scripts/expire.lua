@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- expire.lua: end a hold whose lease ran out: its gateway is gone. The hold is *posted*,
--- not released, since the provider may have been paid; it counts as unresolved until the
--- truth arrives (settle.lua, ADJUSTED).
+-- expire.lua: end a hold whose lease ran out: its gateway is gone. It is *posted*, not
+-- released, since the provider may have been paid: with the amount that its record names for
+-- this case. It counts as unresolved until the truth arrives (settle.lua, ADJUSTED).
 --
 -- KEYS[1] {p}a:<number>  hash    spent, held, windows; pico-USD
 -- KEYS[2] {p}h           hash    request id -> hold record
@@ -19,8 +19,9 @@ local account, holds, expiries = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended, orphans = KEYS[4], KEYS[5], KEYS[6]
 local request_id, number = ARGV[1], ARGV[2]
 
+--@include limbs
 --@include windows
---@include negated
+--@include records
 --@include finish
 
 local hold = read_hold(holds, request_id)
@@ -28,13 +29,18 @@ if not hold or hold.number ~= number then
     return GONE
 end
 local time = redis.call('TIME')
-local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then
     return NOT_DUE
 end
-book(account, split_ids(hold.ids), hold.amount, hold.amount)
-take_off(account, holds, expiries, ended, request_id, hold.amount)
-redis.call('HSET', orphans, request_id, hold.amount)
+local _, has_bucket = find_end(ended, request_id)
+local row = read_account(account)
+local changed = counted(row, split_ids(hold.ids), hold.orphan, hold.orphan)
+count_freed(row, changed, hold.amount)
+redis.call('HSET', account, unpack(changed))
+take_off(holds, expiries, request_id)
+remember_end(ended, request_id, has_bucket)
+redis.call('HSET', orphans, request_id, hold.orphan)
 redis.call('EXPIRE', orphans, TOMBSTONE_SECONDS)
-post(stream, 'orphan', request_id, number, hold.amount, hold.amount, hold.details)
+post(stream, 'orphan', request_id, number, hold.orphan, hold.orphan, hold.details)
 return EXPIRED

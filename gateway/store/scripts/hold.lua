@@ -1,5 +1,6 @@
 #!lua
--- hold.lua: reserve an upper bound of what a call can cost, before it is forwarded.
+-- hold.lua: reserve what a call can cost, before it is forwarded: all that is wanted, or
+-- as much as fits.
 --
 -- KEYS[1] {p}n:<customer>  string  customer number
 -- KEYS[2] {p}p:<number>    hash    profile, version
@@ -9,21 +10,26 @@
 -- KEYS[6] {p}d:<hour>      set     request ids that have ended
 -- ARGV[1] request id       ARGV[2] customer number (a fresh one when believed new)
 -- ARGV[3] profile version the caller decided with; 0: believed new
--- ARGV[4] amount, pico-USD ARGV[5] lease, ms
--- ARGV[6] from, ARGV[7] until: server ms between which the window ids below hold
--- ARGV[8] ids of day, week, month, year, custom windows, then the custom one's end, by
---         spaces; 0: none
--- ARGV[9] the period limit's window kind, '' for none; ARGV[10] that limit, pico-USD
--- ARGV[11] total limit, pico-USD, '' for none
--- ARGV[12] 1: limits bind; 0: they are only reported (policy `soft`)
--- ARGV[13] calls per minute, 0 for any number
--- ARGV[14] details of the event to post should the call never end, JSON
--- ARGV[15..] profile fields to upsert: field, value ...
+-- ARGV[4] wanted, ARGV[5] least, pico-USD: the call's bound, and the least that serves it
+-- ARGV[6] share: 1, or n: of what remains the n-th part at most, unless `least` is more
+-- ARGV[7] orphan, pico-USD: what to post should the call never end, '' for what is held
+-- ARGV[8] lease, ms
+-- ARGV[9] from, ARGV[10] until: server ms between which the window ids below hold
+-- ARGV[11] ids of day, week, month, year, custom windows, then the custom one's end, by
+--          spaces; 0: none
+-- ARGV[12] the period limit's window kind, '' for none; ARGV[13] that limit, pico-USD
+-- ARGV[14] total limit, pico-USD, '' for none
+-- ARGV[15] 1: limits bind; 0: they are only reported (policy `soft`)
+-- ARGV[16] `charge` or `cost`: which of the two the limits are about
+-- ARGV[17] calls per minute, 0 for any number
+-- ARGV[18] details of the event to post should the call never end, JSON
+-- ARGV[19..] profile fields to upsert: field, value ...
 --
--- Returns {outcome, spent in period, spent in total, held, n, ids}; amounts before the call.
---   1 HELD          the amount is held, in the windows `ids`: those given, or later ones that
+-- Returns {outcome, granted, spent in period, spent in total, held, n, ids}; the sums are
+-- those before the call, of charge or cost as asked.
+--   1 HELD          `granted` is held, in the windows `ids`: those given, or later ones that
 --                   the account has opened. Repeating a request id changes nothing.
---   2 EXCEEDED      a limit has no room. The upsert is done, nothing is held.
+--   2 EXCEEDED      a limit has no room for `least`. The upsert is done, nothing is held.
 --   3 IN_FLIGHT     as 2, but there is room once the calls in flight settle for nothing.
 --   4 RATE_LIMITED  n: ms until the next call would pass. The upsert is done.
 --   5 POLICY        the customer is another version, or none: load it and try again.
@@ -31,63 +37,60 @@
 --   7 DUPLICATE     this request id has ended already. Nothing changed.
 -- Nothing is written on 5, 6 and 7.
 --
--- Keeps, with settle.lua, release.lua and expire.lua:
+-- Keeps, with settle.lua, release.lua, expire.lua and restore.lua:
 --   held == sum of the amounts in h, and every hold has exactly one expiry.
--- With limits that bind: spent + held + amount <= limit at every admission.
+-- With limits that bind: spent + held + granted <= limit at every admission.
 -- O(log n) in the partition's open holds.
 
 local HELD, EXCEEDED, IN_FLIGHT, RATE_LIMITED, POLICY, STALE, DUPLICATE = 1, 2, 3, 4, 5, 6, 7
 local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local holds, expiries, ended = KEYS[4], KEYS[5], KEYS[6]
-local request_id, number, version, amount = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local lease_ms, valid_from, valid_until = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local window_ids, period_kind, period_limit = ARGV[8], ARGV[9], ARGV[10]
-local total_limit, binding, per_minute = ARGV[11], ARGV[12] == '1', tonumber(ARGV[13])
-local details = ARGV[14]
-local UPSERT_FROM = 15
+local request_id, number, version = ARGV[1], ARGV[2], ARGV[3]
+local wanted, least, share, orphan = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local lease_ms, valid_from, valid_until = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local window_ids, period_kind, period_limit = ARGV[11], ARGV[12], ARGV[13]
+local total_limit, binding, count = ARGV[14], ARGV[15] == '1', ARGV[16]
+local per_minute, details = tonumber(ARGV[17]), ARGV[18]
+local UPSERT_FROM = 19
 local MINUTE_US = 60000000
-local SPENT, HELD_SUM, TAT, CHARGE, UNTIL = 6, 7, 8, 9, 10
+local END, HELD_NOW, TAT, TOTAL, PERIOD = 6, 7, 8, 9, 10
 
 --@include limbs
+--@include shares
 --@include windows
+--@include opened
+--@include records
 --@include upsert
 
-local time = redis.call('TIME')
-local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now_ms = math.floor(now_us / 1000)
-
 if redis.call('SISMEMBER', ended, request_id) == 1 then
-    return {DUPLICATE, '0', '0', '0', 0, ''}
+    return {DUPLICATE, '0', '0', '0', '0', 0, ''}
 end
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now_ms = math.floor(now_us / 1000)
 if now_ms < valid_from or now_ms >= valid_until then
-    return {STALE, '0', '0', '0', now_ms, ''}
+    return {STALE, '0', '0', '0', '0', now_ms, ''}
 end
-local known = redis.call('GET', number_key)
-if version == '0' then
-    if known then
-        return {POLICY, '0', '0', '0', 0, ''}
-    end
-elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
-    return {POLICY, '0', '0', '0', 0, ''}
+if not is_current(number_key, profile, number, version) then
+    return {POLICY, '0', '0', '0', '0', 0, ''}
 end
 
--- One read: what KINDS names, then SPENT, HELD_SUM, TAT, CHARGE, UNTIL.
-local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom',
-    'spent', 'held', 'tat', period_kind .. '.charge', 'custom.until')
-local ids = current_ids(row, split_ids(window_ids), row[UNTIL])
-local in_period = '0'
-for i, kind in ipairs(KINDS) do
-    if kind == period_kind and row[i] == ids[i] then
-        in_period = row[CHARGE]
-    end
+-- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PERIOD.
+local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until',
+    'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.' .. count)
+local ids = current_ids(row, split_ids(window_ids), row[END])
+local spent, held, in_period = row[TOTAL] or '0', row[HELD_NOW] or '0', '0'
+local period_at = KIND_AT[period_kind]
+if period_at and row[period_at] == ids[period_at] then
+    in_period = row[PERIOD]
 end
-local spent, held = row[SPENT] or '0', row[HELD_SUM] or '0'
 local record = redis.call('HGET', holds, request_id)
 if record then
-    return {HELD, in_period, spent, held, 0, string.match(record, '^%d+|%d+|([%d ]+)|')}
+    local granted, its_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
+    return {HELD, granted, in_period, spent, held, 0, its_ids}
 end
 
-local outcome, wait_ms, tat = HELD, 0, nil
+local outcome, granted, wait_ms, tat = HELD, wanted, 0, nil
 if per_minute > 0 then
     -- GCRA: one call each `interval`, a burst of a whole minute's worth.
     tat = math.max(tonumber(row[TAT] or '0'), now_us) + MINUTE_US / per_minute
@@ -95,29 +98,41 @@ if per_minute > 0 then
         outcome, wait_ms = RATE_LIMITED, math.ceil((tat - now_us - MINUTE_US) / 1000)
     end
 end
-local function room(limit, taken)
-    return limit == '' or not less(sub(limbs(limit), taken), limbs(amount))
-end
 -- A call that costs nothing passes an exhausted budget.
-if outcome == HELD and binding and amount ~= '0' then
-    local all_period = add(limbs(in_period), limbs(held))
-    local all_total = add(limbs(spent), limbs(held))
-    if not (room(period_limit, limbs(in_period)) and room(total_limit, limbs(spent))) then
-        outcome = EXCEEDED
-    elseif not (room(period_limit, all_period) and room(total_limit, all_total)) then
-        outcome = IN_FLIGHT
+if outcome == HELD and binding and wanted ~= '0' then
+    local unspent    -- by the tightest limit; what is held counts against all of them alike
+    if period_limit ~= '' then
+        unspent = minus(period_limit, in_period)
+    end
+    if total_limit ~= '' then
+        local in_total = minus(total_limit, spent)
+        unspent = unspent and less(unspent, in_total) and unspent or in_total
+    end
+    if unspent then
+        local room = minus(unspent, held)
+        local allowed = share_of(room, share)
+        if less(unspent, least) then
+            outcome = EXCEEDED
+        elseif less(room, least) then
+            outcome = IN_FLIGHT
+        elseif less(allowed, wanted) then
+            granted = less(allowed, least) and least or allowed
+        end
     end
 end
 
 local held_ids = table.concat(ids, ' ')
 upsert(number_key, profile, number, UPSERT_FROM)
 if outcome == HELD then
-    redis.call('HINCRBY', account, 'held', amount)
     if tat then
-        redis.call('HSET', account, 'tat', string.format('%.0f', tat))
+        redis.call('HSET', account, 'held', plus(held, granted), 'tat', string.format('%.0f', tat))
+    else
+        redis.call('HSET', account, 'held', plus(held, granted))
     end
-    redis.call('HSET', holds, request_id,
-        number .. '|' .. amount .. '|' .. held_ids .. '|' .. details)
+    if orphan == '' or less(granted, orphan) then
+        orphan = granted
+    end
+    redis.call('HSET', holds, request_id, record_of(number, granted, orphan, held_ids, details))
     redis.call('ZADD', expiries, now_ms + lease_ms, request_id)
 end
-return {outcome, in_period, spent, held, wait_ms, held_ids}
+return {outcome, granted, in_period, spent, held, wait_ms, held_ids}

@@ -19,12 +19,7 @@ local UPSERT_FROM = 4
 
 --@include upsert
 
-local known = redis.call('GET', number_key)
-if version == '0' then
-    if known then
-        return POLICY
-    end
-elseif known ~= number or redis.call('HGET', profile, 'version') ~= version then
+if not is_current(number_key, profile, number, version) then
     return POLICY
 end
 upsert(number_key, profile, number, UPSERT_FROM)

@@ -13,12 +13,12 @@ local REFUSED, DUPLICATE = 1, 2
 local stream, ended = KEYS[1], KEYS[2]
 local request_id, number, details = ARGV[1], ARGV[2], ARGV[3]
 
---@include negated
 --@include finish
 
-if redis.call('SISMEMBER', ended, request_id) == 1 then
+local has_ended, has_bucket = find_end(ended, request_id)
+if has_ended then
     return DUPLICATE
 end
-remember_end(ended, request_id)
+remember_end(ended, request_id, has_bucket)
 post(stream, 'refuse', request_id, number, '0', '0', details)
 return REFUSED

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- release.lua: end a call that costs nothing: nothing was sent upstream, or the upstream
--- refused it without usage.
+-- refused it without usage, or another limit than the customer's refused it.
 --
 -- KEYS[1] {p}a:<number>  hash    spent, held, windows; pico-USD
 -- KEYS[2] {p}h           hash    request id -> hold record
@@ -10,34 +10,48 @@
 -- KEYS[6] {p}o:<hour>    hash    request id -> charge posted when its hold expired
 -- ARGV[1] request id           ARGV[2] customer number
 -- ARGV[3] window ids of the hold   ARGV[4] details of the event, JSON
+-- ARGV[5] kind of the event: `release` or `refuse`
 --
 -- Returns one of
 --   1 RELEASED   the hold is gone, the event is posted.
 --   2 DUPLICATE  this request id has ended already. Nothing changed.
 --   3 ADJUSTED   its hold had expired and was posted as unresolved: all of it is taken back.
+--   4 TOO_OLD    no hold, and so old an id that its end may be forgotten. Nothing changed.
 -- Runs when memory is full. O(log n).
 
-local RELEASED, DUPLICATE, ADJUSTED = 1, 2, 3
+local RELEASED, DUPLICATE, ADJUSTED, TOO_OLD = 1, 2, 3, 4
 local account, holds, expiries = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended, orphans = KEYS[4], KEYS[5], KEYS[6]
 local request_id, number, window_ids, details = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local kind = ARGV[5]
 
+--@include limbs
 --@include windows
---@include negated
 --@include finish
 
-if redis.call('SISMEMBER', ended, request_id) == 1 then
-    local posted = redis.call('HGET', orphans, request_id)
-    if not posted then
-        return DUPLICATE
-    end
+local has_ended, has_bucket = find_end(ended, request_id)
+local posted = has_ended and redis.call('HGET', orphans, request_id)
+if has_ended and not posted then
+    return DUPLICATE
+end
+local record = not has_ended and redis.call('HGET', holds, request_id)
+if not has_ended and not record and is_too_old(request_id) then
+    return TOO_OLD
+end
+
+if posted then
     local back = negated(posted)
+    local changed = counted(read_account(account), split_ids(window_ids), back, back)
     redis.call('HDEL', orphans, request_id)
-    book(account, split_ids(window_ids), back, back)
-    post(stream, 'adjust', request_id, number, back, back, details)
+    redis.call('HSET', account, unpack(changed))
+    post_adjust(stream, request_id, number, back, back, posted, details)
     return ADJUSTED
 end
-local hold = read_hold(holds, request_id)
-take_off(account, holds, expiries, ended, request_id, hold and hold.amount)
-post(stream, 'release', request_id, number, '0', '0', details)
+if record then
+    local held = redis.call('HGET', account, 'held') or '0'
+    redis.call('HSET', account, 'held', minus(held, string.match(record, '^%d+|(%d+)')))
+    take_off(holds, expiries, request_id)
+end
+remember_end(ended, request_id, has_bucket)
+post(stream, kind, request_id, number, '0', '0', details)
 return RELEASED

@@ -16,12 +16,14 @@
 --   2 DUPLICATE  this request id has ended already. Nothing changed.
 --   3 ADJUSTED   its hold had expired and was posted as unresolved: the difference to the
 --                truth is booked and posted as an `adjust`, in the same windows.
+--   4 TOO_OLD    no hold, and so old an id that its end may be forgotten. Nothing changed.
 --
--- A charge may exceed its hold: the provider has been paid, and refusing to book it would
--- be a lie. A hold that the store lost is settled all the same, from the caller's windows.
+-- A charge may exceed what was reserved for it: the provider has been paid, and refusing to
+-- book it would be a lie. That part is counted as `over.settle`. A hold that the store lost
+-- is settled all the same, from the caller's windows.
 -- Runs when memory is full: what was held must always be able to end. O(log n).
 
-local SETTLED, DUPLICATE, ADJUSTED = 1, 2, 3
+local SETTLED, DUPLICATE, ADJUSTED, TOO_OLD = 1, 2, 3, 4
 local account, holds, expiries = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended, orphans = KEYS[4], KEYS[5], KEYS[6]
 local request_id, number, charge, cost = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -29,25 +31,42 @@ local window_ids, details = ARGV[5], ARGV[6]
 
 --@include limbs
 --@include windows
---@include negated
 --@include finish
 
-if redis.call('SISMEMBER', ended, request_id) == 1 then
-    local posted = redis.call('HGET', orphans, request_id)
-    if not posted then
-        return DUPLICATE
-    end
+local has_ended, has_bucket = find_end(ended, request_id)
+local posted = has_ended and redis.call('HGET', orphans, request_id)
+if has_ended and not posted then
+    return DUPLICATE
+end
+local record = not has_ended and redis.call('HGET', holds, request_id)
+if not has_ended and not record and is_too_old(request_id) then
+    return TOO_OLD
+end
+
+local row = read_account(account)
+if posted then
     -- The orphan counted one amount as charge and as cost alike.
-    local more_charge = to_text(sub(limbs(charge), limbs(posted)))
-    local more_cost = to_text(sub(limbs(cost), limbs(posted)))
+    local more_charge, more_cost = minus(charge, posted), minus(cost, posted)
+    local changed = counted(row, split_ids(window_ids), more_charge, more_cost)
+    if less('0', more_charge) then
+        count_over(account, changed, 'over.settle', more_charge)
+    end
     redis.call('HDEL', orphans, request_id)
-    book(account, split_ids(window_ids), more_charge, more_cost)
-    post(stream, 'adjust', request_id, number, more_charge, more_cost, details)
+    redis.call('HSET', account, unpack(changed))
+    post_adjust(stream, request_id, number, more_charge, more_cost, posted, details)
     return ADJUSTED
 end
 
-local hold = read_hold(holds, request_id)
-book(account, split_ids(window_ids), charge, cost)
-take_off(account, holds, expiries, ended, request_id, hold and hold.amount)
+local changed = counted(row, split_ids(window_ids), charge, cost)
+if record then
+    local amount = string.match(record, '^%d+|(%d+)')
+    count_freed(row, changed, amount)
+    if less(amount, charge) then
+        count_over(account, changed, 'over.settle', minus(charge, amount))
+    end
+    take_off(holds, expiries, request_id)
+end
+redis.call('HSET', account, unpack(changed))
+remember_end(ended, request_id, has_bucket)
 post(stream, 'settle', request_id, number, charge, cost, details)
 return SETTLED

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.customers.profile import ANONYMOUS, Limits
 from gateway.errors import BudgetExceeded, BudgetInFlight, InvalidCall, RateLimited
+from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.requests import new_request_id
 from tests.support.ledgers import bench
 
@@ -85,8 +86,8 @@ async def test_r20_every_process_sees_one_number(url: str) -> None:
         (1, 2, False),
         (2**53 + 1, 2**53 + 1, True),
         (2**53, 2**53 + 1, False),
-        (9_000_000 * 10**12, 9_000_000 * 10**12, True),
-        (9_000_000 * 10**12, 9_000_000 * 10**12 + 1, False),
+        (AMOUNT_PICO_MAX, AMOUNT_PICO_MAX, True),
+        (AMOUNT_PICO_MAX - 1, AMOUNT_PICO_MAX, False),
     ],
 )
 @pytest.mark.parametrize("field", ["period_budget", "total_budget"])
@@ -222,9 +223,10 @@ async def test_a_bound_that_refuses_leaves_nothing(url: str) -> None:
             await b.ledger.hold(
                 new_request_id(b.clock.now_ms()),
                 "acme",
+                app="app",
                 change={},
                 bound=unboundable,
-                details=b"{}",
+                opening=lambda _: b"{}",
             )
         assert 0 == (await b.directory.load("acme")).version
 
@@ -233,15 +235,20 @@ async def test_the_bound_sees_the_terms_of_the_very_call(url: str) -> None:
     """A markup that comes with the call, or changed elsewhere meanwhile, is in its hold."""
     seen = []
 
-    def bound(terms) -> int:
+    def bound(terms) -> Bound:
         seen.append(terms.limits.markup_ppm)
-        return 1
+        return Bound.all_of(1)
 
     async with bench(url) as here, bench(url) as there:
         await here.hold("acme", 1)
         await there.directory.change("acme", {"markup_percentage": 200_000})
         await here.ledger.hold(
-            new_request_id(here.clock.now_ms()), "acme", change={}, bound=bound, details=b"{}"
+            new_request_id(here.clock.now_ms()),
+            "acme",
+            app="app",
+            change={},
+            bound=bound,
+            opening=lambda _: b"{}",
         )
         assert [0, 200_000] == seen
 

@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gateway.customers.profile import ANONYMOUS
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.event import Kind, Status, UsageEvent
+from gateway.ledger.bounds import AMOUNT_PICO_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
 from tests.support.ledgers import Bench, bench
@@ -144,18 +146,18 @@ async def test_a_settle_that_fails_for_good_lets_its_lease_go(url: str) -> None:
         assert {} == b.ledger._leases._live
 
 
-async def test_an_account_that_is_full_keeps_nobody_else_held(url: str) -> None:
-    """Beyond 9.2 million USD a counter takes no more; the sweeper goes on with the others."""
+async def test_a_hold_that_cannot_be_ended_keeps_nobody_else_held(url: str) -> None:
+    """An account that somebody has broken by hand; the sweeper goes on with the others."""
     async with bench(url) as b:
-        full, other = await b.hold("full", 5), await b.hold("acme", 6)
-        await b.command("HSET", await account(b, "full"), "spent", 2**63 - 2)
-        for hold in (full, other):
+        broken, other = await b.hold("broken", 5), await b.hold("acme", 6)
+        await b.command("SET", await account(b, "broken"), "?")
+        for hold in (broken, other):
             await b.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
 
         assert 1 == await b.sweeper.step()
 
-        assert (5, 0) == (await b.held("full"), await b.held("acme"))
-        assert (2**63 - 2, 6) == (await b.spent("full"), await b.spent("acme"))
+        assert (6, 0) == (await b.spent("acme"), await b.held("acme"))
+        assert await b.command("HEXISTS", broken.partition.holds, broken.request_id)
 
 
 async def test_the_sweeper_takes_bounded_steps(url: str) -> None:
@@ -482,15 +484,46 @@ async def test_remaining_is_of_the_tightest_limit(url: str) -> None:
         assert none.remaining_pico(5) is None
 
 
-async def test_counters_beyond_2_to_the_53_are_exact(url: str) -> None:
+async def test_a_limit_beyond_2_to_the_53_is_exact(url: str) -> None:
     """Nine million dollars to the last pico, through holds, settles and a refusal."""
     limit = 9_000_000 * 10**12
     async with bench(url) as b:
-        await b.settle(await b.hold("acme", limit - 3, total_budget=limit), limit - 3)
+        await b.settle(await b.hold("acme", 7 * 10**18, total_budget=limit), limit - 3)
         with pytest.raises(BudgetExceeded):
             await b.hold("acme", 4)
         await b.settle(await b.hold("acme", 3), 3)
         assert limit == await b.spent("acme")
+
+
+@pytest.mark.parametrize("customer", ["acme", ANONYMOUS])
+async def test_a_balance_has_no_end(url: str, customer: str) -> None:
+    """All the anonymous together pass 9.2 million USD: every verb goes on, to the last pico."""
+    most = AMOUNT_PICO_MAX
+    async with bench(url) as b:
+        holds = [await b.hold(customer, most) for _ in range(5)]
+        assert 5 * most == await b.held(customer)
+        spent = 0
+        for hold in holds[:2]:
+            await b.settle(hold, most - 1, most - 2)
+            spent += most - 1
+        await b.release(holds[2])
+        for hold in holds[3:]:
+            await b.lapse(hold)
+            spent += most
+        await b.settle(holds[3], 3, 2)
+        await b.release(holds[4])
+        spent += 3 - 2 * most
+        receipt = await b.ledger.record(
+            customer, lambda _: reported(b, most), idempotency_key=None, fingerprint="f"
+        )
+        spent += most
+        assert "accepted" == receipt.outcome
+        assert spent > 2**63
+        assert (spent, 0) == (await b.spent(customer), await b.held(customer))
+        assert {spent} == {await in_window(b, k, customer) for k in ("day", "month", "year")}
+        balance = await b.ledger.balance(await b.directory.load(customer))
+        assert spent - 3 == balance.spent.cost_pico
+        await check_books(b, customer)
 
 
 def test_a_ledger_needs_no_store_to_be_made() -> None:

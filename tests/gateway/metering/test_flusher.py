@@ -53,6 +53,17 @@ async def test_carries_events_to_counters_and_archive(store, archive, flusher) -
     assert (0, 0, NOON_MS) == (flusher.behind, flusher.skipped, flusher.last_flush_ms)
 
 
+async def test_an_event_that_changes_no_counter_is_passed(store, archive, flusher) -> None:
+    """A release without trouble adds nothing to anybody; the partition goes on all the same."""
+    await post(store, call(3))
+    await flusher.step()
+    events = [call(3), call(4)]
+    await post(store, events[1])
+
+    assert 1 == await flusher.step()
+    await assert_exact(store, archive, events)
+
+
 async def test_goes_on_where_it_stopped(store, archive, flusher) -> None:
     """Later events are added to what is there, within a day and across days."""
     events = [call(i) for i in range(30)]

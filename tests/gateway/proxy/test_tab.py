@@ -92,7 +92,7 @@ def test_the_output_is_bounded_by_the_call_or_its_model(fields, output_tokens):
     made = tab(**fields)
 
     input_pico = made.call.input_bound_tokens * MICRO
-    assert input_pico + output_tokens * 4 * MICRO == made.bound(RATING, LIMITED)
+    assert input_pico + output_tokens * 4 * MICRO == made.bound(RATING, LIMITED).wanted_pico
 
 
 def test_the_input_is_bounded_by_the_context():
@@ -101,11 +101,18 @@ def test_the_input_is_bounded_by_the_context():
     part = {"type": "file", "file": {"file_id": "f"}}
     by_reference = tab(messages=[{"role": "user", "content": [part]}], max_tokens=1)
 
-    assert 10_004 * MICRO == long.bound(RATING, LIMITED) == by_reference.bound(RATING, LIMITED)
+    assert (
+        10_004 * MICRO
+        == long.bound(RATING, LIMITED).wanted_pico
+        == by_reference.bound(RATING, LIMITED).wanted_pico
+    )
 
 
 def test_the_markup_is_held_too():
-    plain, marked = tab().bound(RATING, LIMITED), tab().bound(RATING, terms(markup_ppm=250_000))
+    plain, marked = (
+        tab().bound(RATING, LIMITED).wanted_pico,
+        tab().bound(RATING, terms(markup_ppm=250_000)).wanted_pico,
+    )
 
     assert plain * 5 == marked * 4
 
@@ -113,11 +120,11 @@ def test_the_markup_is_held_too():
 def test_an_embedding_has_no_output():
     made = tab(endpoint=Endpoint.EMBEDDINGS, content=orjson.dumps({"model": "small", "input": "x"}))
 
-    assert made.call.input_bound_tokens * MICRO == made.bound(RATING, LIMITED)
+    assert made.call.input_bound_tokens * MICRO == made.bound(RATING, LIMITED).wanted_pico
 
 
 def test_what_is_free_holds_nothing():
-    assert 0 == tab("gift").bound(RATING, LIMITED)
+    assert 0 == tab("gift").bound(RATING, LIMITED).wanted_pico
 
 
 def test_a_model_without_a_price():
@@ -127,13 +134,13 @@ def test_a_model_without_a_price():
             tab("nobody's", rating=rating).bound(rating, bound_by)
         assert "model_not_priced" == refused.value.code
 
-    assert 0 == tab("nobody's").bound(RATING, FREE)
+    assert 0 == tab("nobody's").bound(RATING, FREE).wanted_pico
     fallback = Rating(
         BOOK, unpriced=Fallback(input_usd="10", output_usd="30", output_max_tokens=100)
     )
     made = tab("nobody's", rating=fallback)
     held = (10 * made.call.input_bound_tokens + 30 * 100) * MICRO
-    assert held == made.bound(fallback, LIMITED)
+    assert held == made.bound(fallback, LIMITED).wanted_pico
 
 
 def test_an_output_without_a_bound():
@@ -145,15 +152,15 @@ def test_an_output_without_a_bound():
         refused.value.code,
         refused.value.param,
     )
-    assert tab("endless", max_tokens=1).bound(RATING, LIMITED) > 0
-    assert tab("endless").bound(RATING, FREE) > 0
+    assert tab("endless", max_tokens=1).bound(RATING, LIMITED).wanted_pico > 0
+    assert tab("endless").bound(RATING, FREE).wanted_pico > 0
 
 
 def test_where_limits_do_not_bind_none_refuses():
     """Under the policy `soft` a customer with a limit calls whatever others may call."""
-    assert 0 == tab("nobody's").bound(RATING, LIMITED, binding=False)
-    assert tab("endless").bound(RATING, LIMITED, binding=False) > 0
-    assert tab(web_search_options={}).bound(RATING, LIMITED, binding=False) > 0
+    assert 0 == tab("nobody's").bound(RATING, LIMITED, binding=False).wanted_pico
+    assert tab("endless").bound(RATING, LIMITED, binding=False).wanted_pico > 0
+    assert tab(web_search_options={}).bound(RATING, LIMITED, binding=False).wanted_pico > 0
 
 
 def test_a_tool_that_the_provider_runs_has_no_bound():
@@ -166,7 +173,7 @@ def test_a_tool_that_the_provider_runs_has_no_bound():
         refused.value.code,
         refused.value.param,
     )
-    assert made.bound(RATING, FREE) > 0
+    assert made.bound(RATING, FREE).wanted_pico > 0
 
 
 def hold(amount=10**9, *, markup_ppm=0) -> Hold:
@@ -175,11 +182,15 @@ def hold(amount=10**9, *, markup_ppm=0) -> Hold:
         partition=Keyspace().partition_of("acme"),
         profile=Profile("acme", 1, 1, {}),
         terms=terms(markup_ppm=markup_ppm),
+        app="my-app",
         amount_pico=amount,
+        wanted_pico=amount,
+        orphan_pico=amount,
         spent_period_pico=0,
         spent_total_pico=0,
         held_pico=0,
         window_ids="",
+        opening=b"{}",
     )
 
 

@@ -1,34 +1,47 @@
--- finish: end a hold, once: take it off, remember that it ended, post the event.
+-- finish: end a call, once: take its hold off, remember that it ended, post the event.
 --
 -- Whatever is posted goes out in the same script that moves the balance: there is no
--- moment in which one is true and the other is not. Needs negated.
-local TOMBSTONE_SECONDS = 172800
+-- moment in which one is true and the other is not.
+--
+-- A tombstone stays for 48 h of its id's own age. The buckets live two hours longer, since
+-- one collects the ids of an hour, by clocks that may differ. What is older and not held has
+-- ended, or never was: it is TOO_OLD, and nobody may book it unseen.
+local TOO_OLD_SECONDS, TOMBSTONE_SECONDS = 172800, 180000
+local BUCKET_MARK = '.'    -- a member that says: this bucket has its expiry
 
--- The hold's record as {number, amount, window ids, details}, or nil.
-local function read_hold(holds, request_id)
-    local record = redis.call('HGET', holds, request_id)
-    if not record then
-        return nil
-    end
-    local number, amount, ids, details = string.match(record, '^(%d+)|(%d+)|([%d ]+)|(.*)$')
-    return {number = number, amount = amount, ids = ids, details = details}
+-- Whether the id has ended, and whether its bucket is there.
+local function find_end(ended, request_id)
+    local found = redis.call('SMISMEMBER', ended, request_id, BUCKET_MARK)
+    return found[1] == 1, found[2] == 1
 end
 
-local function remember_end(ended, request_id)
-    redis.call('SADD', ended, request_id)
-    redis.call('EXPIRE', ended, TOMBSTONE_SECONDS)
+local function is_too_old(request_id)
+    local made_ms = tonumber(string.sub(request_id, 5, 16), 16)
+    local time = redis.call('TIME')
+    return time[1] * 1000 - made_ms > TOO_OLD_SECONDS * 1000
 end
 
-local function take_off(account, holds, expiries, ended, request_id, amount)
-    if amount then
-        redis.call('HINCRBY', account, 'held', negated(amount))
-        redis.call('HDEL', holds, request_id)
-        redis.call('ZREM', expiries, request_id)
+local function remember_end(ended, request_id, has_bucket)
+    if has_bucket then
+        redis.call('SADD', ended, request_id)
+    else
+        redis.call('SADD', ended, request_id, BUCKET_MARK)
+        redis.call('EXPIRE', ended, TOMBSTONE_SECONDS)
     end
-    remember_end(ended, request_id)
+end
+
+local function take_off(holds, expiries, request_id)
+    redis.call('HDEL', holds, request_id)
+    redis.call('ZREM', expiries, request_id)
 end
 
 local function post(stream, kind, request_id, number, charge, cost, details)
-    return redis.call('XADD', stream, '*', 'k', kind, 'id', request_id, 'n', number,
+    redis.call('XADD', stream, '*', 'k', kind, 'id', request_id, 'n', number,
         'a', charge, 'c', cost, 'e', details)
+end
+
+-- An `adjust` also names, in `o`, the charge of the orphan that it corrects.
+local function post_adjust(stream, request_id, number, charge, cost, posted, details)
+    redis.call('XADD', stream, '*', 'k', 'adjust', 'id', request_id, 'n', number,
+        'a', charge, 'c', cost, 'o', posted, 'e', details)
 end

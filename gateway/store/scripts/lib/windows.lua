@@ -1,6 +1,7 @@
--- windows: what an account counts per calendar window.
+-- windows: what an account counts, in total and per calendar window. Read once, added in
+-- limbs, written once: an amount may have any number of digits. Needs limbs.
 --
--- An account has, for each kind below, the id of its current window (the window's start,
+-- An account has, for each kind of window, the id of its current one (the window's start,
 -- Unix seconds), and what was charged and what it cost in it: `month`, `month.charge`,
 -- `month.cost`. Ids only move forward: an amount for a later window opens it, one for an
 -- earlier window is left to the totals. Nothing ever resets a window to zero.
@@ -8,61 +9,75 @@
 -- A custom window lies where its anchor says, and an anchor can be moved. So it also has its
 -- end, `custom.until`: a window that begins before the open one has ended is the open one
 -- still. Whoever moves the anchor with every call renews nothing.
-local KINDS = {'day', 'week', 'month', 'year', 'custom'}
-local CUSTOM, CUSTOM_END = 5, 6
+local KINDS, CUSTOM, CUSTOM_END = 5, 5, 6
+local KIND_AT = {day = 1, week = 2, month = 3, year = 4, custom = 5}
+local SPENT, COST, HELD_SUM, UNTIL, FIRST_WINDOW = 1, 2, 3, 4, 5
+local FIELDS = {'spent', 'cost', 'held', 'custom.until',
+    'day', 'day.charge', 'day.cost', 'week', 'week.charge', 'week.cost',
+    'month', 'month.charge', 'month.cost', 'year', 'year.charge', 'year.cost',
+    'custom', 'custom.charge', 'custom.cost'}
 
--- The ids in the order of KINDS, then the end of the custom window.
+-- The ids of day, week, month, year and custom window, then the end of the custom one.
 local function split_ids(text)
-    local ids = {}
-    for id in string.gmatch(text, '%d+') do
-        ids[#ids + 1] = id
-    end
-    return ids
+    return {string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')}
 end
 
--- The windows that count now: those given, or a later one where the account has `opened` it
--- already. So a clock that steps back, and a zone that was changed, neither stop a customer
--- nor lose sight of what it spent; the next window puts it right.
-local function current_ids(opened, ids, opened_end)
-    for i = 1, #KINDS do
-        if opened[i] and ids[i] ~= '0' and tonumber(opened[i]) > tonumber(ids[i]) then
-            ids[i] = opened[i]
-        end
-    end
-    if opened[CUSTOM] and ids[CUSTOM] ~= '0'
-        and tonumber(ids[CUSTOM]) < tonumber(opened_end or '0') then
-        ids[CUSTOM], ids[CUSTOM_END] = opened[CUSTOM], opened_end
-    end
-    return ids
+local function read_account(account)
+    return redis.call('HMGET', account, unpack(FIELDS))
 end
 
--- Add `charge` and `cost` to the windows whose ids are given ('0': not this kind).
-local function count_in_windows(account, ids, charge, cost)
-    for i, kind in ipairs(KINDS) do
-        local id = tonumber(ids[i])
-        if id > 0 then
-            local current = tonumber(redis.call('HGET', account, kind) or '0')
-            if i == CUSTOM and current > 0 and current < id
-                and id < tonumber(redis.call('HGET', account, 'custom.until') or '0') then
+-- What was counted in the window of this id; nothing if it is not the open one.
+local function spent_in_window(row, kind_at, id, count)
+    local at = FIRST_WINDOW + 3 * (kind_at - 1)
+    if row[at] ~= id then
+        return '0'
+    end
+    return row[count == 'cost' and at + 2 or at + 1]
+end
+
+-- The fields to write, with their values, so that `charge` and `cost` are counted: in the
+-- totals, and in the windows whose ids are given ('0': not this kind).
+local function counted(row, ids, charge, cost)
+    local changed = {'spent', plus(row[SPENT] or '0', charge), 'cost', plus(row[COST] or '0', cost)}
+    local n = 4
+    for i = 1, KINDS do
+        local id, at = ids[i], FIRST_WINDOW + 3 * (i - 1)
+        local current = row[at] or '0'
+        if id ~= '0' and current ~= id then
+            local now, this = tonumber(current), tonumber(id)
+            if now > this then
+                id = '0'
+            elseif i == CUSTOM and now > 0 and this < tonumber(row[UNTIL] or '0') then
                 id = current
             end
-            if current == id then
-                redis.call('HINCRBY', account, kind .. '.charge', charge)
-                redis.call('HINCRBY', account, kind .. '.cost', cost)
-            elseif current < id then
-                redis.call('HSET', account, kind, ids[i],
-                    kind .. '.charge', charge, kind .. '.cost', cost)
+        end
+        if id ~= '0' then
+            local opens = id ~= current
+            changed[n + 1], changed[n + 2] = FIELDS[at + 1], opens and charge or plus(row[at + 1], charge)
+            changed[n + 3], changed[n + 4] = FIELDS[at + 2], opens and cost or plus(row[at + 2], cost)
+            n = n + 4
+            if opens then
+                changed[n + 1], changed[n + 2] = FIELDS[at], id
+                n = n + 2
                 if i == CUSTOM then
-                    redis.call('HSET', account, 'custom.until', ids[CUSTOM_END] or '0')
+                    changed[n + 1], changed[n + 2] = 'custom.until', ids[CUSTOM_END]
+                    n = n + 2
                 end
             end
         end
     end
+    return changed
 end
 
--- Add to the totals and to the windows.
-local function book(account, ids, charge, cost)
-    redis.call('HINCRBY', account, 'spent', charge)
-    redis.call('HINCRBY', account, 'cost', cost)
-    count_in_windows(account, ids, charge, cost)
+-- Add to `changed` what went beyond a hold or a limit, by its cause.
+local function count_over(account, changed, cause, beyond)
+    local before = redis.call('HGET', account, cause) or '0'
+    changed[#changed + 1] = cause
+    changed[#changed + 1] = plus(before, beyond)
+end
+
+-- Add to `changed` that so much is no longer held.
+local function count_freed(row, changed, amount)
+    changed[#changed + 1] = 'held'
+    changed[#changed + 1] = minus(row[HELD_SUM] or '0', amount)
 end

@@ -1,0 +1,219 @@
+"""Checking one partition against its events, while calls, flusher and trimming go on.
+
+Every comparison is made at one instant: of a snapshot, up to whose last entry the events
+have been added up. So what is found is a difference, never a race.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Final
+
+from gateway.audit import compare
+from gateway.audit.differences import DIFFERENCES_MAX, Difference
+from gateway.audit.entries import Trimmed
+from gateway.audit.prices import Prices
+from gateway.audit.reading import Reading, batches
+from gateway.audit.snapshot import Fields, Snapshot, snapshot
+from gateway.audit.survey import Known
+from gateway.metering.counters import month_of
+from gateway.rating import Rating
+from gateway.store.client import Store
+from gateway.store.keys import Partition
+
+TRIES_MAX: Final = 5
+"""Beginnings again because entries were trimmed faster than they were read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """What a partition's accounts add up to, pico-USD, and how many holds are open."""
+
+    spent_pico: int = 0
+    held_pico: int = 0
+    holds: int = 0
+    over_settle_pico: int = 0
+    over_event_pico: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What a check of a partition has seen and found.
+
+    Attributes:
+        differences: The first of them, at most `DIFFERENCES_MAX`.
+        found: How many there are.
+        alien: Stream entries that are no events.
+        all_counters: Whether every counter was compared, not only charge and cost.
+    """
+
+    partition: int
+    checked_ms: int
+    differences: Sequence[Difference]
+    found: int
+    customers: int
+    events: int
+    alien: int
+    all_counters: bool
+    sum: Sum
+
+
+class Check:
+    """Of any partition of a store.
+
+    Args:
+        zone: The reporting zone; with it, details are read and all counters compared, as
+            far as the stream goes back. Without, charge and cost alone.
+        rating: Prices every event again; needs `zone`.
+    """
+
+    def __init__(
+        self, store: Store, *, zone: tzinfo | None = None, rating: Rating | None = None
+    ) -> None:
+        self._store = store
+        self._zone = zone
+        self._prices = Prices(rating) if rating else None
+
+    async def run(self, partition: Partition, known: Known) -> Checked:
+        """Check a partition.
+
+        Raises:
+            Trimmed: time and again, entries were trimmed before they could be read.
+            LedgerUnavailable: the store is away.
+        """
+        for tries in range(1, TRIES_MAX + 1):
+            try:
+                return await self._run(partition, known)
+            except Trimmed:
+                if tries == TRIES_MAX:
+                    raise
+        raise AssertionError
+
+    async def _run(self, partition: Partition, known: Known) -> Checked:
+        store, index = self._store, partition.index
+        first = await snapshot(store, partition, checkpoints=True)
+        reading = Reading(
+            store,
+            partition,
+            first,
+            zone=self._zone,
+            pricing=self._prices.check if self._prices else None,
+        )
+        await reading.read_to(first.last)
+        numbers = reading.numbers(known, first)
+        found = _Found(compare.leases(index, first))
+        total = Sum(holds=len(first.holds))
+        for batch in batches(numbers, lambda number: keys_of(reading, number, known)):
+            keys = [key for of_number in batch.values() for key in of_number]
+            seen = await snapshot(store, partition, keys)
+            await reading.read_to(seen.last)
+            reading.tally.count_to(seen.cursor("flush"))
+            for number in batch:
+                found.add(_differences(reading, number, known, seen))
+                total = _plus(total, seen.hashes[partition.account(number)])
+        found.add(compare.endings(index, reading.tally.twice))
+        found.add(reading.mispriced)
+        return Checked(
+            partition=index,
+            checked_ms=first.now_ms,
+            differences=await self._named(partition, found.kept),
+            found=found.count,
+            customers=len(numbers),
+            events=reading.tally.events,
+            alien=reading.alien,
+            all_counters=reading.history is not None,
+            sum=total,
+        )
+
+    async def _named(
+        self, partition: Partition, differences: Sequence[Difference]
+    ) -> list[Difference]:
+        """With their customers' identifiers."""
+        numbers = sorted({d.customer_number for d in differences if d.customer_number is not None})
+        replies = await self._store.commands(
+            [("HGET", partition.profile(number), "identifier") for number in numbers]
+        )
+        names = {
+            number: reply.decode()
+            for number, reply in zip(numbers, replies, strict=True)
+            if reply is not None
+        }
+        return [d.named(names.get(d.customer_number or 0)) for d in differences]
+
+
+class _Found:
+    """Differences, of which only so many are kept."""
+
+    def __init__(self, differences: Iterable[Difference]) -> None:
+        self.kept: list[Difference] = []
+        self.count = 0
+        self.add(differences)
+
+    def add(self, differences: Iterable[Difference]) -> None:
+        for difference in differences:
+            self.count += 1
+            if len(self.kept) < DIFFERENCES_MAX:
+                self.kept.append(difference)
+
+
+def keys_of(reading: Reading, number: int, known: Known) -> list[str]:
+    """The hashes that a customer's comparison needs."""
+    partition = reading.partition
+    keys = [partition.account(number), partition.counters(number)]
+    if reading.history is not None:
+        keys += [partition.days(number, month) for month in sorted(reading.months(number, known))]
+    return keys
+
+
+def _differences(
+    reading: Reading, number: int, known: Known, seen: Snapshot
+) -> Iterator[Difference]:
+    partition, tally = reading.partition, reading.tally
+    index = partition.index
+    fields = seen.hashes[partition.account(number)]
+    if number:  # calls of nobody in particular are counted, and have no account
+        yield from compare.account(
+            index, number, fields, tally.spent(number), seen.held_pico.get(number, 0)
+        )
+    if reading.history is None:
+        counters = seen.hashes[partition.counters(number)]
+        yield from compare.money_counters(index, number, counters, tally.counted(number))
+    else:
+        yield from counter_differences(reading, number, known, seen)
+
+
+def counter_differences(
+    reading: Reading, number: int, known: Known, seen: Snapshot
+) -> Iterator[Difference]:
+    """Of all counters, in the months that the snapshot has."""
+    assert reading.history is not None
+    partition = reading.partition
+    counted = reading.history.at(number, seen.cursor("flush"))
+    months = {
+        month: fields
+        for month in reading.months(number, known)
+        if (fields := seen.hashes.get(partition.days(number, month))) is not None
+    }
+    days = {
+        day: totals
+        for month, fields in months.items()
+        for day, totals in compare.days_of(month, fields).items()
+    }
+    expected = {d: totals for d, totals in counted.days.items() if month_of(d) in months}
+    yield from compare.counters(
+        partition.index,
+        number,
+        seen.hashes[partition.counters(number)],
+        days,
+        replace(counted, days=expected),
+    )
+
+
+def _plus(total: Sum, fields: Fields) -> Sum:
+    return replace(
+        total,
+        spent_pico=total.spent_pico + compare.whole(fields, b"spent"),
+        held_pico=total.held_pico + compare.whole(fields, b"held"),
+        over_settle_pico=total.over_settle_pico + compare.whole(fields, b"over.settle"),
+        over_event_pico=total.over_event_pico + compare.whole(fields, b"over.event"),
+    )

@@ -1,0 +1,183 @@
+"""Admission: one call's way through ``hold.lua``, with what the customer is at that moment.
+
+The caller's view of the customer is a cached one. The script refuses to decide by an old
+one (POLICY, STALE); then it is loaded, the bound is asked again, and the hold tried again.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.customers.directory import Directory
+from gateway.customers.fields import PROFILE_FIELDS, Canonical
+from gateway.customers.profile import Profile, Terms, Upsert
+from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
+from gateway.ledger.bounds import Bound
+from gateway.ledger.leases import LEASE_MS, Attempt
+from gateway.ledger.refusals import Refusal, rate_limited, refused
+from gateway.ledger.requests import hour_of
+from gateway.ledger.results import Hold
+from gateway.ledger.rules import Rules
+from gateway.store.client import Part, Store
+
+TRIES_MAX: Final = 16
+PROFILE_TRIES_MAX: Final = 4
+"""After so many lost races a call no longer insists on its customer's name or metadata."""
+
+
+class Outcome(IntEnum):
+    """What ``hold.lua`` and ``event.lua`` return."""
+
+    HELD = 1
+    EXCEEDED = 2
+    IN_FLIGHT = 3
+    RATE_LIMITED = 4
+    POLICY = 5
+    STALE = 6
+    DUPLICATE = 7
+
+
+class Admission:
+    def __init__(self, store: Store, directory: Directory, clock: Clock, rules: Rules) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._rules = rules
+
+    async def hold(
+        self,
+        attempt: Attempt,
+        customer: str,
+        *,
+        app: str,
+        change: Mapping[str, Canonical],
+        bound: Callable[[Terms], Bound],
+        opening: Callable[[Profile], bytes],
+    ) -> Hold:
+        """As `Ledger.hold`; `attempt` says, whatever happens, whether a hold may be there."""
+        profile = self._directory.cached(customer) or await self._directory.load(customer)
+        now_ms = self._clock.now_ms()
+        dropped: tuple[str, ...] = ()
+        for tries in range(TRIES_MAX):
+            if tries == PROFILE_TRIES_MAX:
+                dropped = tuple(
+                    f"{f}: changed too often at once" for f in change if f in PROFILE_FIELDS
+                )
+                change = {f: value for f, value in change.items() if f not in PROFILE_FIELDS}
+            profile = await self._admitted(profile)
+            planned = self._directory.plan(profile, change)
+            terms = self._directory.terms(planned.profile, now_ms)
+            asked = bound(terms)
+            attempt.send_with(profile.number, terms.windows.ids, opening(planned.profile))
+            code, granted, in_period, total, held, extra, ids = await self._store.script(
+                "hold",
+                self._keys(attempt, profile),
+                self._args(attempt, profile, planned, terms, asked),
+                fragile=True,
+            )
+            if code == Outcome.POLICY:
+                profile = await self._directory.load(customer)
+                continue
+            if code == Outcome.STALE:
+                now_ms = extra
+                continue
+            if code == Outcome.DUPLICATE:
+                attempt.in_doubt = False
+                raise LedgerUnavailable(f"Request {attempt.request_id} has ended already.")
+            if planned.pairs:
+                self._directory.remember(planned.profile)
+            if code != Outcome.HELD:
+                refusal = Refusal(
+                    customer=customer,
+                    terms=terms,
+                    spent_period_pico=int(in_period),
+                    spent_total_pico=int(total),
+                    held_pico=int(held),
+                    needed_pico=asked.least_pico,
+                )
+                raise _refusal(refusal, Outcome(code), extra)
+            amount_pico = int(granted)
+            return Hold(
+                request_id=attempt.request_id,
+                app=app,
+                partition=attempt.partition,
+                profile=planned.profile,
+                terms=terms,
+                amount_pico=amount_pico,
+                wanted_pico=asked.wanted_pico,
+                orphan_pico=self._rules.orphan_pico(amount_pico, asked),
+                spent_period_pico=int(in_period),
+                spent_total_pico=int(total),
+                held_pico=int(held),
+                window_ids=ids.decode(),
+                opening=attempt.opening,
+                warnings=(*planned.warnings, *dropped),
+            )
+        raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
+
+    @staticmethod
+    def _keys(attempt: Attempt, profile: Profile) -> list[str]:
+        partition = attempt.partition
+        return [
+            partition.number(profile.identifier),
+            partition.profile(profile.number),
+            partition.account(profile.number),
+            partition.holds,
+            partition.expiries,
+            partition.tombstones(hour_of(attempt.request_id)),
+        ]
+
+    def _args(
+        self, attempt: Attempt, profile: Profile, planned: Upsert, terms: Terms, asked: Bound
+    ) -> list[Part]:
+        return [
+            attempt.request_id,
+            profile.number,
+            profile.version,
+            asked.wanted_pico,
+            asked.least_pico,
+            asked.share,
+            "" if self._rules.orphans == "hold" else asked.input_pico,
+            LEASE_MS,
+            terms.windows.from_ms,
+            terms.windows.until_ms,
+            terms.windows.ids,
+            *limits_of(terms),
+            int(self._rules.binding),
+            self._rules.count,
+            terms.limits.rate_limit or 0,
+            attempt.opening,
+            *planned.pairs,
+        ]
+
+    async def _admitted(self, profile: Profile) -> Profile:
+        """Ask the store again before refusing by a cached profile."""
+        registered_only = self._rules.registered_only
+        if profile.blocked or (profile.version == 0 and registered_only):
+            profile = await self._directory.load(profile.identifier)
+        name = profile.identifier
+        if profile.blocked:
+            raise PermissionRefused(f"Customer {name!r} is blocked.", code="customer_blocked")
+        if profile.version == 0 and registered_only:
+            raise PermissionRefused(
+                f"Customer {name!r} is not registered. Create it through POST /api/users/ first.",
+                code="customer_not_registered",
+            )
+        return profile
+
+
+def limits_of(terms: Terms) -> tuple[Part, Part, Part]:
+    """Window kind and amount of the period limit, then the total limit; empty for none."""
+    period, total = terms.limits.period_budget_pico, terms.limits.total_budget_pico
+    return (
+        terms.period_kind or "",
+        "" if period is None else period,
+        "" if total is None else total,
+    )
+
+
+def _refusal(refusal: Refusal, outcome: Outcome, wait_ms: int) -> GatewayError:
+    if outcome is Outcome.RATE_LIMITED:
+        return rate_limited(refusal.customer, refusal.terms.limits.rate_limit or 0, wait_ms)
+    return refused(refusal, in_flight=outcome is Outcome.IN_FLIGHT)

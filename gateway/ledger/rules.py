@@ -1,0 +1,34 @@
+"""Rules: what the operator has decided about all limits."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.ledger.bounds import Bound
+
+Count = Literal["charge", "cost"]
+Orphans = Literal["hold", "input", "progress"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Set once, for all customers.
+
+    Attributes:
+        binding: False under the policy `soft`: limits are counted, never enforced.
+        registered_only: Customers must have been created before they call.
+        count: What limits are about: what customers are charged, or what it cost.
+        orphans: What a call counts that never ends, until the truth is known: what was
+            held for it, the bound of its input, or the input's bound and what came of its
+            answer.
+    """
+
+    binding: bool = True
+    registered_only: bool = False
+    count: Count = "charge"
+    orphans: Orphans = "hold"
+
+    def orphan_pico(self, amount_pico: int, bound: Bound) -> int:
+        """What to post of a call that was held and never ended, pico-USD."""
+        if self.orphans == "hold":
+            return amount_pico
+        return min(amount_pico, bound.input_pico)
