@@ -6,23 +6,39 @@ events, in total and in each window; a call has one end; nobody was admitted bey
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.customers.windows import KINDS, Calendar
 from gateway.event import MONEY_KINDS, Kind, UsageEvent, decode
+from gateway.ledger.rules import Rules
 from gateway.store.keys import Keyspace, Partition
 from tests.simulator.virtual_server import Executed, VirtualServer
 
 TERMINAL = frozenset({Kind.SETTLE, Kind.RELEASE, Kind.REFUSE, Kind.ORPHAN})
-RECORD = re.compile(rb"(\d+)\|(\d+)\|(?:(\d*)\|)?([\d ]+)\|")
+RECORD = re.compile(rb"(\d+)\|(\d+)\|(\d+)\|([\d ]+)\|")
 MONEY_VERBS = frozenset({"hold", "settle", "release", "expire", "event", "refuse"})
-LIMITS = (b"period_budget", b"total_budget", b"budget_duration")
+HELD, EXCEEDED, IN_FLIGHT = 1, 2, 3
 KIND_OF = {b"daily": "day", b"weekly": "week", b"monthly": "month", b"yearly": "year"}
 
 
 class Wrong(AssertionError):
     """The ledger broke a promise."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a hold asks for."""
+
+    number: int
+    wanted: int
+    least: int
+    share: int
+    input: int
+
+    @classmethod
+    def of(cls, args: Sequence[bytes]) -> "Asked":
+        return cls(int(args[1]), *map(int, args[3:6]), int(args[6] or b"0"))
 
 
 @dataclass
@@ -32,7 +48,9 @@ class Account:
     events: list[UsageEvent] = field(default_factory=list)
     charge: int = 0
     cost: int = 0
+    over: int = 0
     in_window: Counter[tuple[str, int]] = field(default_factory=Counter)
+    cost_in: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def opened(self, kind: str) -> int:
         return max((window_id for k, window_id in self.in_window if k == kind), default=0)
@@ -41,7 +59,10 @@ class Account:
 class Books:
     """Reads along; `log` has every event that was ever posted, by partition and stream id."""
 
-    def __init__(self, server: VirtualServer, keyspace: Keyspace, calendar: Calendar) -> None:
+    def __init__(
+        self, server: VirtualServer, keyspace: Keyspace, calendar: Calendar, rules: Rules
+    ) -> None:
+        self._rules = rules
         self._server = server
         self._calendar = calendar
         self._by_tag = {p.tag: p for p in keyspace.partitions}
@@ -49,6 +70,8 @@ class Books:
         self.accounts: dict[int, Account] = defaultdict(Account)
         self.held_ids: dict[str, tuple[int, ...]] = {}
         self.granted: dict[str, int] = {}
+        self.orphaned: dict[str, int] = {}
+        self.held: Counter[int] = Counter()
         self.ends: Counter[str] = Counter()
         self.adjusts: Counter[str] = Counter()
         self.by_call: dict[str, list[UsageEvent]] = defaultdict(list)
@@ -68,45 +91,81 @@ class Books:
 
     def _follow_hold(self, partition: Partition, executed: Executed, request_id: str) -> None:
         assert isinstance(executed.reply, list)
-        if executed.reply[0] != 1:
+        outcome = executed.reply[0]
+        if outcome not in (HELD, EXCEEDED, IN_FLIGHT):
             return
-        record = self._server.ask("HGET", partition.holds, request_id)
-        expect(record is not None, f"{request_id} was HELD and there is no hold")
-        match = RECORD.match(record)
-        assert match is not None
-        ids = tuple(map(int, match[4].split()))
-        amount = int(match[2])
-        if request_id in self.granted:
-            expect(self.granted[request_id] == amount, f"{request_id} was held as two amounts")
-            return
-        expect(not self.ends[request_id], f"{request_id} was held after its end")
-        self.granted[request_id], self.held_ids[request_id] = amount, ids
-        if amount:
-            self._check_admission(partition, int(match[1]), amount, ids)
+        asked = Asked.of(executed.args)
+        granted = 0
+        if outcome == HELD:
+            record = self._server.ask("HGET", partition.holds, request_id)
+            expect(record is not None, f"{request_id} was HELD and there is no hold")
+            match = RECORD.match(record)
+            assert match is not None
+            granted = int(match[2])
+            if request_id in self.granted:
+                before = self.granted[request_id]
+                expect(before == granted, f"{request_id} was held as {before} and as {granted}")
+                return
+            expect(not self.ends[request_id], f"{request_id} was held after its end")
+            self.granted[request_id] = granted
+            self.orphaned[request_id] = granted
+            if self._rules.orphans == "input":
+                self.orphaned[request_id] = min(granted, asked.input)
+            ids = tuple(map(int, match[4].split()))
+            self.held_ids[request_id] = ids
+        else:
+            ids = tuple(map(int, executed.reply[6].split()))
+        self._check_ids(asked.number, ids)
+        self._check_decision(partition, asked, outcome, granted, ids)
 
-    def _check_admission(
-        self, partition: Partition, number: int, amount: int, ids: tuple[int, ...]
+    def _check_ids(self, number: int, ids: tuple[int, ...]) -> None:
+        """A hold is in the windows of now, or in later ones that have been opened."""
+        now = self._calendar.at(self._server.clock.now_ms())
+        for i, kind in enumerate(KINDS[:-1]):
+            this = now.by_kind[kind].start_ms // 1000
+            latest = max(this, self.accounts[number].opened(kind))
+            expect(ids[i] == latest, f"held in {kind} {ids[i]}, now is {latest}")
+
+    def _check_decision(
+        self,
+        partition: Partition,
+        asked: "Asked",
+        outcome: int,
+        granted: int,
+        ids: tuple[int, ...],
     ) -> None:
-        """A hold that was granted fits below every limit, beside all that is held already."""
+        """As much as there is room for below every limit, and never more."""
+        held = self.held[asked.number]
+        self.held[asked.number] += granted
+        unspent = self._unspent(partition, asked.number, ids)
+        if asked.wanted == 0 or unspent is None:
+            expect((outcome, granted) == (HELD, asked.wanted), f"{asked}: {outcome} {granted}")
+            return
+        expect(granted <= max(0, unspent - held), f"{granted} granted, {unspent} - {held} left")
+        room = unspent - held
+        if unspent < asked.least:
+            decision = EXCEEDED, 0
+        elif room < asked.least:
+            decision = IN_FLIGHT, 0
+        else:
+            decision = HELD, min(asked.wanted, max(asked.least, room // asked.share))
+        expect((outcome, granted) == decision, f"{asked}: {outcome} {granted}, not {decision}")
+
+    def _unspent(self, partition: Partition, number: int, ids: tuple[int, ...]) -> int | None:
+        """What the events leave of the tightest limit; None without one."""
         profile = dict(pairs(self._server.ask("HGETALL", partition.profile(number))))
-        fields = dict(pairs(self._server.ask("HGETALL", partition.account(number))))
-        held = int(fields.get(b"held", 0))
-        expect(held >= amount, f"{amount} was granted and is not in {held} held")
+        account = self.accounts[number]
+        by_cost = self._rules.count == "cost"
+        left = []
         if total := profile.get(b"total_budget"):
-            spent = int(fields.get(b"spent", 0))
-            expect(spent + held <= int(total), f"total: {spent} + {held} > {int(total)}")
+            left.append(int(total) - (account.cost if by_cost else account.charge))
         if limit := profile.get(b"period_budget"):
             kind = KIND_OF[profile.get(b"budget_duration", b"monthly")]
             if b"period_start" in profile:
                 kind = "custom"
-            window_id = ids[KINDS.index(kind)]
-            spent = self.accounts[number].in_window[kind, window_id]
-            expect(spent + held <= int(limit), f"{kind}: {spent} + {held} > {int(limit)}")
-        now = self._calendar.at(self._server.clock.now_ms())
-        for i, kind in enumerate(KINDS[:-1]):
-            opened = int(fields.get(kind.encode(), 0))
-            this = now.by_kind[kind].start_ms // 1000
-            expect(ids[i] == max(this, opened), f"held in {kind} {ids[i]}, now is {this}")
+            counted = account.cost_in if by_cost else account.in_window
+            left.append(int(limit) - counted[kind, ids[KINDS.index(kind)]])
+        return min(left, default=None)
 
     def _read_on(self, partition: Partition, executed: Executed) -> None:
         """Take in what the script has posted."""
@@ -124,6 +183,7 @@ class Books:
         request_id = event.request_id
         self.by_call[request_id].append(event)
         if event.kind in TERMINAL:
+            self.held[event.customer_number] -= self.granted.get(request_id, 0)
             self.ends[request_id] += 1
             expect(self.ends[request_id] == 1, f"{request_id} ended twice: {event.kind}")
         if event.kind is Kind.ADJUST:
@@ -135,6 +195,10 @@ class Books:
         account.events.append(event)
         account.charge += event.charge_pico
         account.cost += event.cost_pico
+        if event.kind is Kind.SETTLE and request_id in self.granted:
+            account.over += max(0, event.charge_pico - self.granted[request_id])
+        if event.kind is Kind.ADJUST:
+            account.over += max(0, event.charge_pico)
         if event.kind not in MONEY_KINDS:
             return
         ids = self.held_ids.get(request_id)
@@ -147,6 +211,7 @@ class Books:
         for kind, window_id in zip(KINDS, ids or (), strict=False):
             if window_id:
                 account.in_window[kind, window_id] += event.charge_pico
+                account.cost_in[kind, window_id] += event.cost_pico
 
     def check_account(self, partition: Partition, number: int) -> None:
         ask = self._server.asks
@@ -160,11 +225,14 @@ class Books:
         expect(set(holds) == set(leases), "a hold without a lease, or a lease without a hold")
         amounts = [RECORD.match(record) for record in holds.values()]
         held = sum(int(m[2]) for m in amounts if m is not None and int(m[1]) == number)
+        expect(held == self.held[number], f"holds of {held}, by the events {self.held[number]}")
         expect(held == int(fields.get(b"held", 0)), f"held {fields.get(b'held')}, holds {held}")
         account = self.accounts[number]
         spent = int(fields.get(b"spent", 0))
         expect(account.charge == spent, f"spent {spent}, the events say {account.charge}")
         expect(account.cost == int(fields.get(b"cost", 0)), "cost is not that of the events")
+        over = int(fields.get(b"over.settle", 0))
+        expect(account.over == over, f"over.settle {over}, the events say {account.over}")
         self._check_windows(account, fields)
 
     def _check_windows(self, account: Account, fields: dict[bytes, bytes]) -> None:
@@ -178,6 +246,8 @@ class Books:
             counted = int(fields.get(f"{kind}.charge".encode(), 0))
             said = account.in_window[kind, current]
             expect(counted == said, f"{kind} {current}: counted {counted}, the events say {said}")
+            cost = int(fields.get(f"{kind}.cost".encode(), 0))
+            expect(cost == account.cost_in[kind, current], f"{kind} {current}: cost {cost}")
 
 
 def expect(holds: object, otherwise: str) -> None:
@@ -187,6 +257,3 @@ def expect(holds: object, otherwise: str) -> None:
 
 def pairs(flat: list[bytes]) -> zip:
     return zip(flat[::2], flat[1::2], strict=True)
-
-
-Check = Callable[[Executed], None]

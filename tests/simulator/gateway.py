@@ -13,8 +13,10 @@ from gateway.customers.profile import Limits
 from gateway.customers.windows import Calendar
 from gateway.errors import CallerError, LedgerUnavailable
 from gateway.event import Kind, Status, UsageEvent, details_of
+from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold, Ledger, Recorded
 from gateway.ledger.requests import new_request_id
+from gateway.ledger.rules import Rules
 from gateway.store.client import Store
 from tests.simulator.network import Network
 from tests.simulator.oracle import Call, Oracle
@@ -46,12 +48,13 @@ class Plan:
     Attributes:
         fate: `served`; `unsent`: the upstream was never reached; `left`: its client leaves
             while it is being held or served.
-        charge: What it truly costs, once it is sent.
+        charge, cost: What it truly comes to, once it is sent.
     """
 
     customer: str
-    wanted: int
+    bound: Bound
     charge: int
+    cost: int
     seconds: float
     fate: str
     patience: float
@@ -59,9 +62,16 @@ class Plan:
 
 class Gateway(Process):
     def __init__(
-        self, name: str, network: Network, clock: VirtualClock, oracle: Oracle, random: Random
+        self,
+        name: str,
+        network: Network,
+        clock: VirtualClock,
+        oracle: Oracle,
+        random: Random,
+        rules: Rules,
     ) -> None:
         super().__init__(name, network)
+        self.rules = rules
         self.clock = clock
         self.oracle = oracle
         self.random = random
@@ -76,7 +86,13 @@ class Gateway(Process):
         self.directory = Directory(
             self.store, defaults=Limits(), calendar=Calendar(UTC), clock=self.clock
         )
-        self.ledger = Ledger(self.store, self.directory, self.clock)
+        self.ledger = Ledger(
+            self.store,
+            self.directory,
+            self.clock,
+            count=self.rules.count,
+            orphans=self.rules.orphans,
+        )
         self.spawn(self.ledger.keep_leases())
 
     def take(self, plan: Plan) -> None:
@@ -103,7 +119,7 @@ class Gateway(Process):
         call.asked = 0
         try:
             if plan.fate != "unsent":
-                call.sent, call.asked = True, plan.charge
+                call.sent, call.asked, call.cost = True, plan.charge, plan.cost
                 await asyncio.sleep(plan.seconds)
         finally:
             if self.alive:
@@ -113,9 +129,10 @@ class Gateway(Process):
         return await self.ledger.hold(
             request_id,
             plan.customer,
+            app="main",
             change={},
-            bound=lambda _: plan.wanted,
-            details=details_of({"at_ms": self.clock.now_ms(), "app": "main"}),
+            bound=lambda _: plan.bound,
+            opening=lambda _: details_of({"at_ms": self.clock.now_ms(), "app": "main"}),
         )
 
     def _conclude(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -131,7 +148,7 @@ class Gateway(Process):
             at_ms=self.clock.now_ms(),
             hold_pico=hold.amount_pico,
             charge_pico=charge,
-            cost_pico=charge,
+            cost_pico=call.cost,
             status=Status.OK if call.sent else Status.ERROR,
         )
         await (self.ledger.settle if call.sent else self.ledger.release)(hold, event)

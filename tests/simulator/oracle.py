@@ -15,6 +15,7 @@ class Call:
         sent: The upstream has it: it may cost, whatever becomes of the gateway.
         asked: What the gateway asked the ledger to book at its end: a charge, 0 for a
             release; None: it never came to that.
+        cost: What came with that charge.
         booked: The ledger said that it is done.
     """
 
@@ -23,6 +24,7 @@ class Call:
     gateway: str
     sent: bool = False
     asked: int | None = None
+    cost: int = 0
     booked: bool = False
 
 

@@ -23,8 +23,8 @@ def reckon(simulation: "Simulation") -> None:
     books = simulation.books
     alive = {gateway.name for gateway in simulation.gateways}
     for call in simulation.oracle.calls.values():
-        events, granted = books.by_call[call.request_id], books.granted.get(call.request_id)
-        check_call(call, events, granted, is_known=call.booked or call.gateway in alive)
+        events, orphaned = books.by_call[call.request_id], books.orphaned.get(call.request_id)
+        check_call(call, events, orphaned, is_known=call.booked or call.gateway in alive)
     check_reports(simulation)
     for partition in simulation.keyspace.partitions:
         left = simulation.server.ask("HLEN", partition.holds)
@@ -34,13 +34,13 @@ def reckon(simulation: "Simulation") -> None:
 
 
 def check_call(
-    call: Call, events: list[UsageEvent], granted: int | None, *, is_known: bool
+    call: Call, events: list[UsageEvent], orphaned: int | None, *, is_known: bool
 ) -> None:
     """It ended once, for what it truly cost, or for its hold where nobody knows any more."""
     name = call.request_id
     kinds = [event.kind for event in events]
     net = sum(event.charge_pico for event in events)
-    if granted is not None:
+    if orphaned is not None:
         ends = [kind for kind in kinds if kind is not Kind.ADJUST]
         expect(len(ends) == 1, f"{name} was held and has {len(ends)} ends")
     if is_known:
@@ -52,8 +52,8 @@ def check_call(
     told = [kind for kind in kinds if kind in (Kind.SETTLE, Kind.ADJUST, Kind.RELEASE)]
     if told:
         expect(net == (call.asked or 0), f"{name} cost {call.asked} and was charged {net}")
-    elif granted is not None:
-        expect(net == granted, f"{name} was charged {net}; {granted} was held and nothing known")
+    elif orphaned is not None:
+        expect(net == orphaned, f"{name} was charged {net}, not {orphaned}: nobody knows its end")
     else:
         expect(net == 0, f"{name} was never held and was charged {net}")
 

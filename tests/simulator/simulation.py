@@ -12,7 +12,8 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from gateway.customers.windows import Calendar
-from gateway.event import Kind
+from gateway.ledger.bounds import Bound
+from gateway.ledger.rules import Rules
 from gateway.store.keys import META, Keyspace
 from tests.simulator.books import Books, Wrong
 from tests.simulator.gateway import Gateway, Plan
@@ -95,12 +96,16 @@ class Simulation:
         self.workers: list[Worker] = []
         self._born: list[Process] = []
         self._scale = random.choice(SCALES)
+        self.rules = Rules(
+            count=random.choice(("charge", "charge", "cost")),
+            orphans=random.choice(("hold", "input")),
+        )
         self._faults = random.choice(
             (Faults(), Faults(breaks=0.05), Faults(stalls=0.05), Faults(breaks=0.1, stalls=0.1))
         )
         server.asks(("HSET", META, "partitions", PARTITIONS))
         self.keyspace = Keyspace(PARTITIONS)
-        self.books = Books(server, self.keyspace, Calendar(UTC))
+        self.books = Books(server, self.keyspace, Calendar(UTC), self.rules)
         server.watch = self._watch
         self._wrong: Wrong | None = None
 
@@ -124,13 +129,14 @@ class Simulation:
         await getattr(self, f"_{turn}")()
 
     async def _call(self) -> None:
-        wanted = self._amount(12)
-        share = self.random.choice((0, 0.3, 0.9, 1, 1, 1.3))
+        bound = self._bound()
+        charge = int(bound.wanted_pico * self.random.choice((0, 0.3, 0.9, 1, 1, 1.3)))
         self.random.choice(self.gateways).take(
             Plan(
                 customer=self.random.choice(CUSTOMERS),
-                wanted=wanted,
-                charge=int(wanted * share),
+                bound=bound,
+                charge=charge,
+                cost=self.random.choice((charge, charge // 2)),
                 seconds=self.random.choice((0.0, 0.1, 2.0, 30.0)) * self.random.random(),
                 fate=self.random.choice(("served", "served", "served", "unsent", "left")),
                 patience=self.random.choice((0.0, 0.01, 1.0, 10.0)) * self.random.random(),
@@ -187,6 +193,13 @@ class Simulation:
             "budget_duration": self.random.choice(("daily", "monthly")),
         }
 
+    def _bound(self) -> Bound:
+        """All or nothing, or whatever fits."""
+        wanted = self._amount(12)
+        least = self.random.choice((wanted, self.random.randint(min(wanted, 1), wanted)))
+        share = self.random.choice((1, 1, 2, 3, 8))
+        return Bound(wanted, least, share, self.random.randint(0, least))
+
     def _amount(self, units: int) -> int:
         return self.random.randint(0, units) * self._scale + self.random.choice((0, 0, 1))
 
@@ -198,7 +211,12 @@ class Simulation:
     async def _new_gateway(self) -> None:
         name = f"g{len(self._born)}"
         gateway = Gateway(
-            name, self._network(name), VirtualClock(self.loop), self.oracle, self.random
+            name,
+            self._network(name),
+            VirtualClock(self.loop),
+            self.oracle,
+            self.random,
+            self.rules,
         )
         self._born.append(gateway)
         await gateway.spawn(gateway.start())

@@ -141,6 +141,7 @@ async def follow(model: Model, start_ms: int, life: list[Step]) -> None:
         elif i in running:
             hold, held_ms = running.pop(i)
             if step.expires:
+                await stage.ledger.renew()  # the leases of all others go on
                 await stage.lapse(hold)
             await stage.settle(hold, step.charge)
             model.held -= step.amount
