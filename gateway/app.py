@@ -17,17 +17,20 @@ from starlette.applications import Starlette
 from gateway import config as configuration
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
+from gateway.api.tallies import Tallies
 from gateway.background import Background
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
+from gateway.proxy.bounding import Budgeting
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.telemetry import Telemetry
 from gateway.version import installed_version
 
 Scope = MutableMapping[str, Any]
@@ -55,12 +58,20 @@ def build_app(
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock())
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    telemetry = Telemetry()
+    tallies = Tallies(parts.background_store, telemetry, parts.clock)
     pipeline = Pipeline(
+        telemetry=telemetry,
         ledger=parts.ledger,
         rating=parts.rating,
         upstreams=upstreams,
         clock=parts.clock,
         on_disconnect=config.on_disconnect,
+        budgeting=Budgeting(
+            binding=config.budgets.policy != "soft",
+            fit=config.budgets.policy == "fit",
+            output_tokens_min=config.budgets.min_output_tokens,
+        ),
         reject_status=config.budgets.reject_status,
     )
     data_plane = DataPlane(
@@ -92,6 +103,7 @@ def build_app(
         request_bytes_max=config.limits.request_bytes,
         draining=draining.is_set,
         about=_about(config, store_url),
+        tallies=tallies,
     )
 
     @asynccontextmanager
@@ -99,7 +111,8 @@ def build_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
-            stack.push_async_callback(_cancelled, _background(parts))
+            stack.push_async_callback(tallies.leave)
+            stack.push_async_callback(_cancelled, _background(parts, tallies))
             stack.push_async_callback(pipeline.drain)
             stack.callback(parts.ledger.close)
             stack.callback(draining.set)
@@ -118,14 +131,15 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
-        await Background(parts.background_store, parts.flusher).run()
+        await Background(parts.background_store, parts.flusher, parts.auditor).run()
 
 
-def _background(parts: Parts) -> list[asyncio.Task[None]]:
-    background = Background(parts.background_store, parts.flusher)
+def _background(parts: Parts, tallies: Tallies) -> list[asyncio.Task[None]]:
+    background = Background(parts.background_store, parts.flusher, parts.auditor)
     return [
         asyncio.create_task(background.run(), name="background"),
         asyncio.create_task(parts.ledger.keep_leases(), name="leases"),
+        asyncio.create_task(tallies.run(), name="tallies"),
     ]
 
 

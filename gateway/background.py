@@ -1,4 +1,4 @@
-"""The background half of a worker: flush and sweep, while it has the lease.
+"""The background half of a worker: flush, sweep and audit, while it has the lease.
 
 One worker at a time does it, to save work; two at once would count nothing twice.
 """
@@ -7,6 +7,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from gateway.audit.auditor import Auditor
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.sweeper import Sweeper
 from gateway.metering.flusher import Flusher
@@ -17,10 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    def __init__(self, store: Store, flusher: Flusher) -> None:
+    def __init__(self, store: Store, flusher: Flusher, auditor: Auditor) -> None:
         self._lease = Lease(store)
         self._flusher = flusher
         self._sweeper = Sweeper(store)
+        self._auditor = auditor
 
     async def run(self) -> None:
         """Until cancelled; then what is still in the streams is flushed once more."""
@@ -33,6 +35,7 @@ class Background:
                     work = [
                         asyncio.create_task(self._flusher.run(), name="flusher"),
                         asyncio.create_task(self._sweeper.run(), name="sweeper"),
+                        asyncio.create_task(self._auditor.run(), name="auditor"),
                     ]
                 elif not mine and work:
                     await _stop(work)

@@ -64,6 +64,7 @@ class UsageEvent:
         unpriced: No price was known: cost and charge are 0 here and shown as null.
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
+        output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
         model: The model asked for. `served_model` is the one the answer names.
         raw_usage: The provider's usage block where it could not be read.
     """
@@ -79,6 +80,7 @@ class UsageEvent:
     unpriced: bool = False
     markup_ppm: int = 0
     hold_pico: int = 0
+    output_cap_tokens: int | None = None
     endpoint: str = ""
     model: str = ""
     served_model: str | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from gateway.audit.auditor import Auditor
 from gateway.clock import Clock
 from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
@@ -41,6 +42,7 @@ class Parts:
     ledger: Ledger
     rating: Rating
     flusher: Flusher
+    auditor: Auditor
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -86,6 +88,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
         flusher=Flusher(background_store, archive, zone=zone, clock=clock),
+        auditor=Auditor(background_store, clock),
     )
 
 

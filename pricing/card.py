@@ -184,7 +184,7 @@ class Price:
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
         plain: `base` is all there is to choose from.
-        bounds: By rising threshold, for `pricing.cost.upper_bound`.
+        bounds: By rising threshold, for `pricing.bound`.
         dearest_num, dearest_den: The highest multiplier, as a fraction; never below one.
     """
 

@@ -110,7 +110,7 @@ def cost(
         _refuse_unpriced(usage, price, rates)
     per = 1
     if usage.fees:
-        femto, per = _with_fees(femto, usage, price)
+        femto, per = add_fees(femto, usage.fees, price)
     if price.multipliers:
         num, den = price.factor(scope)
         femto, per = femto * num, per * den
@@ -119,22 +119,22 @@ def cost(
     return Cost(cost_pico, charge, price.id, usage, price, rates, scope)
 
 
-def upper_bound(
-    price: Price, *, input_tokens: int, output_tokens: int, markup_ppm: int = 0
-) -> Pico:
-    """What a call of at most so many tokens can be charged, in pico-USD.
+def add_fees(femto: int, fees: tuple[tuple[str, int], ...], price: Price) -> tuple[int, int]:
+    """Add the pieces to a sum; the new one is the first number divided by the second.
 
-    Every token is taken at the dearest rate that can apply to it: of all components, tiers
-    that this much input can reach, service tiers, hours and scopes. Fees are not in it.
+    Raises:
+        UnpricedComponent: the price has no fee for a piece.
     """
-    bounds = price.bounds
-    bound = bounds[0]
-    for higher in bounds[1:]:
-        if input_tokens <= higher.over_tokens:
-            break
-        bound = higher
-    femto = input_tokens * bound.input_femto + output_tokens * bound.output_femto
-    return charge_pico(femto * price.dearest_num, markup_ppm, per=price.dearest_den)
+    per = 1
+    for unit, quantity in fees:
+        if not quantity or price.free:
+            continue
+        fee = price.fees.get(unit)
+        if fee is None:
+            raise UnpricedComponent(unit, price.id)
+        femto = femto * fee.per + quantity * fee.rate_femto * per
+        per *= fee.per
+    return femto, per
 
 
 def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> Mode:
@@ -158,20 +158,6 @@ def _refuse_unpriced(usage: Usage, price: Price, rates: Rates) -> None:
     ):
         if quantity and rate == UNPRICED:
             raise UnpricedComponent(component, price.id)
-
-
-def _with_fees(femto: int, usage: Usage, price: Price) -> tuple[int, int]:
-    """Add the fees to `femto`; the sum is the first number divided by the second."""
-    per = 1
-    for unit, quantity in usage.fees:
-        if not quantity or price.free:
-            continue
-        fee = price.fees.get(unit)
-        if fee is None:
-            raise UnpricedComponent(unit, price.id)
-        femto = femto * fee.per + quantity * fee.rate_femto * per
-        per *= fee.per
-    return femto, per
 
 
 def _lines(bill: Cost) -> Iterator[LineItem]:

@@ -57,6 +57,7 @@ def one(event: UsageEvent, profile: Profile | None, card: Json | None, rating: R
         "cost_usd": None if event.unpriced else usd(event.cost_pico),
         "charge_usd": None if event.unpriced else usd(event.charge_pico),
         "hold_usd": usd(event.hold_pico),
+        "output_cap": event.output_cap_tokens,
         "markup_percentage": percent(event.markup_ppm),
         "line_items": [_line(item) for item in line_items(event, rating)],
         "price_id": event.price_id,

@@ -6,11 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.analytics import Analytics
+from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.events import Events
 from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
+from gateway.api.metrics import Metrics
 from gateway.api.services import Services
 from gateway.api.start import Start
 from gateway.api.users import Users
@@ -20,13 +22,15 @@ METHODS: Final = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def routes(services: Services) -> list[Endpoint]:
-    """Users, logs, analytics, events, health, the start page; last, every other path: 404."""
+    """Every route, and last, for every other path, a 404."""
     guard = Guard(services)
     return [
         *Users(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
+        *Audit(services).routes(guard.managed),
         *Events(services).routes(),
+        *Metrics(services).routes(guard.local),
         *Health(services).routes(),
         *Start(services).routes(guard.local),
         Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gateway.api.tallies import Tallies
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
@@ -47,6 +48,7 @@ class Services:
         admin_key_sha256: Hex digest; the key itself is never kept.
         hosts: Names under which the gateway may be addressed, besides loopback and IPs.
         draining: Whether the process has been told to stop.
+        tallies: What this worker and the others tell the metrics.
     """
 
     store: Store
@@ -64,3 +66,4 @@ class Services:
     request_bytes_max: int
     draining: Callable[[], bool]
     about: About
+    tallies: Tallies

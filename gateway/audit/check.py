@@ -27,13 +27,18 @@ TRIES_MAX: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """What a partition's accounts add up to, pico-USD, and how many holds are open."""
+    """What a partition's accounts add up to, pico-USD; and two counts.
 
-    spent_pico: int = 0
+    Attributes:
+        holds: Open ones.
+        alien: Stream entries that are no events.
+    """
+
     held_pico: int = 0
     holds: int = 0
     over_settle_pico: int = 0
     over_event_pico: int = 0
+    alien: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,6 @@ class Checked:
     Attributes:
         differences: The first of them, at most `DIFFERENCES_MAX`.
         found: How many there are.
-        alien: Stream entries that are no events.
         all_counters: Whether every counter was compared, not only charge and cost.
     """
 
@@ -53,7 +57,6 @@ class Checked:
     found: int
     customers: int
     events: int
-    alien: int
     all_counters: bool
     sum: Sum
 
@@ -113,6 +116,7 @@ class Check:
                 total = _plus(total, seen.hashes[partition.account(number)])
         found.add(compare.endings(index, reading.tally.twice))
         found.add(reading.mispriced)
+        total = replace(total, alien=reading.alien)
         return Checked(
             partition=index,
             checked_ms=first.now_ms,
@@ -120,7 +124,6 @@ class Check:
             found=found.count,
             customers=len(numbers),
             events=reading.tally.events,
-            alien=reading.alien,
             all_counters=reading.history is not None,
             sum=total,
         )
@@ -212,7 +215,6 @@ def counter_differences(
 def _plus(total: Sum, fields: Fields) -> Sum:
     return replace(
         total,
-        spent_pico=total.spent_pico + compare.whole(fields, b"spent"),
         held_pico=total.held_pico + compare.whole(fields, b"held"),
         over_settle_pico=total.over_settle_pico + compare.whole(fields, b"over.settle"),
         over_event_pico=total.over_event_pico + compare.whole(fields, b"over.event"),

@@ -41,9 +41,9 @@ def account(
     for kind in KINDS:
         # What lies outside the window is never negative: a correction has what it corrects
         # before it, and where that does not count, neither does the correction.
-        for amount, total in ((f"{kind}.charge", charge), (f"{kind}.cost", cost)):
-            if (in_window := whole(fields, amount.encode())) > total:
-                yield differs(Finding.WINDOW, amount, total, in_window)
+        for amount, total_pico in zip((f"{kind}.charge", f"{kind}.cost"), spent, strict=True):
+            if (in_window := whole(fields, amount.encode())) > total_pico:
+                yield differs(Finding.WINDOW, amount, total_pico, in_window)
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:

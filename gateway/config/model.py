@@ -148,7 +148,8 @@ class Customers(Section):
 
 
 class Budgets(Section):
-    policy: Literal["reject", "soft"] = "reject"
+    policy: Literal["fit", "reject", "soft"] = "fit"
+    min_output_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1_024
     reject_status: Annotated[Literal[402, 429], BeforeValidator(whole)] = 402
     timezone: Zone = "UTC"
     count: Literal["charge", "cost"] = "charge"

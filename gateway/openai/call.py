@@ -13,7 +13,9 @@ import orjson
 from gateway.errors import InvalidCall
 from gateway.openai.body import Edit, Member, apply, cut, insert_after, members, replace
 from gateway.openai.carriers import CARRIERS, KEPT_CARRIERS, CustomerFields, customer_fields
-from gateway.openai.input_bound import chat_bound, embeddings_bound, hosted_tool
+from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools
+from gateway.openai.input_bound import chat_bound, embeddings_bound
+from gateway.openai.output_cap import OUTPUT_CAP_FIELDS, OutputCaps
 
 MODEL_CHARS_MAX: Final = 512
 
@@ -45,9 +47,9 @@ CUT: Final = (CARRIERS - KEPT_CARRIERS) | REFUSED
 _COMMON: Final = CARRIERS | {"model"}
 _READ: Final = {
     Endpoint.CHAT: _COMMON
-    | {"messages", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
+    | {"messages", "stream", "stream_options", *OUTPUT_CAP_FIELDS, "prediction", "thinking"}
     | {"n", "best_of", "service_tier", "tools", "functions", "response_format"}
-    | {"web_search_options"},
+    | {*HOSTED_FIELDS, "max_tool_calls"},
     Endpoint.EMBEDDINGS: _COMMON | {"input"},
 }
 
@@ -59,11 +61,15 @@ class Call:
     Attributes:
         asked_for_usage: The caller itself set ``stream_options.include_usage``.
         customer_fields: Our carriers as found in the body, not validated.
-        output_max_tokens: The caller's own cap per choice, the larger where it set two.
+        output_caps: What the caller set; which of it counts is the provider's to say.
+        predicted_tokens: Of ``prediction``, at most, per choice: what of it is rejected is
+            billed as output, beside the cap.
+        thinking_tokens: Anthropic's ``thinking.budget_tokens``, which a cap must exceed; or 0.
         choices: Answers asked for: max(``n``, ``best_of``), at least 1.
-        input_bound_tokens: Never fewer than the input has (`input_bound`), unless
-            `input_is_reference`: then the model's context is the only bound.
-        hosted_tool: The field that asks for a tool the provider runs, and bills by the use.
+        input_bound_tokens: Never fewer than the input has (`input_bound`), opaque ones aside.
+        opaque_inputs: Inputs that only the model's context bounds, each.
+        hosted: The tools that the provider runs, and bills by the use.
+        tool_uses_max: ``max_tool_calls``, read only where there are such tools.
     """
 
     endpoint: Endpoint
@@ -71,24 +77,30 @@ class Call:
     stream: bool
     asked_for_usage: bool
     customer_fields: CustomerFields
-    output_max_tokens: int | None
+    output_caps: OutputCaps
+    predicted_tokens: int
+    thinking_tokens: int
     choices: int
     input_bound_tokens: int
-    input_is_reference: bool
-    hosted_tool: str | None
+    opaque_inputs: int
+    hosted: HostedTools | None
+    tool_uses_max: int | None
     service_tier: str | None
     body: bytes = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
 
-    def forwarded(self, *, include_usage: bool, model: str | None = None) -> bytes:
+    def forwarded(
+        self, *, include_usage: bool, model: str | None = None, cap: tuple[Edit, ...] = ()
+    ) -> bytes:
         """The caller's bytes with our fields cut out.
 
         Args:
             include_usage: Ask for usage in a chat stream whose caller did not.
             model: The upstream's name for the model, where it differs from the caller's.
+            cap: Of the output, as `OutputCaps.lowered` writes it.
         """
-        edits = list(self.cuts)
+        edits = [*self.cuts, *cap]
         if include_usage and self.stream and not self.asked_for_usage:
             edits.append(self._usage_edit())
         if model is not None and model != self.model:
@@ -134,18 +146,22 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
     cuts = cut(found, CUT)
     sent_bytes = len(body) - sum(edit.end - edit.start for edit in cuts)
     chat = endpoint is Endpoint.CHAT
-    bound, is_reference = (chat_bound if chat else embeddings_bound)(document, sent_bytes)
+    bound, opaque = (chat_bound if chat else embeddings_bound)(document, sent_bytes)
+    hosted = hosted_tools(document) if chat else None
     return Call(
         endpoint=endpoint,
         model=_model(document),
         stream=chat and _stream(document),
         asked_for_usage=chat and _asked_for_usage(body, found, document),
         customer_fields=customer_fields(document, body, found),
-        output_max_tokens=_output_max(document) if chat else None,
+        output_caps=_output_caps(document) if chat else OutputCaps(),
+        predicted_tokens=_predicted(document, found) if chat else 0,
+        thinking_tokens=_thinking(document) if chat else 0,
         choices=_choices(document) if chat else 1,
         input_bound_tokens=bound,
-        input_is_reference=is_reference,
-        hosted_tool=hosted_tool(document) if chat else None,
+        opaque_inputs=opaque,
+        hosted=hosted,
+        tool_uses_max=_integer(document, "max_tool_calls", least=0) if hosted else None,
         service_tier=_service_tier(document) if chat else None,
         body=body,
         members=found,
@@ -223,11 +239,22 @@ def _asked_for_usage(body: bytes, found: tuple[Member, ...], document: dict[str,
     raise _wrong_type("stream_options.include_usage", "true or false")
 
 
-def _output_max(document: dict[str, Any]) -> int | None:
-    # Providers differ in which of the two they obey: the larger is the one to hold for. Some
-    # take 0 for no cap at all.
-    caps = [_integer(document, key, least=0) for key in ("max_completion_tokens", "max_tokens")]
-    return max((cap for cap in caps if cap), default=None)
+def _output_caps(document: dict[str, Any]) -> OutputCaps:
+    return OutputCaps(*(_integer(document, key, least=0) or None for key in OUTPUT_CAP_FIELDS))
+
+
+def _predicted(document: dict[str, Any], found: tuple[Member, ...]) -> int:
+    """No token is shorter than a byte, and JSON never spells text shorter than it is."""
+    if document.get("prediction") is None:
+        return 0
+    member = next(m for m in found if m.key == "prediction")
+    return member.value_end - member.value_start
+
+
+def _thinking(document: dict[str, Any]) -> int:
+    thinking = document.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    return max(budget, 0) if isinstance(budget, int) else 0
 
 
 def _choices(document: dict[str, Any]) -> int:

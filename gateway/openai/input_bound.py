@@ -6,7 +6,8 @@ that providers put round each message (about four tokens) is covered by that mes
 punctuation (``{"role":""},`` is eleven bytes). On top come the constants below.
 
 Loose on purpose: a hold is returned within seconds, an overspend is not. Not covered:
-what a provider's hosted tools (web search) read and cost in addition; `hosted_tool` finds them.
+what a provider's hosted tools (web search) read and cost in addition: see
+`gateway.openai.hosted_tools`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,27 +24,24 @@ IMAGE_INPUT_TOKENS_MAX: Final = 50_000
 """The dearest documented image: gpt-4o-mini at high detail, 2,833 + 8 x 5,667 = 48,169."""
 
 _SCHEMA_FIELDS: Final = frozenset({"tools", "functions", "response_format"})
-_CALLER_TOOLS: Final = ("function", "custom")
-"""Tools that the caller runs itself: what the provider charges for them is their tokens."""
-
 _TEXT_PARTS: Final = frozenset({"text", "refusal", "input_text", "output_text"})
 _IMAGE_PARTS: Final = frozenset({"image_url", "input_image"})
 _MEDIA_FIELDS: Final = frozenset({"audio", "images", "videos", "files", "file_ids", "attachments"})
 
 
-def chat_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, bool]:
+def chat_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, int]:
     """Bound a chat call of `sent_bytes`.
 
     Returns:
-        The tokens, and whether some input is of a kind whose tokens its bytes do not bound
-        (audio, files, unknown parts): then only the model's context is a bound.
+        The tokens, and 1 if some input is of a kind whose tokens its bytes do not bound
+        (audio, files, unknown parts): then only the model's context is a bound. Else 0.
     """
     tokens = sent_bytes + REQUEST_OVERHEAD_TOKENS
     if not _SCHEMA_FIELDS.isdisjoint(document):
         tokens += SCHEMA_OVERHEAD_TOKENS
     messages = document.get("messages")
     if not isinstance(messages, list):
-        return tokens, messages is not None
+        return tokens, int(messages is not None)
     unbounded = False
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else message
@@ -55,30 +53,19 @@ def chat_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, bool]
             unbounded = True
         if isinstance(message, dict) and not _MEDIA_FIELDS.isdisjoint(message):
             unbounded = True
-    return tokens, unbounded
+    return tokens, int(unbounded)
 
 
-def hosted_tool(document: Mapping[str, Any]) -> str | None:
-    """The field that has the provider run a tool of its own, at a fee that has no bound here."""
-    if document.get("web_search_options") is not None:
-        return "web_search_options"
-    tools = document.get("tools")
-    for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, dict) and _kind(tool) not in _CALLER_TOOLS:
-            return "tools"
-    return None
+def embeddings_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, int]:
+    """Bound an embeddings call, as `chat_bound` does: a token id takes at least a byte, too.
 
-
-def embeddings_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, bool]:
-    """Bound an embeddings call, as `chat_bound` does: a token id takes at least a byte, too."""
+    Returns:
+        The tokens, and how many inputs are of a kind that only the context bounds, each.
+    """
     items = document.get("input")
-    mixed = isinstance(items, list) and any(type(item) is dict for item in items)
-    return sent_bytes + REQUEST_OVERHEAD_TOKENS, mixed or isinstance(items, dict)
-
-
-def _kind(tool: Mapping[str, Any]) -> Any:
-    """Its type; some callers leave it out, then the key beside it tells."""
-    return tool.get("type", next(iter(tool), None))
+    each = items if isinstance(items, list) else (items,)
+    opaque = sum(type(item) is dict for item in each)
+    return sent_bytes + REQUEST_OVERHEAD_TOKENS, opaque
 
 
 def _parts(content: Iterable[Any]) -> tuple[int, bool]:

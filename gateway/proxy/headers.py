@@ -115,6 +115,7 @@ def ours(
     resets_at: str | None = None,
     charge_usd: str | None = None,
     cost_usd: str | None = None,
+    output_cap_tokens: int | None = None,
     warnings: Iterable[str] = (),
     overhead_ms: float | None = None,
 ) -> RawHeaders:
@@ -126,6 +127,7 @@ def ours(
         b"cost-usd": cost_usd,
         b"budget-remaining-usd": remaining_usd,
         b"budget-resets-at": resets_at,
+        b"output-cap": str(output_cap_tokens) if output_cap_tokens is not None else None,
         b"warnings": "; ".join(warnings)[:WARNINGS_CHARS_MAX] or None,
         b"overhead-ms": f"{overhead_ms:.2f}" if overhead_ms is not None else None,
     }

@@ -25,6 +25,7 @@ from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
+from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
@@ -32,6 +33,7 @@ from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
 from gateway.rating import Rating
+from gateway.telemetry import ADMITTED, REFUSED, UNPRICED, Telemetry
 from pricing.money import usd
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class Pipeline:
     """Carries calls through.
 
     Args:
+        budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
         reject_status: The status of a refusal for an exhausted budget.
     """
@@ -76,14 +79,18 @@ class Pipeline:
         rating: Rating,
         upstreams: Upstreams,
         clock: Clock,
+        budgeting: Budgeting,
         on_disconnect: str = "auto",
         reject_status: int = 402,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self._telemetry = telemetry or Telemetry()
         self._ledger = ledger
         self._rating = rating
         self._upstreams = upstreams
         self._clock = clock
         self._on_disconnect = on_disconnect
+        self._budgeting = budgeting
         self._reject_status = reject_status
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
@@ -99,9 +106,14 @@ class Pipeline:
         try:
             tab = self._open(request, call, caller)
             hold = await self._hold(tab)
+        except LedgerUnavailable as exc:
+            self._telemetry.count(REFUSED, exc.code)
+            raise
         except CallerError as exc:
+            self._telemetry.count(REFUSED, exc.code)
             self._conclude(self._refuse(request, call, caller, exc))
             raise
+        self._telemetry.count(ADMITTED)
         task = asyncio.current_task()
         assert task is not None
         self._calls.add(task)
@@ -158,14 +170,16 @@ class Pipeline:
         )
 
     async def _hold(self, tab: Tab) -> Hold:
-        return await self._ledger.hold(
+        hold = await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
             app=tab.app.id,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(self._rating, terms, binding=self._ledger.rules.binding),
+            bound=lambda terms: tab.bound(self._rating, terms, self._budgeting),
             opening=tab.opening,
         )
+        tab.admitted(hold)
+        return hold
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""
@@ -197,7 +211,9 @@ class Pipeline:
 
     async def _forward(self, request: Request, tab: Tab, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
-        content = tab.call.forwarded(include_usage=injected, model=tab.upstream_model)
+        content = tab.call.forwarded(
+            include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
+        )
         headers = to_upstream(
             request.raw_headers, identity=injected, passthrough=settings.passthrough
         )
@@ -254,6 +270,8 @@ class Pipeline:
         """The one event that ends the call, made once."""
         if tab.ended is None:
             tab.ended = tab.closing(hold, self._rating, self._clock)
+            if tab.ended.unpriced:
+                self._telemetry.count(UNPRICED)
         return tab.ended
 
     async def _end(self, tab: Tab, hold: Hold) -> None:
@@ -317,6 +335,7 @@ class Pipeline:
             resets_at=rfc3339(resets_ms) if resets_ms is not None else None,
             charge_usd=usd(event.charge_pico) if event and priced else None,
             cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
+            output_cap_tokens=tab.output_cap_tokens,
             warnings=(*tab.caller.warnings, *hold.warnings),
             overhead_ms=tab.overhead_ms,
         )

@@ -13,16 +13,16 @@ from gateway.customers.identity import Caller
 from gateway.customers.profile import Profile, Terms
 from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
-from gateway.ledger.bounds import Bound
+from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
-from gateway.openai.call import Call, Endpoint
+from gateway.openai.body import Edit
+from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
+from gateway.proxy.bounding import Budgeting, Extent, extent_of
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill
-from pricing.card import Card
-from pricing.cost import upper_bound
 from pricing.money import PPM
 from pricing.usage import Usage
 
@@ -47,7 +47,8 @@ class Tab:
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
             to the upstream, its head came, its first bytes came.
         seen_bytes: Generated text seen, in bytes; the estimate when no usage came.
-        bounded: The hold is the most that the call can cost; False only without a limit.
+        extent: How large the call can become; None: it is free, or nobody knows its price.
+        output_cap_tokens: Of each choice, where we set it; `cap_edits` writes it.
         answering: The client has been sent a head: an error can no longer be told.
         whole: The answer has come to its end.
         left: The client went away before the answer was whole.
@@ -74,7 +75,9 @@ class Tab:
     first_token: float | None = None
     reading: Reading = field(default=NO_READING)
     seen_bytes: int = 0
-    bounded: bool = True
+    extent: Extent | None = None
+    output_cap_tokens: int | None = None
+    cap_edits: tuple[Edit, ...] = ()
     answering: bool = False
     whole: bool = False
     left: bool = False
@@ -86,17 +89,15 @@ class Tab:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
 
-    def bound(self, rating: Rating, terms: Terms, *, binding: bool = True) -> Bound:
-        """The most this call can cost its customer: what to hold.
-
-        Args:
-            binding: Whether limits bind; where they are only counted, none refuses a call.
+    def bound(self, rating: Rating, terms: Terms, budgeting: Budgeting) -> Bound:
+        """What to hold for the call, by these terms.
 
         Raises:
-            InvalidCall: the model has no price and must have one; or its output has no bound.
+            InvalidCall: the model has no price and must have one; or something has no bound.
         """
         price, card = self.rated.price, self.rated.card
-        limited = binding and terms.limited
+        limited = budgeting.binding and terms.limited
+        self.extent = None
         if price is None:
             if limited or rating.rejects_unpriced:
                 raise InvalidCall(
@@ -105,60 +106,33 @@ class Tab:
                     code="model_not_priced",
                     param="model",
                 )
-            self.bounded = False
             return Bound.all_of(0)
         if price.free:
             return Bound.all_of(0)
         assert card is not None, "a price belongs to a card"
-        if limited and self.call.hosted_tool is not None:
+        self.extent = extent_of(self.call, card, price, limited=limited, budgeting=budgeting)
+        bound = self.extent.bound(price, terms.limits.markup_ppm)
+        if limited and bound.least_pico == AMOUNT_PICO_MAX:
+            field = card.output_cap_field or "max_tokens"
             raise InvalidCall(
-                "What a tool run by the provider reads and costs has no bound, so a budget "
-                f"cannot be kept. Leave {self.call.hosted_tool} out.",
+                f"This call could cost more than any budget has. Lower {field}.",
                 code="call_not_boundable",
-                param=self.call.hosted_tool,
+                param=field,
             )
-        input_tokens = self._input_bound(card, limited=limited)
-        output_tokens = self._output_bound(card, limited=limited)
-        whole, of_input = (
-            upper_bound(
-                price,
-                input_tokens=input_tokens,
-                output_tokens=tokens,
-                markup_ppm=terms.limits.markup_ppm,
-            )
-            for tokens in (output_tokens * self.call.choices, 0)
+        return bound
+
+    def admitted(self, hold: Hold) -> None:
+        """Cap the output, if less was granted than the call asked for."""
+        price, card = self.rated.price, self.rated.card
+        if self.extent is None or price is None or card is None or card.output_cap_field is None:
+            return
+        tokens = self.extent.cap_within(hold.amount_pico, price, hold.terms.limits.markup_ppm)
+        if tokens is None:
+            return
+        self.output_cap_tokens = tokens
+        self.cap_edits = self.call.output_caps.lowered(
+            self.call.members, tokens, field=card.output_cap_field, provider=card.provider
         )
-        return Bound.all_of(whole, input_pico=of_input)
-
-    def _input_bound(self, card: Card, *, limited: bool) -> int:
-        if self.call.endpoint is Endpoint.EMBEDDINGS:
-            return self.call.input_bound_tokens  # the context is that of each input, not of all
-        if self.call.input_is_reference:
-            return self._known(card.context_tokens, limited, "context", "messages")
-        if card.context_tokens is None:
-            return self.call.input_bound_tokens
-        return min(self.call.input_bound_tokens, card.context_tokens)
-
-    def _output_bound(self, card: Card, *, limited: bool) -> int:
-        if self.call.endpoint is Endpoint.EMBEDDINGS:
-            return 0
-        if self.call.output_max_tokens is not None:
-            return self.call.output_max_tokens
-        return self._known(
-            card.output_max_tokens, limited, "maximum output", "max_completion_tokens"
-        )
-
-    def _known(self, tokens: int | None, limited: bool, what: str, param: str) -> int:
-        """A maximum of the model; where there is none, only who has no limit goes on."""
-        if tokens is None and limited:
-            raise InvalidCall(
-                f"What this call can cost has no bound: model {self.call.model!r} has no known "
-                f"{what}. Add it under 'prices:' in the configuration, or set the field.",
-                code="call_not_boundable",
-                param=param,
-            )
-        self.bounded = self.bounded and tokens is not None
-        return tokens or 0
 
     def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""
@@ -206,6 +180,7 @@ class Tab:
         """What is known of it at its end."""
         return {
             "hold_pico": hold.amount_pico,
+            "output_cap_tokens": self.output_cap_tokens,
             "markup_ppm": hold.terms.limits.markup_ppm,
             "group": hold.profile.text("group_identifier"),
             "status": self.status,
@@ -246,6 +221,13 @@ class Tab:
         return CLIENT_CLOSED
 
     @property
+    def _bounded(self) -> bool:
+        """Whether the hold is the most that the call can cost; not so only without a limit."""
+        if self.extent is None:
+            return self.rated.price is not None
+        return self.extent.bounded
+
+    @property
     def _free(self) -> bool:
         """Nothing was sent, or the upstream refused without usage. All else may be billed."""
         if not self.sent.maybe:
@@ -280,7 +262,7 @@ class Tab:
             completed_ms=clock.now_ms(),
         )
         beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico
-        if (beyond and self.bounded) or (billed.problem and hold.amount_pico):
+        if (beyond and self._bounded) or (billed.problem and hold.amount_pico):
             # An estimate never passes the hold; and what has no rate costs what was held,
             # since nothing that was sent is free.
             charge = hold.amount_pico

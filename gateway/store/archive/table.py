@@ -93,7 +93,7 @@ _ENUMS: Final[Mapping[str, Any]] = {"kind": Kind, "status": Status, "source": So
 _PLAIN: Final = tuple(
     f.name for f in fields(UsageEvent) if f.name in EVENTS.c and f.name not in {"metadata", *_ENUMS}
 )
-_LEFT: Final = ("group", "service_tier", "raw_usage")
+_LEFT: Final = ("group", "service_tier", "raw_usage", "output_cap_tokens")
 """What has no column of its own; with the usage buckets it makes up `details`."""
 
 _USAGE: Final = tuple(f.name for f in fields(Usage))

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
+from gateway.api.tallies import Tallies
 from gateway.customers.apps import App, Apps, token_digest
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
@@ -19,6 +20,7 @@ from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
 from gateway.rating import Rating
 from gateway.store.archive import Archive
+from gateway.telemetry import Telemetry
 from pricing.book import PriceBook
 from tests.support.ledgers import Bench, bench
 from tests.support.stores import server
@@ -152,6 +154,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 upstreams=(Served("lab", ("small", "big-*")),),
                 policy="reject",
             ),
+            tallies=Tallies(bench_.store, Telemetry(), bench_.clock),
         )
         async with _client(services) as client:
             flusher = Flusher(bench_.store, archive, zone=UTC, clock=bench_.clock)

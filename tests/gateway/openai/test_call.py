@@ -34,12 +34,12 @@ def test_reads_what_the_gateway_needs() -> None:
         ),
     )
 
-    assert ("m", True, True, 3, 7, "flex") == (
+    assert ("m", True, True, 3, (7, 5), "flex") == (
         call.model,
         call.stream,
         call.asked_for_usage,
         call.choices,
-        call.output_max_tokens,
+        call.output_caps,
         call.service_tier,
     )
     assert "u" == call.customer_fields.user
@@ -58,11 +58,11 @@ def test_null_is_absent() -> None:
     ]
     call = parse_call(CHAT, chat(",".join(f'"{key}":null' for key in [*keys, *sorted(REFUSED)])))
 
-    assert (False, False, 1, None, None) == (
+    assert (False, False, 1, (None, None), None) == (
         call.stream,
         call.asked_for_usage,
         call.choices,
-        call.output_max_tokens,
+        call.output_caps,
         call.service_tier,
     )
     sent = call.forwarded(include_usage=True)

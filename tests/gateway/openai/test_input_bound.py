@@ -25,7 +25,7 @@ def test_text_is_bounded_by_the_forwarded_bytes() -> None:
 
     assert len(plain.body) + REQUEST_OVERHEAD_TOKENS == plain.input_bound_tokens
     assert plain.input_bound_tokens == named.input_bound_tokens
-    assert not plain.input_is_reference
+    assert not plain.opaque_inputs
 
 
 @pytest.mark.parametrize("text", ["é" * 9, "\U0001f600" * 9, '"' * 9, "\n\t" * 9, "a" * 9])
@@ -57,7 +57,7 @@ def test_each_image_counts_at_its_maximum(kind, escaped) -> None:
 
     expected = len(body) + REQUEST_OVERHEAD_TOKENS + 2 * IMAGE_INPUT_TOKENS_MAX
     assert expected == call.input_bound_tokens
-    assert not call.input_is_reference
+    assert not call.opaque_inputs
 
 
 def test_inline_image_data_is_not_text() -> None:
@@ -85,53 +85,39 @@ def test_inline_image_data_is_not_text() -> None:
 )
 def test_what_bytes_cannot_bound_is_flagged(content) -> None:
     """Audio, files and unknown shapes: only the model's context bounds them."""
-    assert chat(content).input_is_reference
+    assert 1 == chat(content).opaque_inputs
 
 
 @pytest.mark.parametrize("content", [None, "text", [], ["text"], [{"type": "text", "text": "x"}]])
 def test_text_is_not_flagged(content) -> None:
-    assert not chat(content).input_is_reference
+    assert 0 == chat(content).opaque_inputs
 
 
 def test_an_earlier_spoken_answer_is_a_reference() -> None:
     body = {"model": "m", "messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}
 
-    assert parse_call(Endpoint.CHAT, orjson.dumps(body)).input_is_reference
+    assert 1 == parse_call(Endpoint.CHAT, orjson.dumps(body)).opaque_inputs
 
 
 @pytest.mark.parametrize(
-    ("value", "flagged"),
+    ("value", "opaque"),
     [
-        ("text", False),
-        (["a", "b"], False),
-        ([1, 2, 3], False),
-        ([[1], [2, 3]], False),
-        ([{"type": "image_url"}], True),
-        ({"image": "x"}, True),
+        ("text", 0),
+        (["a", "b"], 0),
+        ([1, 2, 3], 0),
+        ([[1], [2, 3]], 0),
+        ([{"type": "image_url"}, "a", {"text": "b"}], 2),
+        ({"image": "x"}, 1),
     ],
 )
-def test_embeddings_inputs(value, flagged) -> None:
-    """A token id takes at least one byte, so bytes bound token arrays too."""
+def test_embeddings_inputs(value, opaque) -> None:
+    """A token id takes at least one byte, so bytes bound token arrays too.
+
+    Each other input has a context of its own.
+    """
     body = orjson.dumps({"model": "m", "input": value})
 
     call = parse_call(Endpoint.EMBEDDINGS, body)
 
-    assert flagged == call.input_is_reference
+    assert opaque == call.opaque_inputs
     assert len(body) <= call.input_bound_tokens
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({}, None),
-        ({"tools": None, "web_search_options": None}, None),
-        ({"tools": [{"type": "function"}, {"type": "custom"}, {"function": {}}, 7]}, None),
-        ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools"),
-        ({"tools": [{"google_search": {}}]}, "tools"),
-        ({"tools": [{"type": []}, {}]}, "tools"),
-        ({"web_search_options": {}}, "web_search_options"),
-    ],
-)
-def test_tools_that_the_provider_runs_are_found(fields, expected) -> None:
-    """They cost by the use, however few tokens the call may have."""
-    assert expected == chat("hi", **fields).hosted_tool

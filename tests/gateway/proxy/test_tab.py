@@ -14,9 +14,11 @@ from gateway.customers.profile import Limits, Profile, Terms
 from gateway.customers.windows import Calendar
 from gateway.errors import GatewayError, InvalidCall, UpstreamTimeout, UpstreamUnreachable
 from gateway.event import Kind, Source, Status
+from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
 from gateway.openai.call import Endpoint, parse_call
+from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Sent
 from gateway.proxy.tab import NO_READING, Tab
 from gateway.proxy.upstream import Upstream, UpstreamSettings
@@ -41,6 +43,13 @@ BOOK = PriceBook((), "book-1").overlaid(
             "base": {"input": "2", "output": "8"},
         },
         {"provider": "lab", "model": "endless", "base": {"input": "1", "output": "4"}},
+        {
+            "provider": "lab",
+            "model": "large",
+            "limits": {"context": 100_000, "max_output": 50_000},
+            "output_cap_field": "max_tokens",
+            "base": {"input": "1", "output": "4"},
+        },
         {"provider": "lab", "model": "gift", "free": True},
     ]
 )
@@ -78,105 +87,74 @@ LIMITED = terms(total_budget_pico=10**12)
 FREE = terms()
 
 
-@pytest.mark.parametrize(
-    ("fields", "output_tokens"),
-    [
-        ({}, 500),
-        ({"max_tokens": 7}, 7),
-        ({"max_completion_tokens": 7, "max_tokens": 9}, 9),
-        ({"max_tokens": 7, "n": 3}, 21),
-        ({"max_tokens": 0}, 500),  # to some providers it is no cap
-    ],
-)
-def test_the_output_is_bounded_by_the_call_or_its_model(fields, output_tokens):
-    made = tab(**fields)
-
-    input_pico = made.call.input_bound_tokens * MICRO
-    assert input_pico + output_tokens * 4 * MICRO == made.bound(RATING, LIMITED).wanted_pico
+def held(made: Tab, by: Terms = LIMITED, rating: Rating = RATING, **budgeting: Any) -> int:
+    return made.bound(rating, by, Budgeting(**budgeting)).wanted_pico
 
 
-def test_the_input_is_bounded_by_the_context():
-    """However long the body is, and where its size says nothing."""
-    long = tab(messages=[{"role": "user", "content": "x" * 50_000}], max_tokens=1)
-    part = {"type": "file", "file": {"file_id": "f"}}
-    by_reference = tab(messages=[{"role": "user", "content": [part]}], max_tokens=1)
+def test_all_input_and_output_are_held():
+    made = tab(max_tokens=7, n=3)
 
-    assert (
-        10_004 * MICRO
-        == long.bound(RATING, LIMITED).wanted_pico
-        == by_reference.bound(RATING, LIMITED).wanted_pico
-    )
+    assert (made.call.input_bound_tokens + 3 * 7 * 4) * MICRO == held(made)
 
 
 def test_the_markup_is_held_too():
-    plain, marked = (
-        tab().bound(RATING, LIMITED).wanted_pico,
-        tab().bound(RATING, terms(markup_ppm=250_000)).wanted_pico,
-    )
+    plain, marked = held(tab()), held(tab(), terms(total_budget_pico=1, markup_ppm=250_000))
 
     assert plain * 5 == marked * 4
 
 
-def test_an_embedding_has_no_output():
-    made = tab(endpoint=Endpoint.EMBEDDINGS, content=orjson.dumps({"model": "small", "input": "x"}))
-
-    assert made.call.input_bound_tokens * MICRO == made.bound(RATING, LIMITED).wanted_pico
-
-
 def test_what_is_free_holds_nothing():
-    assert 0 == tab("gift").bound(RATING, LIMITED).wanted_pico
+    assert Bound.all_of(0) == tab("gift").bound(RATING, LIMITED, Budgeting())
 
 
 def test_a_model_without_a_price():
     """Refused where a budget must be kept or the policy says so; else nothing is held."""
     for rating, bound_by in ((RATING, LIMITED), (Rating(BOOK, unpriced=Unpriced.REJECT), FREE)):
         with pytest.raises(InvalidCall) as refused:
-            tab("nobody's", rating=rating).bound(rating, bound_by)
+            held(tab("nobody's", rating=rating), bound_by, rating)
         assert "model_not_priced" == refused.value.code
 
-    assert 0 == tab("nobody's").bound(RATING, FREE).wanted_pico
+    assert 0 == held(tab("nobody's"), FREE)
     fallback = Rating(
         BOOK, unpriced=Fallback(input_usd="10", output_usd="30", output_max_tokens=100)
     )
     made = tab("nobody's", rating=fallback)
-    held = (10 * made.call.input_bound_tokens + 30 * 100) * MICRO
-    assert held == made.bound(fallback, LIMITED).wanted_pico
-
-
-def test_an_output_without_a_bound():
-    """A limit cannot be kept; without one the call passes."""
-    with pytest.raises(InvalidCall) as refused:
-        tab("endless").bound(RATING, LIMITED)
-
-    assert ("call_not_boundable", "max_completion_tokens") == (
-        refused.value.code,
-        refused.value.param,
-    )
-    assert tab("endless", max_tokens=1).bound(RATING, LIMITED).wanted_pico > 0
-    assert tab("endless").bound(RATING, FREE).wanted_pico > 0
+    assert (10 * made.call.input_bound_tokens + 30 * 100) * MICRO == held(made, LIMITED, fallback)
 
 
 def test_where_limits_do_not_bind_none_refuses():
     """Under the policy `soft` a customer with a limit calls whatever others may call."""
-    assert 0 == tab("nobody's").bound(RATING, LIMITED, binding=False).wanted_pico
-    assert tab("endless").bound(RATING, LIMITED, binding=False).wanted_pico > 0
-    assert tab(web_search_options={}).bound(RATING, LIMITED, binding=False).wanted_pico > 0
+    assert 0 == held(tab("nobody's"), binding=False)
+    assert held(tab("endless"), binding=False) > 0
+    assert held(tab(web_search_options={}), binding=False) > 0
 
 
-def test_a_tool_that_the_provider_runs_has_no_bound():
-    """Its fee comes on top of all tokens; without a limit the call passes."""
-    made = tab(web_search_options={}, max_tokens=1)
-    with pytest.raises(InvalidCall) as refused:
-        made.bound(RATING, LIMITED)
+def test_a_smaller_grant_becomes_a_cap():
+    """It is in the body, in the closing event and nowhere else."""
+    made = tab("large")
+    wanted = made.bound(RATING, LIMITED, Budgeting()).wanted_pico
+    input_pico = made.call.input_bound_tokens * MICRO
 
-    assert ("call_not_boundable", "web_search_options") == (
-        refused.value.code,
-        refused.value.param,
-    )
-    assert made.bound(RATING, FREE).wanted_pico > 0
+    made.admitted(hold(input_pico + 2_000 * 4 * MICRO + 3, wanted=wanted))
+
+    assert 2_000 == made.output_cap_tokens
+    sent = made.call.forwarded(include_usage=False, cap=made.cap_edits)
+    assert orjson.loads(body("large")) | {"max_tokens": 2_000} == orjson.loads(sent)
+    made.sent = Sent(maybe=True)
+    assert 2_000 == made.closing(hold(), RATING, SystemClock()).output_cap_tokens
 
 
-def hold(amount=10**9, *, markup_ppm=0) -> Hold:
+@pytest.mark.parametrize("model", ["large", "gift", "nobody's"])
+def test_what_was_granted_in_full_is_forwarded_as_it_came(model):
+    made = tab(model)
+    wanted = made.bound(RATING, FREE, Budgeting()).wanted_pico
+
+    made.admitted(hold(wanted, wanted=wanted))
+
+    assert (None, ()) == (made.output_cap_tokens, made.cap_edits)
+
+
+def hold(amount=10**9, *, wanted=None, markup_ppm=0) -> Hold:
     return Hold(
         request_id="fbx_" + "0" * 32,
         partition=Keyspace().partition_of("acme"),
@@ -184,7 +162,7 @@ def hold(amount=10**9, *, markup_ppm=0) -> Hold:
         terms=terms(markup_ppm=markup_ppm),
         app="my-app",
         amount_pico=amount,
-        wanted_pico=amount,
+        wanted_pico=amount if wanted is None else wanted,
         orphan_pico=amount,
         spent_period_pico=0,
         spent_total_pico=0,

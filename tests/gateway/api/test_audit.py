@@ -1,0 +1,182 @@
+"""GET /api/audit and GET /metrics."""
+
+from functools import partial
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.api.tallies import Tallies
+from gateway.audit.auditor import Auditor
+from gateway.clock import SystemClock
+from gateway.store.client import Store
+from gateway.telemetry import LABELS_MAX, REFUSED, Telemetry
+from tests.gateway.api.conftest import admin
+
+pytestmark = pytest.mark.anyio
+
+
+async def audited(api) -> None:
+    auditor = Auditor(api.bench.store, api.bench.clock)
+    for _ in range(64):
+        await auditor.step()
+
+
+async def scraped(client) -> dict[tuple[str, ...], float]:
+    """(name, label values ...) -> value."""
+    answer = await client.get("/metrics")
+    assert 200 == answer.status_code
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_the_audit_needs_the_admin_key(api) -> None:
+    assert 401 == (await api.client.get("/api/audit")).status_code
+
+
+async def test_the_audit_says_what_was_found(api) -> None:
+    """Exactly four fields, null before the first round, and the difference after it."""
+    fresh = (await api.get("/api/audit")).json()
+    await api.call("acme", charge_pico=5, cost_pico=5)
+    await api.flush()
+    await audited(api)
+    sound = (await api.get("/api/audit/")).json()
+    profile = await api.bench.directory.load("acme")
+    partition = api.bench.directory.partition_of("acme")
+    await api.bench.command("HINCRBY", partition.account(profile.number), "spent", 7)
+    await audited(api)
+    wrong = (await api.get("/api/audit")).json()
+
+    assert {"ok": None, "checked_at": None, "partitions": 0, "differences": []} == fresh
+    assert (True, 64, []) == (sound["ok"], sound["partitions"], sound["differences"])
+    assert {"ok", "checked_at", "partitions", "differences"} == wrong.keys()
+    assert wrong["ok"] is False
+    (difference,) = wrong["differences"]
+    assert {
+        "kind": "spent",
+        "partition": partition.index,
+        "customer": {"number": str(profile.number), "identifier": "acme"},
+        "subject": "spent",
+        "unit": "usd",
+        "expected": "0.000000000005",
+        "found": "0.000000000012",
+        "difference": "0.000000000007",
+    } == difference
+
+
+async def test_metrics_say_how_the_ledger_is(api) -> None:
+    """Drift, what is held, what waits for the flusher; then, flushed, nothing waits."""
+    await api.bench.hold("acme", 3 * 10**12)
+    await api.call("acme", charge_pico=5, cost_pico=5)
+    await audited(api)
+
+    before = await scraped(api.client)
+    await api.flush()
+    after = await scraped(api.client)
+
+    expected = {
+        ("farebox_build_info", "embedded", "1.2.3"): 1,
+        ("farebox_ledger_up",): 1,
+        ("farebox_ledger_drift",): 0,
+        ("farebox_ledger_drift_usd",): 0,
+        ("farebox_ledger_held_usd",): 3,
+        ("farebox_holds_open",): 1,
+        ("farebox_stream_entries",): 1,
+        ("farebox_flusher_events_behind", "flush"): 1,
+        ("farebox_flusher_events_behind", "archive"): 1,
+        ("farebox_workers",): 1,
+    }
+    assert expected == {name: before[name] for name in expected}
+    assert 0 <= before["farebox_flusher_lag_seconds", "flush"] < 60
+    assert 0 <= before["farebox_ledger_audit_age_seconds",] < 60
+    assert 0 == after["farebox_flusher_events_behind", "flush"]
+    assert 0 == after["farebox_flusher_lag_seconds", "archive"]
+    assert "process_resident_memory_bytes" in {name for name, *_ in before}
+
+
+async def test_drift_is_a_metric(api) -> None:
+    """In differences, and in money."""
+    await api.call("acme", charge_pico=5, cost_pico=5)
+    await api.flush()
+    number = (await api.bench.directory.load("acme")).number
+    account = api.bench.directory.partition_of("acme").account(number)
+    await api.bench.command("HINCRBY", account, "spent", -(10**12))
+    await api.bench.command("HINCRBY", account, "held", 10**12)
+    await audited(api)
+
+    found = await scraped(api.client)
+
+    assert (2, 2) == (found["farebox_ledger_drift",], found["farebox_ledger_drift_usd",])
+
+
+async def test_r60_no_series_for_a_customer_or_a_model(api) -> None:
+    """Their number is constant, and no name of theirs stands anywhere in it."""
+    await api.call("canary-0", model="canary-model")
+    few = await scraped(api.client)
+    for i in range(1, 20):
+        await api.call(f"canary-{i}", model=f"canary-model-{i}")
+    await audited(api)
+
+    text = (await api.client.get("/metrics")).text
+    many = await scraped(api.client)
+
+    assert "canary" not in text
+    audit = {"farebox_ledger_overshoot_usd", "farebox_stream_alien_entries"}
+    grown = {name for name, *_ in many.keys() - few.keys()}
+    assert {name for name in grown if not name.startswith("farebox_ledger_")} <= audit
+
+
+async def test_metrics_without_a_store_say_so(api) -> None:
+    """The page is there, and short."""
+    away = Store("unix:///nowhere.sock")
+    tallies = Tallies(away, Telemetry(), api.bench.clock)
+    async with api.serving(store=away, tallies=tallies) as client:
+        found = await scraped(client)
+
+    assert 0 == found["farebox_ledger_up",]
+    assert ("farebox_ledger_drift",) not in found
+
+
+async def test_metrics_are_served_under_our_names_only(api) -> None:
+    refused = await api.client.get("/metrics", headers={"host": "evil.example"})
+    assert 400 == refused.status_code
+    assert 200 == (await api.client.get("/metrics", headers=admin())).status_code
+
+
+async def test_all_workers_count_together(api) -> None:
+    """Counters and gauges of two workers are added up; one that left has no gauge."""
+    workers = []
+    for size in (3, 4):
+        telemetry = Telemetry()
+        telemetry.gauge("wal_bytes", "Of the logs.", partial(float, size))
+        telemetry.count(REFUSED, "budget_exceeded")
+        workers.append(Tallies(api.bench.store, telemetry, SystemClock()))
+    for worker in workers:
+        await worker.tell()
+        await worker.tell()
+
+    async with api.serving(tallies=workers[0]) as client:
+        both = await scraped(client)
+        await workers[1].leave()
+        one = await scraped(client)
+
+    assert 2 == both["farebox_calls_refused_total", "budget_exceeded"]
+    assert (7, 2) == (both["farebox_wal_bytes",], both["farebox_workers",])
+    assert (3, 1) == (one["farebox_wal_bytes",], one["farebox_workers",])
+    assert 2 == one["farebox_calls_refused_total", "budget_exceeded"]
+
+
+def test_labels_have_an_end() -> None:
+    """Whatever were to be counted, the page stays short."""
+    telemetry = Telemetry()
+    for i in range(LABELS_MAX + 50):
+        telemetry.count(REFUSED, f"code-{i}")
+
+    counts = telemetry.take()
+
+    assert LABELS_MAX + 1 == len(counts)
+    assert 50 == counts[REFUSED.name, "other"]
+    assert {} == telemetry.take()
