@@ -13,17 +13,16 @@ from gateway.customers.windows import KINDS, Calendar
 from gateway.event import MONEY_KINDS, Kind, UsageEvent, decode
 from gateway.ledger.rules import Rules
 from gateway.store.keys import Keyspace, Partition
+from tests.simulator.counting import Counting
+from tests.simulator.promises import expect
 from tests.simulator.virtual_server import Executed, VirtualServer
 
 TERMINAL = frozenset({Kind.SETTLE, Kind.RELEASE, Kind.REFUSE, Kind.ORPHAN})
 RECORD = re.compile(rb"(\d+)\|(\d+)\|(\d+)\|([\d ]+)\|")
 MONEY_VERBS = frozenset({"hold", "settle", "release", "expire", "event", "refuse"})
 HELD, EXCEEDED, IN_FLIGHT = 1, 2, 3
+EXPIRED = 1
 KIND_OF = {b"daily": "day", b"weekly": "week", b"monthly": "month", b"yearly": "year"}
-
-
-class Wrong(AssertionError):
-    """The ledger broke a promise."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ class Books:
         self._rules = rules
         self._server = server
         self._calendar = calendar
+        self.counting = [Counting(server, partition) for partition in keyspace.partitions]
         self._by_tag = {p.tag: p for p in keyspace.partitions}
         self.log: dict[tuple[int, str], UsageEvent] = {}
         self.accounts: dict[int, Account] = defaultdict(Account)
@@ -72,15 +72,20 @@ class Books:
         self.granted: dict[str, int] = {}
         self.orphaned: dict[str, int] = {}
         self.held: Counter[int] = Counter()
+        self._leased_to_ms: dict[str, int] = {}
         self.ends: Counter[str] = Counter()
         self.adjusts: Counter[str] = Counter()
         self.by_call: dict[str, list[UsageEvent]] = defaultdict(list)
         self._last_id: dict[int, str] = {}
 
     def follow(self, executed: Executed) -> None:
-        if executed.verb not in MONEY_VERBS:
+        self._follow_leases(executed)
+        if executed.verb not in MONEY_VERBS | {"apply"}:
             return
         partition = self._by_tag[executed.keys[0].split("}")[0] + "}"]
+        if executed.verb == "apply":
+            self.counting[partition.index].follow(executed)
+            return
         request_id = executed.args[0].decode()
         if executed.verb == "hold":
             self._follow_hold(partition, executed, request_id)
@@ -88,6 +93,16 @@ class Books:
         number = int(executed.args[1])
         if number:
             self.check_account(partition, number)
+
+    def _follow_leases(self, executed: Executed) -> None:
+        """A call whose lease is renewed is never taken for dead."""
+        now_ms = self._server.clock.now_ms()
+        if executed.verb == "renew":
+            for request_id in executed.args[1::2]:
+                self._leased_to_ms[request_id.decode()] = now_ms + int(executed.args[0])
+        if executed.verb == "expire" and executed.reply == EXPIRED:
+            request_id = executed.args[0].decode()
+            expect(self._leased_to_ms[request_id] <= now_ms, f"{request_id} expired too early")
 
     def _follow_hold(self, partition: Partition, executed: Executed, request_id: str) -> None:
         assert isinstance(executed.reply, list)
@@ -108,6 +123,7 @@ class Books:
                 return
             expect(not self.ends[request_id], f"{request_id} was held after its end")
             self.granted[request_id] = granted
+            self._leased_to_ms[request_id] = self._server.clock.now_ms() + int(executed.args[7])
             self.orphaned[request_id] = granted
             if self._rules.orphans == "input":
                 self.orphaned[request_id] = min(granted, asked.input)
@@ -177,6 +193,7 @@ class Books:
             event = decode(dict(pairs(flat)))
             self._last_id[partition.index] = stream_id.decode()
             self.log[partition.index, stream_id.decode()] = event
+            self.counting[partition.index].posted(stream_id.decode(), event)
             self._enter(event, executed)
 
     def _enter(self, event: UsageEvent, executed: Executed) -> None:
@@ -248,11 +265,6 @@ class Books:
             expect(counted == said, f"{kind} {current}: counted {counted}, the events say {said}")
             cost = int(fields.get(f"{kind}.cost".encode(), 0))
             expect(cost == account.cost_in[kind, current], f"{kind} {current}: cost {cost}")
-
-
-def expect(holds: object, otherwise: str) -> None:
-    if not holds:
-        raise Wrong(otherwise)
 
 
 def pairs(flat: list[bytes]) -> zip:

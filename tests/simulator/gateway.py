@@ -120,7 +120,7 @@ class Gateway(Process):
         try:
             if plan.fate != "unsent":
                 call.sent, call.asked, call.cost = True, plan.charge, plan.cost
-                await asyncio.sleep(plan.seconds)
+            await asyncio.sleep(plan.seconds)
         finally:
             if self.alive:
                 await asyncio.shield(self._conclude(self._end(call, hold)))

@@ -4,19 +4,13 @@ everything that counts has been counted once.
 
 from collections import Counter
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from gateway.event import Kind, UsageEvent
-from gateway.metering.counters import lifetime_command, read_lifetime
-from gateway.metering.fold import advance, fold
-from gateway.metering.totals import Lifetime
-from tests.simulator.books import expect
 from tests.simulator.oracle import Call
+from tests.simulator.promises import expect
 
 if TYPE_CHECKING:
     from tests.simulator.simulation import Simulation
-
-UTC = ZoneInfo("UTC")
 
 
 def reckon(simulation: "Simulation") -> None:
@@ -29,7 +23,8 @@ def reckon(simulation: "Simulation") -> None:
     for partition in simulation.keyspace.partitions:
         left = simulation.server.ask("HLEN", partition.holds)
         expect(left == 0, f"{left} holds are left for ever in {partition.tag}")
-    check_counters(simulation)
+    for counting in books.counting:
+        counting.check_complete()
     expect(books.log == simulation.archive.rows, "the archive is not what was posted")
 
 
@@ -72,14 +67,3 @@ def check_reports(simulation: "Simulation") -> None:
     at_most = sum(report.charge for report in reports)
     expect(surely <= total <= at_most, f"reported {surely} to {at_most}, counted {total}")
     expect(sum(posted.values()) <= len(reports), "a report was counted twice")
-
-
-def check_counters(simulation: "Simulation") -> None:
-    """They are the fold of everything that was posted, each event once."""
-    for partition in simulation.keyspace.partitions:
-        of_partition = [e for (i, _), e in simulation.books.log.items() if i == partition.index]
-        for number, change in fold(of_partition, UTC).items():
-            reply = simulation.server.ask(*lifetime_command(partition, number))
-            folded, _ = advance(Lifetime(), {}, change)
-            counted = read_lifetime(reply)
-            expect(folded == counted, f"counters {counted} are not the fold {folded}")

@@ -8,6 +8,7 @@ import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
@@ -15,11 +16,12 @@ from gateway.customers.windows import Calendar
 from gateway.ledger.bounds import Bound
 from gateway.ledger.rules import Rules
 from gateway.store.keys import META, Keyspace
-from tests.simulator.books import Books, Wrong
+from tests.simulator.books import Books
 from tests.simulator.gateway import Gateway, Plan
 from tests.simulator.network import Faults, Network
 from tests.simulator.oracle import Oracle
 from tests.simulator.process import Process, task_factory
+from tests.simulator.promises import Wrong
 from tests.simulator.reckoning import reckon
 from tests.simulator.trace import told
 from tests.simulator.virtual_server import Edit, Executed, VirtualServer, as_it_is
@@ -54,10 +56,10 @@ def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
     """Run `steps` turns of fate on an emptied server; never raises for a broken promise."""
     loop = VirtualLoop()
     loop.set_task_factory(task_factory)
-    loop.set_exception_handler(lambda _loop, _context: None)  # the dead leave loose ends
     random = Random(seed)
     server = VirtualServer(url, VirtualClock(loop), edit)
     simulation = Simulation(server, random, loop)
+    loop.set_exception_handler(simulation.hear)
     problem = None
     with ExitStack() as stack:
         stack.callback(server.close)
@@ -83,6 +85,10 @@ def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
     )
 
 
+class ScriptFailed(Exception):
+    """A script raised: it never may."""
+
+
 class Simulation:
     def __init__(self, server: VirtualServer, random: Random, loop: VirtualLoop) -> None:
         self.server = server
@@ -101,13 +107,19 @@ class Simulation:
             orphans=random.choice(("hold", "input")),
         )
         self._faults = random.choice(
-            (Faults(), Faults(breaks=0.05), Faults(stalls=0.05), Faults(breaks=0.1, stalls=0.1))
+            (
+                Faults(breaks=0.02, stalls=0.01),
+                Faults(breaks=0.1),
+                Faults(stalls=0.1),
+                Faults(breaks=0.1, stalls=0.1, delay_seconds_max=2.0),
+            )
         )
         server.asks(("HSET", META, "partitions", PARTITIONS))
         self.keyspace = Keyspace(PARTITIONS)
         self.books = Books(server, self.keyspace, Calendar(UTC), self.rules)
         server.watch = self._watch
         self._wrong: Wrong | None = None
+        self._broken: Exception | None = None
 
     async def run(self, steps: int) -> None:
         for _ in range(GATEWAYS):
@@ -137,7 +149,7 @@ class Simulation:
                 bound=bound,
                 charge=charge,
                 cost=self.random.choice((charge, charge // 2)),
-                seconds=self.random.choice((0.0, 0.1, 2.0, 30.0)) * self.random.random(),
+                seconds=self.random.choice((0.0, 0.1, 2.0, 30.0, 200.0)) * self.random.random(),
                 fate=self.random.choice(("served", "served", "served", "unsent", "left")),
                 patience=self.random.choice((0.0, 0.01, 1.0, 10.0)) * self.random.random(),
             )
@@ -169,7 +181,7 @@ class Simulation:
         process = self.random.choice([*self.gateways, *self.workers])
         process.network.take_down()
         self._note(f"{process.name} is cut off")
-        seconds = self.random.choice((1.0, 20.0, 200.0)) * self.random.random()
+        seconds = self.random.choice((1.0, 20.0, 200.0, 200.0)) * self.random.random()
         self.loop.call_later(seconds, self._heal, process)
 
     def _heal(self, process: Process) -> None:
@@ -178,13 +190,22 @@ class Simulation:
 
     async def _jump(self) -> None:
         """A clock is set: a gateway's, or the server's."""
-        clock = self.random.choice([self.server.clock, *(g.clock for g in self.gateways)])
-        clock.ahead_ms = self.random.choice((0, 50, -1_000, 70_000, -7_200_000, 40_000_000))
+        gateway = self.random.choice(self.gateways)
+        clock = self.random.choice((self.server.clock, self.server.clock, gateway.clock))
+        clock.ahead_ms = self.random.choice((0, -1_000, 70_000, 140_000, 40_000_000))
         self._note(f"a clock is set {clock.ahead_ms} ms ahead")
 
     async def _forget(self) -> None:
         self.server.forget_scripts()
         self._note("SCRIPT FLUSH")
+
+    async def _fill_disk(self) -> None:
+        """The archive's: for a while, most of what is written to it fails."""
+        self.archive.fails = 0.7
+        self.loop.call_later(30.0, self._free_disk)
+
+    def _free_disk(self) -> None:
+        self.archive.fails = 0.0
 
     def _limits(self) -> dict:
         return {
@@ -237,7 +258,7 @@ class Simulation:
     async def _rest(self) -> None:
         """No more faults; wait until nothing moves any more."""
         self._note("everything comes to rest")
-        self.archive.fails = 0.0
+        self._free_disk()
         for process in self._born:
             process.network.faults = Faults()
             self._heal(process)
@@ -261,9 +282,18 @@ class Simulation:
         except Wrong as exc:
             self._wrong = self._wrong or exc
 
+    def hear(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """The dead leave loose ends, which nobody awaits; all else is an error of ours."""
+        if "handle" in context:
+            self._broken = self._broken or context["exception"]
+
     def _raise(self) -> None:
+        if self._broken is not None:
+            raise self._broken
         if self._wrong is not None:
             raise self._wrong
+        if self.server.errors:
+            raise ScriptFailed(self.server.errors[0])
 
     def _note(self, line: str) -> None:
         self.trace.append(f"{self.loop.now:12.6f}  {line}")
@@ -278,12 +308,13 @@ class Simulation:
 
 TURNS = {
     "call": 60,
-    "report": 4,
+    "report": 5,
     "set_limits": 2,
-    "pass_time": 6,
+    "pass_time": 5,
     "kill_gateway": 2,
     "kill_worker": 2,
-    "outage": 3,
-    "jump": 2,
+    "outage": 5,
+    "jump": 5,
     "forget": 1,
+    "fill_disk": 1,
 }

@@ -90,6 +90,7 @@ class VirtualServer:
         self._swept_hour = 0
         self.clock = clock
         self.identity = 1
+        self.errors: list[str] = []
         self.watch: Callable[[Executed], None] = lambda _: None
         self.ask("FLUSHALL")
 
@@ -115,7 +116,10 @@ class VirtualServer:
         self._end_lives()
         try:
             verb, keys, args, reply = self._run(parts)
+        except NoScriptError as exc:
+            return exc
         except ResponseError as exc:
+            self.errors.append(f"{by} {parts[0].decode()}: {exc}")
             return exc
         self.watch(Executed(by, verb, keys, args, reply))
         return reply

@@ -1,0 +1,214 @@
+"""Errors that somebody could make: the simulator has to catch each of them.
+
+A mutation replaces an exact snippet of a script, as it is sent to the server, or of a
+Python function. A snippet that is not there any more is an error: the table follows the code.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from unittest.mock import patch
+
+from gateway.store import scripts
+
+Swap = tuple[str, str]
+
+
+class SnippetMissing(LookupError):
+    """The code has changed; the mutation must, too."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Attributes: swaps: what is replaced, by what."""
+
+    name: str
+    where: str
+    swaps: tuple[Swap, ...]
+
+    def edit(self, name: str, source: str) -> str:
+        """The script as the server gets it."""
+        return self._mutated(source) if name == self.where else source
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Put in place what is not a script: ``module:Class.function``."""
+        with ExitStack() as stack:
+            if ":" in self.where:
+                stack.enter_context(self._patched())
+            else:
+                self._mutated(scripts.load(self.where).source)  # is it there at all?
+            yield
+
+    def _patched(self):
+        path, _, name = self.where.partition(":")
+        module = import_module(path)
+        owner, _, attribute = name.rpartition(".")
+        holder = getattr(module, owner) if owner else module
+        function = inspect.unwrap(getattr(holder, attribute))
+        source = self._mutated(textwrap.dedent(inspect.getsource(function)))
+        space: dict[str, object] = {}
+        exec(compile(source, f"<{self.name}>", "exec"), vars(module), space)  # noqa: S102
+        return patch.object(holder, attribute, space[attribute])
+
+    def _mutated(self, source: str) -> str:
+        for old, new in self.swaps:
+            if source.count(old) != 1:
+                raise SnippetMissing(f"{self.name}: {source.count(old)} times in it: {old!r}")
+            source = source.replace(old, new)
+        return source
+
+
+def drop(name: str, where: str, snippet: str) -> Mutation:
+    return Mutation(name, where, ((snippet, ""),))
+
+
+def swap(name: str, where: str, old: str, new: str) -> Mutation:
+    return Mutation(name, where, ((old, new),))
+
+
+ENDED = "if has_ended and not posted then"
+POSTED = "local posted = has_ended and redis.call('HGET', orphans, request_id)"
+REMEMBER = "remember_end(ended, request_id, has_bucket)\n"
+
+MUTATIONS = (
+    # An id ends once.
+    swap("settle does not ask whether the call has ended", "settle", ENDED, "if false then"),
+    swap("release does not ask whether the call has ended", "release", ENDED, "if false then"),
+    swap("refuse does not ask whether the call has ended", "refuse", "if has_ended then", "if false then"),
+    swap(
+        "hold does not ask whether the call has ended",
+        "hold",
+        "if redis.call('SISMEMBER', ended, request_id) == 1 then",
+        "if false then",
+    ),
+    swap("settle leaves no tombstone", "settle", REMEMBER + "post(", "post("),
+    swap("release leaves no tombstone", "release", REMEMBER + "post(", "post("),
+    swap("expire leaves no tombstone", "expire", REMEMBER + "redis", "redis"),
+    swap("a hold that is sent again is held again", "hold", "if record then", "if false then"),
+    drop(
+        "a report leaves no mark under its key",
+        "event",
+        "    redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)\n",
+    ),
+    # What is held comes off, and nothing else does.
+    drop("settle leaves the hold in what is held", "settle", "    count_freed(row, changed, amount)\n"),
+    drop("settle leaves the hold's record", "settle", "    take_off(holds, expiries, request_id)\n"),
+    drop("expire leaves the hold in what is held", "expire", "count_freed(row, changed, hold.amount)\n"),
+    swap(
+        "renew revives the lease of a call that has ended",
+        "renew",
+        "    if redis.call('ZSCORE', expiries, request_id) then\n"
+        "        redis.call('ZADD', expiries, 'XX', expiry_ms, request_id)",
+        "    if true then\n        redis.call('ZADD', expiries, expiry_ms, request_id)",
+    ),
+    swap(
+        "expire takes what has been renewed meanwhile",
+        "expire",
+        "if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then",
+        "if false then",
+    ),
+    # An orphan is posted, and its truth replaces it.
+    Mutation(
+        "expire releases instead of posting",
+        "expire",
+        (
+            ("split_ids(hold.ids), hold.orphan, hold.orphan)", "split_ids(hold.ids), '0', '0')"),
+            ("number, hold.orphan, hold.orphan, hold.details)", "number, '0', '0', hold.details)"),
+            ("redis.call('HSET', orphans, request_id, hold.orphan)", "redis.call('HSET', orphans, request_id, '0')"),
+        ),
+    ),
+    drop(
+        "expire does not remember what it has posted",
+        "expire",
+        "redis.call('HSET', orphans, request_id, hold.orphan)\n",
+    ),
+    swap("settle takes an orphan for a duplicate", "settle", POSTED, "local posted = false"),
+    swap("release takes an orphan for a duplicate", "release", POSTED, "local posted = false"),
+    drop("settle corrects an orphan each time", "settle", "    redis.call('HDEL', orphans, request_id)\n"),
+    # Nobody is admitted beyond a limit, and everybody up to it.
+    swap("hold does not count what is held", "hold", "local room = minus(unspent, held)", "local room = unspent"),
+    swap(
+        "hold checks by what was held a call ago",
+        "hold",
+        "        local room = minus(unspent, held)",
+        "        local seen = redis.call('HGET', account, 'seen') or '0'\n"
+        "        redis.call('HSET', account, 'seen', held)\n"
+        "        local room = minus(unspent, seen)",
+    ),
+    swap("hold looks at the total limit only", "hold", "if period_limit ~= '' then", "if false then"),
+    swap("hold gives all that remains to the first", "hold", "share_of(room, share)", "room"),
+    swap("hold grants less than the least", "hold", "less(allowed, least) and least or allowed", "allowed"),
+    swap("hold refuses what its share does not cover", "hold", "elseif less(room, least) then", "elseif less(allowed, least) then"),
+    swap(
+        "hold decides by an old profile",
+        "hold",
+        "if not is_current(number_key, profile, number, version) then",
+        "if false then",
+    ),
+    swap("money is doubles", "hold", "local EXACT = 15", "local EXACT = 40"),
+    swap("a charge is doubles", "settle", "local EXACT = 15", "local EXACT = 40"),
+    # A charge is in the window of its hold.
+    swap("windows move backward", "settle", "if now > this then", "if false then"),
+    swap(
+        "a charge is in the window of its end",
+        "settle",
+        "local changed = counted(row, split_ids(window_ids), charge, cost)",
+        "local ids = split_ids(window_ids)\nids[1] = row[FIRST_WINDOW] or ids[1]\n"
+        "local changed = counted(row, ids, charge, cost)",
+    ),
+    swap(
+        "hold believes the caller's clock",
+        "hold",
+        "if now_ms < valid_from or now_ms >= valid_until then",
+        "if false then",
+    ),
+    # Everything is counted once.
+    swap(
+        "apply does not compare the cursor",
+        "apply",
+        "if (redis.call('HGET', cursors, cursor) or '') ~= expected then",
+        "if false then",
+    ),
+    drop("apply leaves the cursor", "apply", "redis.call('HSET', cursors, cursor, new)\n"),
+    swap(
+        "the archive's cursor moves though its disk is full",
+        "gateway.metering.archive_sink:ArchiveSink.take",
+        "        return [False] * len(tails)\n",
+        "",
+    ),
+    # Whoever lives ends what it has begun.
+    swap(
+        "a call cancelled while it is held is forgotten",
+        "gateway.ledger.ledger:Ledger.hold",
+        "if attempt.in_doubt:",
+        "if False:",
+    ),
+    swap(
+        "a hold whose reply was lost is forgotten",
+        "gateway.ledger.ledger:Ledger.hold",
+        "if attempt.in_doubt and not refused_by_store:",
+        "if False:",
+    ),
+    swap(
+        "a withdrawal that did not arrive is not tried again",
+        "gateway.ledger.leases:Leases.step",
+        "for request_id, withdrawal in doubts.items():",
+        "for request_id, withdrawal in ():",
+    ),
+    swap(
+        "a settle that did not arrive is not tried again",
+        "gateway.ledger.ledger:Ledger._end",
+        "if self._closing:",
+        "if True:",
+    ),
+    swap(
+        "a lease is not renewed while its call lives",
+        "gateway.ledger.leases:Leases.begin",
+        "self._live[request_id] = partition",
+        "pass",
+    ),
+)
