@@ -40,7 +40,7 @@ class Health:
     async def _ledger_answers(self) -> bool:
         try:
             async with asyncio.timeout(PING_SECONDS_MAX):
-                await self._services.store.command("PING")
+                await self._services.store.ping()
         except (LedgerUnavailable, TimeoutError):
             return False
         return True

@@ -29,7 +29,7 @@ class About:
 
     Attributes:
         store: ``embedded``, or the scheme of the URL (``redis``, ``rediss``, ``unix``).
-        policy: What happens at a limit: ``reject`` or ``soft``.
+        policy: What happens at a limit: ``fit``, ``reject`` or ``soft``.
     """
 
     version: str

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from gateway.config.faults import did_you_mean
+from gateway.store import address
 from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
 
@@ -150,8 +151,10 @@ def _redis_url(value: SecretStr | None) -> SecretStr | None:
     text = value.get_secret_value() if value else ""
     if not text:
         return None
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise refusal("must start with redis://, rediss:// or unix://")
+    try:
+        address.parse(text)
+    except ValueError as exc:  # it names no part of the URL that may be secret
+        raise refusal(str(exc)) from None
     return SecretStr(text)
 
 

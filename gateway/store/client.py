@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from gateway.errors import LedgerUnavailable
 from gateway.store import address, scripts
+from gateway.store.cluster import Cluster
 from gateway.store.identity import Changes
 from gateway.store.keys import META, PARTITIONS, Keyspace, Partition
 from gateway.store.link import Link, Part, packed
@@ -23,7 +24,7 @@ from gateway.store.single import Single
 __all__ = ["Part", "Store"]
 
 GREETING_PAUSE_SECONDS: Final = 0.5
-KEYLESS: Final = frozenset({"PING", "TIME", "INFO", "ECHO", "CONFIG", "SCRIPT", "ROLE", "DBSIZE"})
+KEYLESS: Final = frozenset({"PING", "TIME", "INFO", "ECHO", "CONFIG", "SCRIPT", "ROLE", "WAIT"})
 """Commands whose second word is no key: `node_of` says whose server does them."""
 
 
@@ -70,9 +71,9 @@ class Store:
     def __init__(self, url: str, *, durable: bool = False) -> None:
         self._scripts = scripts.load_all()
         self._changes = Changes()
-        self._way: Way = Single(
-            address.parse(url), list(self._scripts.values()), self._changes, durable=durable
-        )
+        place = address.parse(url)
+        make = Cluster if place.kind is address.Kind.CLUSTER else Single
+        self._way: Way = make(place, list(self._scripts.values()), self._changes, durable=durable)
         self._greeting: asyncio.Task[None] | None = None
         self._closing = False
         self.keyspace = Keyspace()
@@ -144,6 +145,19 @@ class Store:
         seconds, micros = await self.command("TIME", node_of=key)
         return int(seconds) * 1000 + int(micros) // 1000
 
+    async def ping(self) -> None:
+        """Does every server answer? Raises LedgerUnavailable otherwise."""
+        if not self.is_ready:
+            raise LedgerUnavailable(NOT_REACHABLE)
+        await self._reach()
+
+    async def _reach(self) -> None:
+        pings: list[asyncio.Future[Any]] = []
+        for link in self._way.links:
+            pings.append(asyncio.get_running_loop().create_future())
+            link.submit(Command(packed("PING"), pings[-1]))
+        await asyncio.gather(*pings)
+
     def _submit(
         self, parts: tuple[Part, ...], key: str | None, born: int = -1
     ) -> asyncio.Future[Any]:
@@ -157,6 +171,7 @@ class Store:
         if fixed is None:  # asked first: a full server still serves those whom it knows
             await self._submit(("HSETNX", META, "partitions", PARTITIONS), META)
             fixed = await self._submit(("HGET", META, "partitions"), META)
+        await self._reach()  # so that each server has said who it is
         self.keyspace = Keyspace(int(fixed))
         self.is_ready = True
 

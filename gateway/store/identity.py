@@ -8,7 +8,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import redis
+
 log = logging.getLogger(__name__)
+
+
+class Unfit(redis.ConnectionError):
+    """A server that cannot be used, in words of ours: they hold no secret."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from gateway.store import identity
 from gateway.store.address import place_of
-from gateway.store.identity import Changes
+from gateway.store.identity import Changes, Unfit
 from gateway.store.replies import Command, resolve, unavailable
 from gateway.store.scripts import Script
 
@@ -174,7 +174,7 @@ class Link:
                     refusals |= isinstance(reply, ReadOnlyError)
                     if self._elsewhere and self._elsewhere.refused(self, command, reply):
                         continue
-                resolve(command.future, reply)
+                resolve(command.future, reply, doubt=problem or command.problem)
             if refusals:  # it has become a replica: look again where the master is
                 await self._drop()
             return
@@ -224,7 +224,7 @@ class Link:
         info, *role = await self._round_trip(asked)
         if role and isinstance(role[0], list) and role[0][0] != b"master":
             await self._drop()
-            raise redis.ConnectionError("this server is not the master")
+            raise Unfit("this server is not the master")
         if isinstance(info, Exception):
             met = self._unknown(info)
         else:
@@ -304,7 +304,12 @@ class Link:
     def _went_away(self, problem: Exception | None) -> None:
         if self.is_up:
             self.is_up = False
-            log.warning("store_unavailable server=%s error=%s", self.place, type(problem).__name__)
+            log.warning("store_unavailable server=%s error=%s", self.place, _told(problem))
+
+
+def _told(problem: Exception | None) -> str:
+    name = type(problem).__name__
+    return f"{name} reason={problem}" if isinstance(problem, Unfit) else name
 
 
 def packed(*parts: Part) -> bytes:

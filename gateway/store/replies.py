@@ -37,11 +37,12 @@ class Command:
         born: For a fragile one, how many changes of the store there had been when it was
             given; -1 otherwise.
         slot: Of the cluster; -1 for a command that any node can do.
-        tries: How often a cluster has sent it elsewhere.
-        until: When a cluster's redirections end, in the loop's time; 0.0 before the first.
+        tries: How often its server was not there.
+        until: When redirections end, in the loop's time; 0.0 before the first.
+        problem: Why it has not been done yet.
     """
 
-    __slots__ = ("born", "future", "packed", "slot", "tries", "until")
+    __slots__ = ("born", "future", "packed", "problem", "slot", "tries", "until")
 
     def __init__(self, packed: bytes, future: asyncio.Future[Any], born: int = -1) -> None:
         self.packed = packed
@@ -50,15 +51,23 @@ class Command:
         self.slot = -1
         self.tries = 0
         self.until = 0.0
+        self.problem: Exception | None = None
 
 
-def resolve(future: asyncio.Future[Any], reply: Any) -> None:
+def resolve(future: asyncio.Future[Any], reply: Any, *, doubt: Exception | None = None) -> None:
+    """Give the caller its reply, or the error that it is.
+
+    Args:
+        doubt: What broke an earlier sending: that one may have been done, so a refusal of
+            this one does not say that nothing was.
+    """
     if future.done():  # its caller was cancelled; the reply is still consumed, in order
         return
     if not isinstance(reply, Exception):
         future.set_result(reply)
     elif isinstance(reply, ResponseError) and _is_refusal(reply):
-        future.set_exception(unavailable("The ledger's store does not take this now.", reply))
+        cause = reply if doubt is None or isinstance(doubt, ResponseError) else doubt
+        future.set_exception(unavailable("The ledger's store does not take this now.", cause))
     else:
         future.set_exception(reply)
 

@@ -1,14 +1,15 @@
-"""The way to a store of one server: every command takes the one link."""
+"""The way to a store of one server, or of one that Sentinel chooses: one link for all."""
 
 from collections.abc import Sequence
 
 from redis.asyncio.connection import AbstractConnection
 
-from gateway.store.address import Address
+from gateway.store.address import Address, Kind
 from gateway.store.identity import Changes
 from gateway.store.link import Link
 from gateway.store.replies import Command
 from gateway.store.scripts import Script
+from gateway.store.sentinel import Sentinels
 
 
 class Single:
@@ -17,8 +18,15 @@ class Single:
     def __init__(
         self, address: Address, scripts: Sequence[Script], changes: Changes, *, durable: bool
     ) -> None:
+        watched = address.kind is Kind.SENTINEL
         self._address = address
-        self._link = Link(self._locate, scripts, changes, durable=durable)
+        self._link = Link(
+            Sentinels(address).locate if watched else self._locate,
+            scripts,
+            changes,
+            master_only=watched,
+            durable=durable,
+        )
         self.links = (self._link,)
 
     async def _locate(self) -> AbstractConnection:

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from shutil import which
 
 import pytest
-import redis
 
-from tests.support.stores import server
+from tests.support.stores import empty, server
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
@@ -26,7 +25,5 @@ def anyio_backend() -> str:
 @pytest.fixture
 def url(store_server: str) -> str:
     """An empty store."""
-    with redis.Redis.from_url(store_server) as client:
-        client.config_set("maxmemory", 0)
-        client.flushall()
+    empty(store_server)
     return store_server

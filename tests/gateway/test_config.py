@@ -37,6 +37,7 @@ upstreams:
 apps:
   - {id: app, token: app-hunter2}
 """
+FORMS = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 UNSET = "the environment variable NOPE is not set: set it, or give a default with ${NOPE:-…}"
 USER_IN_URL = "must not contain a user or password: use api_key or headers"
 IN_A_COMMENT = {
@@ -150,7 +151,7 @@ limits: {}
         "line 2: server.workers: must be greater than or equal to 1",
         'line 2: server.prot: is not a setting; did you mean "port"?',
         f"line 3: admin_key: {UNSET}",
-        "line 4: redis.url: must start with redis://, rediss:// or unix://",
+        f"line 4: redis.url: must start with {FORMS}",
         f"line 8: upstreams[0].base_url: {USER_IN_URL}",
         "line 9: upstreams[0].api_key: is empty",
         "line 10: upstreams[0].headers.bad name: is not a legal header name",

@@ -56,3 +56,19 @@ def _wait_for(socket: Path) -> None:
             return
         time.sleep(0.01)
     raise TimeoutError(f"no server at {socket}")
+
+
+def empty(url: str) -> None:
+    """Empty a store, whatever it is made of, and take away its bound on memory."""
+    if not url.startswith("redis+cluster://"):
+        with redis.Redis.from_url(url) as client:
+            client.config_set("maxmemory", 0)
+            client.flushall()
+        return
+    host, _, port = url.removeprefix("redis+cluster://").split(",")[0].partition(":")
+    with redis.Redis(host, int(port), protocol=2) as seed:
+        slots = seed.execute_command("CLUSTER SLOTS")
+    for port in {entry[2][1] for entry in slots}:
+        with redis.Redis(host, int(port)) as client:
+            client.config_set("maxmemory", 0)
+            client.flushall()

@@ -167,7 +167,7 @@ async def test_readiness_has_its_reasons(api, monkeypatch) -> None:
     def silent(*_):
         return asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr(Store, "command", silent)
+    monkeypatch.setattr(Store, "ping", silent)
     monkeypatch.setattr("gateway.api.health.PING_SECONDS_MAX", 0.05)
     silenced = await api.client.get("/readyz")
 

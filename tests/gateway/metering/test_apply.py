@@ -68,10 +68,10 @@ async def test_takes_a_batch_of_the_largest_size(store, partition) -> None:
 
 async def test_runs_when_memory_is_full(store, partition) -> None:
     """What is counted can be trimmed: refusing it would keep the memory full for ever."""
-    await store.command("CONFIG", "SET", "maxmemory", 1)
+    await store.command("CONFIG", "SET", "maxmemory", 1, node_of=partition.tag)
     try:
         reply = await store.script("apply", [partition.cursors], ["flush", "", "5-0"])
     finally:
-        await store.command("CONFIG", "SET", "maxmemory", 0)
+        await store.command("CONFIG", "SET", "maxmemory", 0, node_of=partition.tag)
 
     assert APPLIED == reply
