@@ -1,6 +1,7 @@
 """The counters as an auditor keeps them: after each batch they are the fold of what was posted."""
 
 from collections import defaultdict
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.event import UsageEvent
@@ -23,7 +24,7 @@ class Counting:
         self._partition = partition
         self._at = ""
         self._lifetimes: defaultdict[int, Lifetime] = defaultdict(Lifetime)
-        self._days: defaultdict[int, dict[object, DayTotals]] = defaultdict(dict)
+        self._days: defaultdict[int, dict[Any, DayTotals]] = defaultdict(dict)
         self._waiting: list[tuple[str, UsageEvent]] = []
 
     def posted(self, stream_id: str, event: UsageEvent) -> None:
@@ -42,7 +43,7 @@ class Counting:
         del self._waiting[: len(batch)]
         for number, change in fold(batch, UTC).items():
             days = self._days[number]
-            self._lifetimes[number], changed = advance(self._lifetimes[number], days, change)  # type: ignore[arg-type]
+            self._lifetimes[number], changed = advance(self._lifetimes[number], days, change)
             days.update(changed)
         self.check()
 

@@ -34,7 +34,6 @@ class SimulatedStore(Store):
         for link in self._way.links:
             link._locate = network.locate  # type: ignore[assignment]
 
-
     def stop_timers(self) -> None:
         for link in self._way.links:
             if link._timer is not None:
@@ -65,6 +64,7 @@ class Gateway(Process):
         self,
         name: str,
         network: Network,
+        *,
         clock: VirtualClock,
         oracle: Oracle,
         random: Random,
@@ -189,11 +189,11 @@ class Gateway(Process):
         )
         return lambda _: event
 
-    def set_limits(self, customer: str, limits: dict) -> None:
+    def set_limits(self, customer: str, limits: dict[str, Any]) -> None:
         """A change by management, somewhere in between."""
         self._keep(self.spawn(self._set_limits(customer, limits)))
 
-    async def _set_limits(self, customer: str, limits: dict) -> None:
+    async def _set_limits(self, customer: str, limits: dict[str, Any]) -> None:
         with suppress(LedgerUnavailable, CallerError):
             profile = await self.directory.load(customer)
             write = self.directory.change if profile.version else self.directory.create

@@ -51,7 +51,7 @@ class Mutation:
         function = inspect.unwrap(getattr(holder, attribute))
         source = self._mutated(textwrap.dedent(inspect.getsource(function)))
         space: dict[str, object] = {}
-        exec(compile(source, f"<{self.name}>", "exec"), vars(module), space)  # noqa: S102
+        exec(compile(source, f"<{self.name}>", "exec"), vars(module), space)
         return patch.object(holder, attribute, space[attribute])
 
     def _mutated(self, source: str) -> str:
@@ -71,14 +71,19 @@ def swap(name: str, where: str, old: str, new: str) -> Mutation:
 
 
 ENDED = "if has_ended and not posted then"
-POSTED = "local posted = has_ended and redis.call('HGET', orphans, request_id)"
+POSTED = "local posted, posted_ids = find_orphan(orphans, has_ended, request_id)"
 REMEMBER = "remember_end(ended, request_id, has_bucket)\n"
 
 MUTATIONS = (
     # An id ends once.
     swap("settle does not ask whether the call has ended", "settle", ENDED, "if false then"),
     swap("release does not ask whether the call has ended", "release", ENDED, "if false then"),
-    swap("refuse does not ask whether the call has ended", "refuse", "if has_ended then", "if false then"),
+    swap(
+        "refuse does not ask whether the call has ended",
+        "refuse",
+        "if has_ended then",
+        "if false then",
+    ),
     swap(
         "hold does not ask whether the call has ended",
         "hold",
@@ -87,7 +92,7 @@ MUTATIONS = (
     ),
     swap("settle leaves no tombstone", "settle", REMEMBER + "post(", "post("),
     swap("release leaves no tombstone", "release", REMEMBER + "post(", "post("),
-    swap("expire leaves no tombstone", "expire", REMEMBER + "redis", "redis"),
+    swap("expire leaves no tombstone", "expire", REMEMBER + "remember_orphan", "remember_orphan"),
     swap("a hold that is sent again is held again", "hold", "if record then", "if false then"),
     drop(
         "a report leaves no mark under its key",
@@ -95,9 +100,19 @@ MUTATIONS = (
         "    redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)\n",
     ),
     # What is held comes off, and nothing else does.
-    drop("settle leaves the hold in what is held", "settle", "    count_freed(row, changed, amount)\n"),
-    drop("settle leaves the hold's record", "settle", "    take_off(holds, expiries, request_id)\n"),
-    drop("expire leaves the hold in what is held", "expire", "count_freed(row, changed, hold.amount)\n"),
+    drop(
+        "settle leaves the hold in what is held",
+        "settle",
+        "    count_freed(row, changed, amount)\n",
+    ),
+    drop(
+        "settle leaves the hold's record", "settle", "    take_off(holds, expiries, request_id)\n"
+    ),
+    drop(
+        "expire leaves the hold in what is held",
+        "expire",
+        "count_freed(row, changed, hold.amount)\n",
+    ),
     swap(
         "renew revives the lease of a call that has ended",
         "renew",
@@ -118,19 +133,37 @@ MUTATIONS = (
         (
             ("split_ids(hold.ids), hold.orphan, hold.orphan)", "split_ids(hold.ids), '0', '0')"),
             ("number, hold.orphan, hold.orphan, hold.details)", "number, '0', '0', hold.details)"),
-            ("redis.call('HSET', orphans, request_id, hold.orphan)", "redis.call('HSET', orphans, request_id, '0')"),
+            (
+                "remember_orphan(orphans, request_id, hold.orphan, hold.ids)",
+                "remember_orphan(orphans, request_id, '0', hold.ids)",
+            ),
         ),
     ),
     drop(
         "expire does not remember what it has posted",
         "expire",
-        "redis.call('HSET', orphans, request_id, hold.orphan)\n",
+        "remember_orphan(orphans, request_id, hold.orphan, hold.ids)\n",
     ),
     swap("settle takes an orphan for a duplicate", "settle", POSTED, "local posted = false"),
     swap("release takes an orphan for a duplicate", "release", POSTED, "local posted = false"),
-    drop("settle corrects an orphan each time", "settle", "    redis.call('HDEL', orphans, request_id)\n"),
+    swap(
+        "a late truth counts in the caller's windows",
+        "release",
+        "split_ids(posted_ids)",
+        "split_ids(window_ids)",
+    ),
+    drop(
+        "settle corrects an orphan each time",
+        "settle",
+        "    redis.call('HDEL', orphans, request_id)\n",
+    ),
     # Nobody is admitted beyond a limit, and everybody up to it.
-    swap("hold does not count what is held", "hold", "local room = minus(unspent, held)", "local room = unspent"),
+    swap(
+        "hold does not count what is held",
+        "hold",
+        "local room = minus(unspent, held)",
+        "local room = unspent",
+    ),
     swap(
         "hold checks by what was held a call ago",
         "hold",
@@ -139,10 +172,22 @@ MUTATIONS = (
         "        redis.call('HSET', account, 'seen', held)\n"
         "        local room = minus(unspent, seen)",
     ),
-    swap("hold looks at the total limit only", "hold", "if period_limit ~= '' then", "if false then"),
+    swap(
+        "hold looks at the total limit only", "hold", "if period_limit ~= '' then", "if false then"
+    ),
     swap("hold gives all that remains to the first", "hold", "share_of(room, share)", "room"),
-    swap("hold grants less than the least", "hold", "less(allowed, least) and least or allowed", "allowed"),
-    swap("hold refuses what its share does not cover", "hold", "elseif less(room, least) then", "elseif less(allowed, least) then"),
+    swap(
+        "hold grants less than the least",
+        "hold",
+        "less(allowed, least) and least or allowed",
+        "allowed",
+    ),
+    swap(
+        "hold refuses what its share does not cover",
+        "hold",
+        "elseif less(room, least) then",
+        "elseif less(allowed, least) then",
+    ),
     swap(
         "hold decides by an old profile",
         "hold",

@@ -1,6 +1,4 @@
-"""The reckoning, once everything has come to rest: what each call was charged, and whether
-everything that counts has been counted once.
-"""
+"""The reckoning, once everything has come to rest: was each call charged what it cost?"""
 
 from collections import Counter
 from typing import TYPE_CHECKING

@@ -7,6 +7,7 @@ has come to rest, so is what each call was charged, against what really happened
 import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 from gateway.customers.windows import Calendar
 from gateway.ledger.bounds import Bound
 from gateway.ledger.rules import Rules
+from gateway.store import keys
 from gateway.store.keys import META, Keyspace
 from tests.simulator.books import Books
 from tests.simulator.gateway import Gateway, Plan
@@ -66,6 +68,8 @@ def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
         stack.callback(loop.close)
         secret = Random(seed)
         stack.enter_context(patch("gateway.store.link.HEARTBEAT_SECONDS", HEARTBEAT_SECONDS))
+        # A store begins by spelling all the keys that there may be; once is enough.
+        stack.enter_context(patch("gateway.store.keys._tag", lru_cache(keys._tag)))
         stack.enter_context(patch("secrets.randbits", secret.getrandbits))
         stack.enter_context(patch("secrets.token_hex", lambda n: secret.randbytes(n).hex()))
         try:
@@ -117,7 +121,7 @@ class Simulation:
         server.asks(("HSET", META, "partitions", PARTITIONS))
         self.keyspace = Keyspace(PARTITIONS)
         self.books = Books(server, self.keyspace, Calendar(UTC), self.rules)
-        server.watch = self._watch
+        server.look_at, server.watch = self.books.look_at, self._watch
         self._wrong: Wrong | None = None
         self._broken: Exception | None = None
 
@@ -207,7 +211,7 @@ class Simulation:
     def _free_disk(self) -> None:
         self.archive.fails = 0.0
 
-    def _limits(self) -> dict:
+    def _limits(self) -> dict[str, Any]:
         return {
             "total_budget": self.random.choice((None, self._amount(200), self._amount(40))),
             "period_budget": self.random.choice((None, self._amount(100), self._amount(30))),
@@ -234,10 +238,10 @@ class Simulation:
         gateway = Gateway(
             name,
             self._network(name),
-            VirtualClock(self.loop),
-            self.oracle,
-            self.random,
-            self.rules,
+            clock=VirtualClock(self.loop),
+            oracle=self.oracle,
+            random=self.random,
+            rules=self.rules,
         )
         self._born.append(gateway)
         await gateway.spawn(gateway.start())
@@ -246,7 +250,11 @@ class Simulation:
     async def _new_worker(self) -> None:
         name = f"w{len(self._born)}"
         worker = Worker(
-            name, self._network(name), VirtualClock(self.loop), self.archive, self.random
+            name,
+            self._network(name),
+            clock=VirtualClock(self.loop),
+            archive=self.archive,
+            random=self.random,
         )
         self._born.append(worker)
         await worker.spawn(worker.start())

@@ -8,6 +8,7 @@ does, the server does.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError, ResponseError
@@ -47,8 +48,13 @@ local function sim_call(command, ...)
 end
 """
 
+Part = str | int | bytes
 Edit = Callable[[str, str], str]
 """Given a script's name and source: the source to run instead."""
+
+
+def nothing(_verb: str, _keys: list[str], _args: list[bytes]) -> list[Sequence[Part]]:
+    return []
 
 
 def as_it_is(_: str, source: str) -> str:
@@ -78,35 +84,52 @@ def virtual(source: str) -> str:
 
 
 class VirtualServer:
-    """Executes one command after the other, and tells `watch` of each."""
+    """Executes one command after the other, and tells `watch` of each.
+
+    Attributes:
+        look_at: What to read right after a script, given its verb, keys and arguments.
+        seen: What was found there.
+    """
 
     def __init__(self, url: str, clock: VirtualClock, edit: Edit = as_it_is) -> None:
         pool = redis.ConnectionPool.from_url(url, protocol=2)
         self._wire = pool.make_connection()
         self._wire.connect()
         self._edit = edit
-        self._names = {script.sha: name for name, script in scripts.load_all().items()}
+        self._scripts = scripts.load_all()
+        self._names = {script.sha: name for name, script in self._scripts.items()}
         self._loaded: dict[str, bytes] = {}
         self._swept_hour = 0
         self.clock = clock
         self.identity = 1
         self.errors: list[str] = []
+        self.look_at: Callable[[str, list[str], list[bytes]], list[Sequence[Part]]] = nothing
+        self.seen: list[Any] = []
         self.watch: Callable[[Executed], None] = lambda _: None
         self.ask("FLUSHALL")
 
     def close(self) -> None:
         self._wire.disconnect()
 
-    def ask(self, *parts: str | int | bytes):
+    def ask(self, *parts: Part):
         """Run one command on the quiet; an error raises."""
-        return self._pipeline([parts])[0]
+        reply = self._pipeline([parts])[0]
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
-    def asks(self, *commands: Sequence[str | int | bytes]):
+    def asks(self, *commands: Sequence[Part]):
         return self._pipeline(commands)
 
-    def _pipeline(self, commands: Sequence[Sequence[str | int | bytes]]):
+    def _pipeline(self, commands: Sequence[Sequence[Part]]):
         self._wire.send_packed_command(self._wire.pack_commands(commands))
-        return [self._wire.read_response(disable_decoding=True) for _ in commands]
+        return [self._reply() for _ in commands]
+
+    def _reply(self):
+        try:
+            return self._wire.read_response(disable_decoding=True)
+        except ResponseError as exc:
+            return exc
 
     def forget_scripts(self) -> None:
         self._loaded.clear()
@@ -143,14 +166,22 @@ class VirtualServer:
         if sha not in self._loaded:
             raise NoScriptError("NOSCRIPT No matching script.")
         now_us = self.clock.now_ms() * 1000
-        _, reply = self._pipeline(
-            [("SET", NOW_KEY, now_us), ("EVALSHA", self._loaded[sha], *parts[2:])]
-        )
+        verb = self._names[sha]
         keys = [key.decode() for key in parts[3 : 3 + count]]
-        return self._names[sha], keys, parts[3 + count :], reply
+        args = parts[3 + count :]
+        _, reply, *self.seen = self._pipeline(
+            [
+                ("SET", NOW_KEY, now_us),
+                ("EVALSHA", self._loaded[sha], *parts[2:]),
+                *self.look_at(verb, keys, args),
+            ]
+        )
+        if isinstance(reply, ResponseError):
+            raise reply
+        return verb, keys, args, reply
 
     def _load(self, source: str) -> bytes:
-        script = next(s for s in scripts.load_all().values() if s.source == source)
+        script = next(s for s in self._scripts.values() if s.source == source)
         edited = virtual(self._edit(script.name, source))
         self._loaded[script.sha] = self.ask("SCRIPT", "LOAD", edited)
         return script.sha.encode()

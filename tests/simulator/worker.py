@@ -7,10 +7,10 @@ there for; the background lease would only hide it.
 import asyncio
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import LedgerUnavailable
-from gateway.event import UsageEvent
 from gateway.ledger.sweeper import Sweeper
 from gateway.metering.flusher import Flusher
 from gateway.store.archive import ArchivedEvent
@@ -27,7 +27,7 @@ class SimulatedArchive:
     """Rows by partition and stream id; what is there already is left alone."""
 
     def __init__(self, random: Random) -> None:
-        self.rows: dict[tuple[int, str], UsageEvent] = {}
+        self.rows: dict[tuple[int, str], Any] = {}
         self.fails = 0.0
         self._random = random
 
@@ -44,6 +44,7 @@ class Worker(Process):
         self,
         name: str,
         network: Network,
+        *,
         clock: VirtualClock,
         archive: SimulatedArchive,
         random: Random,

@@ -6,7 +6,7 @@
 -- KEYS[3] {p}hx          zset    request id -> lease expiry
 -- KEYS[4] {p}ev          stream  usage events
 -- KEYS[5] {p}d:<hour>    set     request ids that have ended
--- KEYS[6] {p}o:<hour>    hash    request id -> charge posted when its hold expired
+-- KEYS[6] {p}o:<hour>    hash    request id -> what was posted when its hold expired
 -- ARGV[1] request id     ARGV[2] customer number
 -- ARGV[3] charge, pico-USD         ARGV[4] cost, pico-USD
 -- ARGV[5] window ids of the hold   ARGV[6] details of the event, JSON
@@ -34,7 +34,7 @@ local window_ids, details = ARGV[5], ARGV[6]
 --@include finish
 
 local has_ended, has_bucket = find_end(ended, request_id)
-local posted = has_ended and redis.call('HGET', orphans, request_id)
+local posted, posted_ids = find_orphan(orphans, has_ended, request_id)
 if has_ended and not posted then
     return DUPLICATE
 end
@@ -47,7 +47,7 @@ local row = read_account(account)
 if posted then
     -- The orphan counted one amount as charge and as cost alike.
     local more_charge, more_cost = minus(charge, posted), minus(cost, posted)
-    local changed = counted(row, split_ids(window_ids), more_charge, more_cost)
+    local changed = counted(row, split_ids(posted_ids), more_charge, more_cost)
     if less('0', more_charge) then
         count_over(account, changed, 'over.settle', more_charge)
     end

@@ -7,6 +7,7 @@ moments around midnight, a month's end, a shift of the zone.
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +16,6 @@ from hypothesis import strategies as st
 
 from gateway.customers.windows import CUSTOM, KIND_OF, KINDS, Anchor, Calendar, Duration
 from gateway.errors import BudgetExceeded, BudgetInFlight
-from gateway.ledger.ledger import Hold
 from tests.simulator.stage import Stage, on_stage
 
 ZONES = (
@@ -97,7 +97,7 @@ class Model:
             self.charged[kind, window_id] += amount
 
     def account(self) -> dict[str, tuple[int, int]]:
-        """kind -> the latest window that was ever charged, and how much it was."""
+        """By kind, the latest window that was ever charged, and how much it was."""
         latest = {
             kind: max(window_id for k, window_id in self.charged if k == kind)
             for kind, _ in self.charged
@@ -110,9 +110,7 @@ async def account_of(stage: Stage, number: int) -> dict[str, tuple[int, int]]:
     reply = await stage.command("HGETALL", key)
     fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
     return {
-        kind: (int(fields[kind]), int(fields[f"{kind}.charge"]))
-        for kind in KINDS
-        if kind in fields
+        kind: (int(fields[kind]), int(fields[f"{kind}.charge"])) for kind in KINDS if kind in fields
     }
 
 
@@ -125,7 +123,7 @@ async def follow(model: Model, start_ms: int, life: list[Step]) -> None:
     for i, step in enumerate(life):
         at_ms += step.after_ms
         moments += [(at_ms, i, False), (at_ms + step.lasts_ms, i, True)]
-    running: dict[int, tuple[Hold, int]] = {}
+    running: dict[int, tuple[Any, int]] = {}
     for now_ms, i, ends in sorted(moments):
         stage.set_time(now_ms)
         step = life[i]
@@ -159,7 +157,7 @@ async def follow(model: Model, start_ms: int, life: list[Step]) -> None:
     life=steps,
 )
 def test_r31_each_charge_is_in_the_window_of_its_hold(
-    url: str, zone: ZoneInfo, turn: str, anchor, duration: Duration, skew_ms: int, life: list[Step]
+    url: str, *, zone: ZoneInfo, turn: str, anchor, duration: Duration, skew_ms: int, life
 ) -> None:
     """And in no other; over every turn of the clocks, whenever it ends, whoever's clock is off.
 
@@ -219,8 +217,11 @@ def test_r32_a_month_ends_without_anybody_doing_anything(url: str) -> None:
         before = await stage.command("HGETALL", key)
         stage.set_time(end_ms)
         assert before == await stage.command("HGETALL", key)
-        assert {} == {k: s for k, s in (await stage.ledger.balance(profile)).by_kind.items()
-                      if k in {"day", "month"}}
+        assert {} == {
+            k: s
+            for k, s in (await stage.ledger.balance(profile)).by_kind.items()
+            if k in {"day", "month"}
+        }
         await stage.hold("acme", 10)
         stage.set_time(end_ms - 1)  # the clock steps back: that window counts on as it was
         with pytest.raises((BudgetExceeded, BudgetInFlight)):
