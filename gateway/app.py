@@ -112,7 +112,7 @@ def build_app(
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
-            stack.push_async_callback(_cancelled, _background(parts, tallies))
+            stack.push_async_callback(_cancelled, _tasks(parts, tallies))
             stack.push_async_callback(pipeline.drain)
             stack.callback(parts.ledger.close)
             stack.callback(draining.set)
@@ -131,13 +131,17 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
-        await Background(parts.background_store, parts.flusher, parts.auditor).run()
+        await _background(parts).run()
 
 
-def _background(parts: Parts, tallies: Tallies) -> list[asyncio.Task[None]]:
-    background = Background(parts.background_store, parts.flusher, parts.auditor)
+def _background(parts: Parts) -> Background:
+    jobs = (parts.trimmer, parts.retention, parts.auditor)
+    return Background(parts.background_store, parts.flusher, jobs)
+
+
+def _tasks(parts: Parts, tallies: Tallies) -> list[asyncio.Task[None]]:
     return [
-        asyncio.create_task(background.run(), name="background"),
+        asyncio.create_task(_background(parts).run(), name="background"),
         asyncio.create_task(parts.ledger.keep_leases(), name="leases"),
         asyncio.create_task(tallies.run(), name="tallies"),
     ]

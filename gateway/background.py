@@ -1,13 +1,14 @@
-"""The background half of a worker: flush, sweep and audit, while it has the lease.
+"""The background half of a worker: flush, sweep, trim, tidy and audit, while it has the lease.
 
 One worker at a time does it, to save work; two at once would count nothing twice.
 """
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
-from gateway.audit.auditor import Auditor
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.sweeper import Sweeper
 from gateway.metering.flusher import Flusher
@@ -17,12 +18,19 @@ from gateway.store.lease import RENEW_SECONDS, Lease
 log = logging.getLogger(__name__)
 
 
+class Job(Protocol):
+    async def run(self) -> None:
+        """For ever; never raises. Cancel it to stop: no moment is a bad one."""
+        ...
+
+
 class Background:
-    def __init__(self, store: Store, flusher: Flusher, auditor: Auditor) -> None:
+    """Flushes and sweeps, and does the further `jobs`."""
+
+    def __init__(self, store: Store, flusher: Flusher, jobs: Sequence[Job] = ()) -> None:
         self._lease = Lease(store)
         self._flusher = flusher
-        self._sweeper = Sweeper(store)
-        self._auditor = auditor
+        self._jobs: tuple[Job, ...] = (flusher, Sweeper(store), *jobs)
 
     async def run(self) -> None:
         """Until cancelled; then what is still in the streams is flushed once more."""
@@ -32,11 +40,7 @@ class Background:
                 mine = await self._take()
                 if mine and not work:
                     log.info("background_started")
-                    work = [
-                        asyncio.create_task(self._flusher.run(), name="flusher"),
-                        asyncio.create_task(self._sweeper.run(), name="sweeper"),
-                        asyncio.create_task(self._auditor.run(), name="auditor"),
-                    ]
+                    work = [asyncio.create_task(job.run(), name=_name(job)) for job in self._jobs]
                 elif not mine and work:
                     await _stop(work)
                     work = []
@@ -63,3 +67,7 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _name(job: Job) -> str:
+    return type(job).__name__.lower()

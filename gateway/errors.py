@@ -33,9 +33,11 @@ class GatewayError(Exception):
         code: Stable machine-readable name of the case (http-api: ``error.code``).
         param: The field at fault, as the caller spelled it, or None.
         details: Further fields for the error object (limits, amounts, times).
+        recorded: The ledger has posted the row of the call that this ends.
     """
 
     code: str = "internal_error"
+    recorded: bool = False
 
     def __init__(
         self,

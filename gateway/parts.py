@@ -16,9 +16,13 @@ from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
 from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
+from gateway.customers.scopes import Scopes
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
 from gateway.metering.flusher import Flusher
+from gateway.metering.retention import Retention
+from gateway.metering.scope_sink import ScopeSink
+from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
 from gateway.store.client import Store
@@ -42,6 +46,8 @@ class Parts:
     ledger: Ledger
     rating: Rating
     flusher: Flusher
+    trimmer: Trimmer
+    retention: Retention
     auditor: Auditor
 
     @asynccontextmanager
@@ -61,13 +67,20 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
     """
-    store, background_store = Store(store_url), Store(store_url)
+    store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
+    flusher = Flusher(
+        background_store,
+        archive,
+        zone=zone,
+        clock=clock,
+        more=[ScopeSink(background_store, _calendar(config), clock)],
+    )
     directory = Directory(
         store,
         defaults=_defaults(config),
-        calendar=Calendar(ZoneInfo(config.budgets.timezone)),
+        calendar=_calendar(config),
         clock=clock,
     )
     return Parts(
@@ -83,12 +96,40 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             clock,
             binding=config.budgets.policy != "soft",
             registered_only=config.customers.registered_only,
+            scopes=_scopes(config),
+            reject_status=config.budgets.reject_status,
             count=config.budgets.count,
             orphans=config.budgets.orphans,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
-        flusher=Flusher(background_store, archive, zone=zone, clock=clock),
+        flusher=flusher,
+        trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
+        retention=Retention(
+            background_store, archive, zone=zone, days=config.events.retention_days
+        ),
         auditor=Auditor(background_store, clock),
+    )
+
+
+def _calendar(config: Config) -> Calendar:
+    return Calendar(ZoneInfo(config.budgets.timezone))
+
+
+def _scopes(config: Config) -> Scopes:
+    return Scopes(
+        groups={
+            identifier: Limits(
+                period_budget_pico=_pico(group.period_budget),
+                total_budget_pico=_pico(group.total_budget),
+                budget_duration=Duration(group.budget_duration),
+            )
+            for identifier, group in config.groups.items()
+        },
+        apps={
+            app.id: Limits(period_budget_pico=_pico(app.period_budget))
+            for app in config.apps
+            if app.period_budget is not None
+        },
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 
@@ -73,8 +73,33 @@ class Usage:
     def total(self) -> int:
         return self.input_total + self.output_total
 
+    @property
+    def totals(self) -> tuple[int, int, int, int]:
+        """`input_total`, `cached_total`, `output_total`, `reasoning_tokens`, at a third the price.
+
+        Every event that is consolidated asks for them.
+        """
+        counts = token_counts(self)
+        return (
+            sum(counts[:_OUTPUT]),
+            sum(_cached(counts)),
+            sum(counts[_OUTPUT:]),
+            counts[_REASONING],
+        )
+
 
 TOKEN_BUCKETS: Final = tuple(f.name for f in fields(Usage) if f.name.endswith("_tokens"))
 
 token_counts: Final[Callable[[Usage], tuple[int, ...]]] = attrgetter(*TOKEN_BUCKETS)
 """The counts of all buckets, in the order of `TOKEN_BUCKETS`."""
+
+_OUTPUT: Final = TOKEN_BUCKETS.index("output_tokens")
+"""The first of output; those before it are input."""
+
+_REASONING: Final = TOKEN_BUCKETS.index("reasoning_tokens")
+_cached: Final = itemgetter(
+    *(
+        TOKEN_BUCKETS.index(name)
+        for name in ("cache_read_tokens", "audio_cached_tokens", "image_cached_tokens")
+    )
+)

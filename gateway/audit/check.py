@@ -12,6 +12,7 @@ from typing import Final
 from gateway.audit import compare
 from gateway.audit.differences import DIFFERENCES_MAX, Difference
 from gateway.audit.entries import Trimmed
+from gateway.audit.names import named
 from gateway.audit.prices import Prices
 from gateway.audit.reading import Reading, batches
 from gateway.audit.snapshot import Fields, Snapshot, snapshot
@@ -120,28 +121,13 @@ class Check:
         return Checked(
             partition=index,
             checked_ms=first.now_ms,
-            differences=await self._named(partition, found.kept),
+            differences=await named(store, partition, found.kept),
             found=found.count,
             customers=len(numbers),
             events=reading.tally.events,
             all_counters=reading.history is not None,
             sum=total,
         )
-
-    async def _named(
-        self, partition: Partition, differences: Sequence[Difference]
-    ) -> list[Difference]:
-        """With their customers' identifiers."""
-        numbers = sorted({d.customer_number for d in differences if d.customer_number is not None})
-        replies = await self._store.commands(
-            [("HGET", partition.profile(number), "identifier") for number in numbers]
-        )
-        names = {
-            number: reply.decode()
-            for number, reply in zip(numbers, replies, strict=True)
-            if reply is not None
-        }
-        return [d.named(names.get(d.customer_number or 0)) for d in differences]
 
 
 class _Found:

@@ -13,7 +13,7 @@ from typing import Final
 from gateway.audit.snapshot import Position
 from gateway.event import UsageEvent
 from gateway.metering.counters import month_of
-from gateway.metering.fold import advance, day_of, fold
+from gateway.metering.fold import Change, advance, day_of, fold
 from gateway.metering.totals import DayTotals, Lifetime
 
 
@@ -63,21 +63,20 @@ class History:
                 counted.append(event)
             else:
                 self._waiting[event.customer_number].append((at, event))
-        self._count(counted)
+        for number, change in fold(counted, self._zone).items():
+            self._counted[number] = _after(self._counted.get(number, NOTHING), change)
 
     def at(self, number: int, cursor: Position) -> Counted:
         """What the customer's counters say once everything up to `cursor` is counted.
 
-        `cursor` never lies before one that was asked for earlier.
+        `cursor` does not lie before where it stood at first.
         """
-        waiting = self._waiting.pop(number, [])
-        self._count(event for at, event in waiting if at <= cursor)
-        if later := [pair for pair in waiting if pair[0] > cursor]:
-            self._waiting[number] = later
-        return self._counted.get(number, NOTHING)
+        waiting = [event for at, event in self._waiting.get(number, ()) if at <= cursor]
+        before = self._counted.get(number, NOTHING)
+        changes = fold(waiting, self._zone)
+        return _after(before, changes[number]) if changes else before
 
-    def _count(self, events: Iterable[UsageEvent]) -> None:
-        for number, change in fold(events, self._zone).items():
-            before = self._counted.get(number, NOTHING)
-            lifetime, days = advance(before.lifetime, before.days, change)
-            self._counted[number] = Counted(lifetime, {**before.days, **days})
+
+def _after(before: Counted, change: Change) -> Counted:
+    lifetime, days = advance(before.lifetime, before.days, change)
+    return Counted(lifetime, {**before.days, **days})

@@ -42,9 +42,7 @@ async def survey(
     keys_max = max(await store.command("DBSIZE"), 1)
     cursor, seen = b"0", 0
     while True:
-        cursor, keys = await store.command(
-            "SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_A_STEP, "TYPE", "hash"
-        )
+        cursor, keys = await store.command("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_A_STEP)
         for key in keys:
             if book := book_of(key):
                 known = found[book.partition]

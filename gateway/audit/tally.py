@@ -5,6 +5,7 @@ Takes a few microseconds an event: details stay unread. Pure.
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.audit.entries import Entry
@@ -71,6 +72,10 @@ class Tally:
         self._counted_to = max(self._counted_to, cursor)
         while self._waiting and self._waiting[0].at <= cursor:
             _add(self._counted, self._waiting.popleft())
+
+    def waiting(self, events_max: int) -> list[Entry]:
+        """The first of those that the cursor has not passed."""
+        return list(islice(self._waiting, events_max))
 
     def spent(self, number: int) -> Sums:
         return self._sums.get(number, NOTHING)

@@ -23,6 +23,8 @@ _CONFIG = click.option(
 _HOST = click.option("--host", help="Listen on this address instead of the configured one.")
 _PORT = click.option("--port", type=click.IntRange(0, 65_535), help="0 takes any free port.")
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -104,7 +106,7 @@ def init(file: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path), envvar="FAREBOX_CONFIG")
-@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+@_JSON
 def check(file: Path, as_json: bool) -> None:
     """Say of FILE what works: config, store, upstreams, prices. Exit 1 on a fault."""
     with _explained():
@@ -113,6 +115,39 @@ def check(file: Path, as_json: bool) -> None:
         findings = check_file(file, os.environ)
         click.echo(report(findings) if as_json else "\n".join(lines(findings)))
         sys.exit(FAULT if any(found.status == FAULTY for found in findings) else 0)
+
+
+@main.group()
+def ledger() -> None:
+    """Check the books against the events that explain them, and put counters right."""
+
+
+@ledger.command()
+@_CONFIG
+@_JSON
+def verify(config_file: Path | None, as_json: bool) -> None:
+    """Refold and compare. Exit 0: it adds up; 1: it does not; 2: it could not be checked."""
+    with _explained(USAGE):
+        from gateway.cli.ledger import verify as run
+        from gateway.config import configured
+
+        sys.exit(run(configured(config_file, os.environ), as_json=as_json))
+
+
+@ledger.command()
+@_CONFIG
+@_JSON
+@click.option("--dry-run", "dry", is_flag=True, help="Only say what differs.")
+def rebuild(config_file: Path | None, as_json: bool, dry: bool) -> None:
+    """Write counters anew from the events; balances are never touched.
+
+    Exit 0: all are right now; 1: some are not; 2: it could not be done.
+    """
+    with _explained(USAGE):
+        from gateway.cli.ledger import rebuild as run
+        from gateway.config import configured
+
+        sys.exit(run(configured(config_file, os.environ), dry=dry, as_json=as_json))
 
 
 @main.command()
@@ -125,7 +160,7 @@ def schema() -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(fault: int = FAULT) -> Iterator[None]:
     """End a command with a sentence and its exit code, where we know what went wrong."""
     from gateway.cli.fatal import Fatal
     from gateway.config import ConfigError
@@ -138,7 +173,7 @@ def _explained() -> Iterator[None]:
         sys.exit(USAGE)
     except (Fatal, StoreError) as exc:
         click.echo(f"farebox: {exc}", err=True)
-        sys.exit(FAULT)
+        sys.exit(fault)
     except OSError as exc:
         click.echo(f"farebox: {exc.filename or 'system'}: {exc.strerror}", err=True)
-        sys.exit(FAULT)
+        sys.exit(fault)

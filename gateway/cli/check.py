@@ -1,5 +1,6 @@
 """`farebox check`: does the config work here? One finding a subject, in the order of a start."""
 
+import asyncio
 import json
 import os
 import socket
@@ -16,11 +17,11 @@ import redis
 
 from gateway.config import Config, ConfigError, Upstream, load
 from gateway.store.embedded import StoreError, binary, is_running
+from gateway.store.guarantees import EMBEDDED_STANDARD, EMBEDDED_STRICT, audited
+from gateway.store.identity import Unfit
 from pricing.book import PriceBook
 
 OK, WARNING, FAULTY = "ok", "warning", "fault"
-REDIS_VERSION_MIN: Final = (7, 0)
-VALKEY_VERSION_MIN: Final = (7, 2)
 CONNECT_SECONDS_MAX = 5.0
 UPSTREAMS_AT_ONCE_MAX = 16
 
@@ -46,7 +47,7 @@ def check_file(file: Path, env: Mapping[str, str]) -> list[Finding]:
     with ThreadPoolExecutor(max_workers=UPSTREAMS_AT_ONCE_MAX) as pool:
         return [
             Finding(OK, "config", summary),
-            _store(config),
+            *_store(config),
             *pool.map(_upstream, config.upstreams),
             *_prices(config),
         ]
@@ -64,9 +65,15 @@ def report(findings: Sequence[Finding]) -> str:
     return json.dumps({"ok": good, "findings": [asdict(found) for found in findings]}, indent=2)
 
 
-def _store(config: Config) -> Finding:
+def _store(config: Config) -> Iterator[Finding]:
     url = config.redis.url
-    return _embedded(config.data_dir) if url is None else _redis(url.get_secret_value())
+    if url is not None:
+        yield from _external(url.get_secret_value(), strict=config.strict)
+        return
+    found = _embedded(config.data_dir)
+    yield found
+    if found.status == OK:
+        yield Finding(OK, "store", EMBEDDED_STRICT if config.strict else EMBEDDED_STANDARD)
 
 
 def _embedded(data_dir: Path) -> Finding:
@@ -82,37 +89,17 @@ def _embedded(data_dir: Path) -> Finding:
     return Finding(OK, "store", f"embedded, {program.name} would keep its data in {data_dir}")
 
 
-def _redis(url: str) -> Finding:
-    client = redis.Redis.from_url(
-        url, socket_connect_timeout=CONNECT_SECONDS_MAX, socket_timeout=CONNECT_SECONDS_MAX
-    )
+def _external(url: str, *, strict: bool) -> Iterator[Finding]:
     try:
-        info = client.info()
-    except (redis.RedisError, ValueError) as exc:
+        found = asyncio.run(audited(url, strict=strict))
+    except (redis.RedisError, OSError, TimeoutError) as exc:
         # The message of some errors names the URL, which may hold a password.
         reason = "refused the password" if isinstance(exc, redis.AuthenticationError) else "is away"
-        return Finding(FAULTY, "store", f"redis.url {reason} ({type(exc).__name__})")
-    finally:
-        client.close()
-    return judged(info)
-
-
-def judged(info: Mapping[str, object]) -> Finding:
-    """What to say of a server by its own INFO."""
-    valkey = "valkey_version" in info
-    name, least = ("Valkey", VALKEY_VERSION_MIN) if valkey else ("Redis", REDIS_VERSION_MIN)
-    version = str(info.get("valkey_version") or info.get("redis_version"))
-    if tuple(int(part) for part in version.split(".")[:2]) < least:
-        needed = ".".join(map(str, least))
-        return Finding(FAULTY, "store", f"{name} {version} is too old: {needed} or newer is needed")
-    policy = info.get("maxmemory_policy")
-    if policy != "noeviction":
-        detail = f"{name} {version} evicts keys ({policy}): set maxmemory-policy noeviction"
-        return Finding(FAULTY, "store", detail)
-    if not info.get("aof_enabled"):
-        detail = f"{name} {version} has no append-only file: a crash loses what it has counted"
-        return Finding(WARNING, "store", detail)
-    return Finding(OK, "store", f"{name} {version}, append-only file on")
+        said = f": {exc}" if isinstance(exc, Unfit) else ""
+        yield Finding(FAULTY, "store", f"redis.url {reason} ({type(exc).__name__}){said}")
+        return
+    for promise in found.promises:
+        yield Finding(promise.verdict, "store", promise.text)
 
 
 def _upstream(upstream: Upstream) -> Finding:

@@ -1,6 +1,8 @@
 """`farebox serve`: take the port, start the store, say what runs, serve, stop in reverse."""
 
+import asyncio
 import json
+import logging
 import shlex
 import socket
 import sys
@@ -9,20 +11,24 @@ from functools import partial
 from typing import Any
 
 import click
+from redis import RedisError
 
 from gateway.cli.fatal import Fatal
 from gateway.cli.server import bound, ended_by_signals, log_to_stderr, run, url_of
 from gateway.config import Config, Resolved, resolve
 from gateway.config.kept import ADMIN_KEY_FILE, APP_TOKEN_FILE
 from gateway.store.embedded import EmbeddedStore, is_running
+from gateway.store.guarantees import Verdict, audited
 from gateway.version import installed_version
+
+log = logging.getLogger(__name__)
 
 
 def serve(config: Config) -> None:
     """Serve `config` until SIGTERM or Ctrl-C; then drain, stop the store, and return.
 
     Raises:
-        Fatal: the port is taken, or the app does not start.
+        Fatal: the port is taken, the store cannot keep budgets, or the app does not start.
         StoreError: the embedded store cannot be had.
         ConfigError: no admin key can be kept in `data_dir`.
     """
@@ -31,10 +37,30 @@ def serve(config: Config) -> None:
         stack.enter_context(ended_by_signals())
         listener = stack.enter_context(bound(config.server.host, config.server.port))
         if config.redis.url is None:
-            stack.enter_context(EmbeddedStore(config.data_dir))
+            stack.enter_context(EmbeddedStore(config.data_dir, durable=config.strict))
+        else:
+            audit_store(config.redis.url.get_secret_value(), strict=config.strict)
         resolved = resolve(config)
         click.echo(_greeting(resolved, listener))
         run_gateway(resolved, listener)
+
+
+def audit_store(url: str, *, strict: bool) -> None:
+    """Log what the store promises. One that is away is judged when it comes.
+
+    Raises:
+        Fatal: budgets cannot be kept on it; says why.
+    """
+    try:
+        found = asyncio.run(audited(url, strict=strict))
+    except (RedisError, OSError, TimeoutError) as exc:
+        log.warning("store_away error=%s", type(exc).__name__)
+        return
+    for promise in found.promises:
+        level = logging.INFO if promise.verdict is Verdict.OK else logging.WARNING
+        log.log(level, "store_promise %s: %s", promise.verdict, promise.text)
+    if found.faults:
+        raise Fatal("the store at redis.url cannot be used: " + "; ".join(found.faults))
 
 
 def run_gateway(resolved: Resolved, listener: socket.socket) -> None:
@@ -64,6 +90,8 @@ def flush(config: Config) -> None:
             f"the embedded store of {config.data_dir} is not running: "
             "start farebox serve first, or set redis.url"
         )
+    if config.redis.url is not None:
+        audit_store(config.redis.url.get_secret_value(), strict=config.strict)
     from gateway.app import run_flusher
 
     with ended_by_signals():

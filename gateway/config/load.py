@@ -99,8 +99,9 @@ def _keys(path: KeyPath) -> list[str]:
     """The settings that exist below `path`."""
     here: Any = Config
     for part in path:
-        inner = here.model_fields[part].annotation if isinstance(part, str) else here
-        here = _model_in(inner)
+        # The number of a list's item, or the name of a group, is no setting.
+        field = here.model_fields.get(part) if isinstance(part, str) else None
+        here = _model_in(field.annotation if field else here)
         if here is None:
             return []
     return list(here.model_fields)

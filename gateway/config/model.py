@@ -41,6 +41,7 @@ from gateway.config.values import (
     UsdPerMillion,
     Whole,
     Zone,
+    group_identifiers,
     overlay,
     refusal,
     whole,
@@ -117,6 +118,7 @@ class App(Section):
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
     manage: Flag = False
+    period_budget: Usd | None = None
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -147,6 +149,20 @@ class Customers(Section):
     registered_only: Flag = False
 
 
+class Group(Section):
+    """A budget that the customers of a group share."""
+
+    period_budget: Usd | None = None
+    total_budget: Usd | None = None
+    budget_duration: Literal["daily", "weekly", "monthly", "yearly"] = "monthly"
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.period_budget is None and self.total_budget is None:
+            raise refusal("has no limit: give it a period_budget or a total_budget")
+        return self
+
+
 class Budgets(Section):
     policy: Literal["fit", "reject", "soft"] = "fit"
     min_output_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1_024
@@ -158,6 +174,11 @@ class Budgets(Section):
 
 class Reports(Section):
     timezone: Zone = "UTC"
+
+
+class Events(Section):
+    hot_hours: Annotated[Whole, Field(ge=1, le=8_760)] = 24
+    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = 400
 
 
 class UnpricedRates(Section):
@@ -218,12 +239,20 @@ class Config(Section):
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
+    groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}
     budgets: Budgets = Budgets()
     reports: Reports = Reports()
+    events: Events = Events()
     on_disconnect: Literal["auto", "cancel", "drain"] = "auto"
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     limits: Limits = Limits()
+    durability: Literal["standard", "strict"] = "standard"
+
+    @property
+    def strict(self) -> bool:
+        """What is answered is on disk."""
+        return self.durability == "strict"
 
     @model_validator(mode="after")
     def _apps_fit(self) -> Self:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from gateway.config.faults import did_you_mean
+from gateway.customers import fields
 from gateway.store import address
 from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
@@ -57,6 +58,20 @@ def _spelled_out(part: Any) -> Any:
     if isinstance(part, (list, tuple)):
         return tuple(_spelled_out(item) for item in part)
     return str(part) if isinstance(part, (Decimal, float)) else part
+
+
+def group_identifiers(groups: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Groups as calls name them: the spelling of a key is made the one of `group_identifier`."""
+    named: dict[str, Any] = {}
+    for key, group in groups.items():
+        try:
+            identifier = fields.identifier(key)
+        except ValueError as exc:
+            raise refusal(f"is no group identifier: it {exc}", key) from None
+        if identifier in named:
+            raise refusal("is there twice, in two spellings", key)
+        named[identifier] = group
+    return named
 
 
 def whole(value: Any) -> Any:

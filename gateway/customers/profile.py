@@ -33,6 +33,10 @@ class Limits:
     rate_limit: int | None = None
     markup_ppm: int = 0
 
+    @property
+    def limited(self) -> bool:
+        return self.period_budget_pico is not None or self.total_budget_pico is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -69,6 +73,10 @@ class Profile:
     def metadata(self) -> dict[str, Any]:
         decoded: dict[str, Any] = orjson.loads(self.stored.get("metadata") or "{}")
         return decoded
+
+    @property
+    def group(self) -> str | None:
+        return self.text("group_identifier")
 
     def text(self, field: str) -> str | None:
         return self.stored.get(field) or None
@@ -181,17 +189,17 @@ class Terms:
     Attributes:
         period_kind: The window that the period budget counts in; None without one.
         windows: The windows of now; their ids go into the hold.
+        shared: Its group or the app has a limit too.
     """
 
     limits: Limits
     period_kind: str | None
     windows: Windows
+    shared: bool = False
 
     @property
     def limited(self) -> bool:
-        return (
-            self.limits.period_budget_pico is not None or self.limits.total_budget_pico is not None
-        )
+        return self.limits.limited or self.shared
 
     @property
     def period_resets_ms(self) -> int | None:

@@ -5,7 +5,7 @@ one (POLICY, STALE); then it is loaded, the bound is asked again, and the hold t
 """
 
 from collections.abc import Callable, Mapping
-from enum import IntEnum
+from dataclasses import replace
 from typing import Final
 
 from gateway.clock import Clock
@@ -15,10 +15,12 @@ from gateway.customers.profile import Profile, Terms, Upsert
 from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
 from gateway.ledger.bounds import Bound
 from gateway.ledger.leases import LEASE_MS, Attempt
+from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Hold
 from gateway.ledger.rules import Rules
+from gateway.ledger.scope_holds import ScopeHolds
 from gateway.store.client import Part, Store
 
 TRIES_MAX: Final = 16
@@ -26,20 +28,16 @@ PROFILE_TRIES_MAX: Final = 4
 """After so many lost races a call no longer insists on its customer's name or metadata."""
 
 
-class Outcome(IntEnum):
-    """What ``hold.lua`` and ``event.lua`` return."""
-
-    HELD = 1
-    EXCEEDED = 2
-    IN_FLIGHT = 3
-    RATE_LIMITED = 4
-    POLICY = 5
-    STALE = 6
-    DUPLICATE = 7
-
-
 class Admission:
-    def __init__(self, store: Store, directory: Directory, clock: Clock, rules: Rules) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        rules: Rules,
+        scopes: ScopeHolds,
+    ) -> None:
+        self._scopes = scopes
         self._store = store
         self._directory = directory
         self._clock = clock
@@ -54,8 +52,11 @@ class Admission:
         change: Mapping[str, Canonical],
         bound: Callable[[Terms], Bound],
         opening: Callable[[Profile], bytes],
-    ) -> Hold:
-        """As `Ledger.hold`; `attempt` says, whatever happens, whether a hold may be there."""
+    ) -> tuple[Hold, Bound]:
+        """The customer's own hold, as `Ledger.hold` has it, and what was asked for it.
+
+        `attempt` says, whatever happens, whether a hold may be there.
+        """
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
         dropped: tuple[str, ...] = ()
@@ -67,7 +68,11 @@ class Admission:
                 change = {f: value for f, value in change.items() if f not in PROFILE_FIELDS}
             profile = await self._admitted(profile)
             planned = self._directory.plan(profile, change)
+            group = planned.profile.group
+            await self._scopes.announce(group, app)
             terms = self._directory.terms(planned.profile, now_ms)
+            if self._scopes.limit(group, app):
+                terms = replace(terms, shared=True)
             asked = bound(terms)
             attempt.send_with(profile.number, terms.windows.ids, opening(planned.profile))
             code, granted, in_period, total, held, extra, ids = await self._store.script(
@@ -99,7 +104,7 @@ class Admission:
                 )
                 raise _refusal(refusal, Outcome(code), extra)
             amount_pico = int(granted)
-            return Hold(
+            hold = Hold(
                 request_id=attempt.request_id,
                 app=app,
                 partition=attempt.partition,
@@ -115,6 +120,7 @@ class Admission:
                 opening=attempt.opening,
                 warnings=(*planned.warnings, *dropped),
             )
+            return hold, asked
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
     @staticmethod
@@ -166,16 +172,6 @@ class Admission:
                 code="customer_not_registered",
             )
         return profile
-
-
-def limits_of(terms: Terms) -> tuple[Part, Part, Part]:
-    """Window kind and amount of the period limit, then the total limit; empty for none."""
-    period, total = terms.limits.period_budget_pico, terms.limits.total_budget_pico
-    return (
-        terms.period_kind or "",
-        "" if period is None else period,
-        "" if total is None else total,
-    )
 
 
 def _refusal(refusal: Refusal, outcome: Outcome, wait_ms: int) -> GatewayError:

@@ -7,6 +7,7 @@ there without anybody to end it: it is withdrawn, again and again until the stor
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -57,16 +58,18 @@ class Attempt:
         self.in_doubt = True
 
     def withdrawal(self, status: Status) -> Withdrawal:
-        details = orjson.loads(self.opening) | {"status": status, "status_code": 503}
+        return self._ending(Kind.RELEASE, {"status": status, "status_code": 503})
+
+    def refusal(self, *, status_code: int, error_code: str, hold_pico: int) -> Withdrawal:
+        """Of a hold that is there, where the call's group or app had no room."""
+        known = {"status_code": status_code, "error_code": error_code, "hold_pico": hold_pico}
+        return self._ending(Kind.REFUSE, {"status": Status.REJECTED, **known})
+
+    def _ending(self, kind: Kind, facts: Mapping[str, object]) -> Withdrawal:
+        details = orjson.loads(self.opening) | facts
         return Withdrawal(
             ending_keys(self.partition, self.number, self.request_id),
-            [
-                self.request_id,
-                self.number,
-                self.window_ids,
-                orjson.dumps(details),
-                Kind.RELEASE.value,
-            ],
+            [self.request_id, self.number, self.window_ids, orjson.dumps(details), kind.value],
         )
 
 

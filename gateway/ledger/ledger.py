@@ -16,7 +16,8 @@ from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
-from gateway.errors import LedgerUnavailable
+from gateway.customers.scopes import NO_SCOPES, Scopes
+from gateway.errors import CallerError, LedgerUnavailable
 from gateway.event import Status, UsageEvent
 from gateway.ledger.admission import Admission
 from gateway.ledger.bounds import Bound
@@ -25,6 +26,8 @@ from gateway.ledger.reports import Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
 from gateway.ledger.rules import Count, Orphans, Rules
+from gateway.ledger.scope_holds import ScopeHolds
+from gateway.openai.errors import wire_form
 from gateway.store.client import Part, Store
 
 __all__ = ["Balance", "Bound", "Hold", "Ledger", "Receipt", "Recorded", "Spent"]
@@ -53,6 +56,8 @@ class Ledger:
         count: What limits are about, ``charge`` or ``cost``. A hold is a charge, which is
             never less than the cost.
         orphans: What a call counts that never ends: ``hold``, ``input`` or ``progress``.
+        scopes: The groups and apps that have limits.
+        reject_status: The status of a refusal for a used-up budget, in the row of its call.
         on_too_old: Told of an end that came more than 48 h after its call, when nothing
             remembers whether it had ended before: it has not been booked.
     """
@@ -67,16 +72,23 @@ class Ledger:
         registered_only: bool = False,
         count: Count = "charge",
         orphans: Orphans = "hold",
+        scopes: Scopes = NO_SCOPES,
+        reject_status: int = 402,
         on_too_old: Callable[[Hold, UsageEvent], None] | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
         self._clock = clock
         self.rules: Final = Rules(
-            binding=binding, registered_only=registered_only, count=count, orphans=orphans
+            binding=binding,
+            registered_only=registered_only,
+            count=count,
+            orphans=orphans,
+            reject_status=reject_status,
         )
-        self._admission = Admission(store, directory, clock, self.rules)
-        self._reports = Reports(store, directory, clock, self.rules)
+        self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
+        self._admission = Admission(store, directory, clock, self.rules, self._scopes)
+        self._reports = Reports(store, directory, clock, self.rules, self._scopes)
         self._leases = Leases(store)
         self._on_too_old = on_too_old
         self._closing = False
@@ -100,14 +112,15 @@ class Ledger:
                 the customer as it is held: it names app and group.
 
         Raises:
-            BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room.
+            BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room, the customer's,
+                or with `recorded` that of its group or app.
             PermissionRefused: the customer is blocked, or not registered.
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
         """
         attempt = Attempt(request_id, self._directory.partition_of(customer))
         try:
-            hold = await self._admission.hold(
+            hold, asked = await self._admission.hold(
                 attempt, customer, app=app, change=change, bound=bound, opening=opening
             )
         except asyncio.CancelledError:
@@ -119,8 +132,28 @@ class Ledger:
             if attempt.in_doubt and not refused_by_store:
                 self._leases.withdraw(request_id, attempt.withdrawal(Status.ERROR))
             raise
+        hold = await self._shared(attempt, hold, asked)
         self._leases.begin(request_id, hold.partition)
         return hold
+
+    async def _shared(self, attempt: Attempt, hold: Hold, asked: Bound) -> Hold:
+        """The hold once its group and its app have granted it; else it is ended here."""
+        try:
+            return await self._scopes.hold(hold, asked)
+        except asyncio.CancelledError:
+            self._leases.withdraw(hold.request_id, attempt.withdrawal(Status.ABORTED))
+            raise
+        except CallerError as exc:
+            status_code = wire_form(exc, reject_status=self.rules.reject_status)[0]
+            refusal = attempt.refusal(
+                status_code=status_code, error_code=exc.code, hold_pico=hold.amount_pico
+            )
+            self._leases.withdraw(hold.request_id, refusal)
+            exc.recorded = True
+            raise
+        except BaseException:
+            self._leases.withdraw(hold.request_id, attempt.withdrawal(Status.ERROR))
+            raise
 
     async def restore(self, hold: Hold) -> bool:
         """Put back the hold of a call that runs, in a store that came back without it.
@@ -133,6 +166,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
+        await self._scopes.restore(hold)
         outcome = await self._store.script(
             "restore",
             [
@@ -217,6 +251,16 @@ class Ledger:
         windows = self._directory.terms(profile, self._clock.now_ms()).windows
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
+    async def scope_balance(self, scope: str) -> Balance:
+        """Read the account of a group or an app.
+
+        It follows the calls by a moment: what has ended stays held until the flusher comes.
+
+        Args:
+            scope: ``group:<identifier>`` or ``app:<id>``; see `gateway.customers.scopes`.
+        """
+        return await self._scopes.balance(scope)
+
     async def renew(self) -> None:
         """Move the leases of all calls that this process is serving."""
         await self._leases.step()
@@ -236,6 +280,7 @@ class Ledger:
         try:
             while True:
                 try:
+                    await self._scopes.announce_again()
                     outcome = await self._store.script(verb, keys, [request_id, number, *args])
                 except LedgerUnavailable:
                     if self._closing:

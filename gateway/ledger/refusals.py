@@ -1,9 +1,10 @@
-"""The words of a refusal: which limit, how much of it is used, when it opens again."""
+"""The words of a refusal: whose limit, how much of it is used, when it opens again."""
 
 from dataclasses import dataclass
 
 from gateway.clock import rfc3339
 from gateway.customers.profile import Terms
+from gateway.customers.scopes import Scope
 from gateway.errors import BudgetExceeded, BudgetInFlight, GatewayError, RateLimited
 from pricing.money import PICO_PER_USD, usd
 
@@ -18,7 +19,11 @@ _PERIOD = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A customer's account at the moment a call was refused; amounts in pico-USD."""
+    """An account at the moment a call was refused; amounts in pico-USD.
+
+    Attributes:
+        scope: Whose account it is; None: the customer's.
+    """
 
     customer: str
     terms: Terms
@@ -26,6 +31,13 @@ class Refusal:
     spent_total_pico: int
     held_pico: int
     needed_pico: int
+    scope: Scope | None = None
+
+    @property
+    def whose(self) -> str:
+        if self.scope is None:
+            return f'Customer "{self.customer}"'
+        return f'{self.scope.kind.capitalize()} "{self.scope.identifier}"'
 
 
 def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
@@ -47,7 +59,7 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
     resets_at = rfc3339(resets_ms) if resets_ms is not None else None
     kind = _PERIOD[refusal.terms.period_kind or "custom"] if by_period else "total"
     message = (
-        f'Customer "{refusal.customer}" has used {_cents(spent)} of its {_cents(limit)} USD '
+        f"{refusal.whose} has used {_cents(spent)} of its {_cents(limit)} USD "
         f"{kind} budget; this call could cost {_cents(refusal.needed_pico)}."
     )
     if in_flight:
@@ -58,7 +70,8 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
         message,
         details={
             "customer_identifier": refusal.customer,
-            "limit": name,
+            **_scope_fields(refusal.scope),
+            "limit": name if refusal.scope is None else f"{refusal.scope.kind}_{name}",
             "limit_usd": usd(limit),
             "spent_usd": usd(spent),
             "held_usd": usd(refusal.held_pico),
@@ -66,6 +79,12 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
             "resets_at": resets_at,
         },
     )
+
+
+def _scope_fields(scope: Scope | None) -> dict[str, str]:
+    if scope is None:
+        return {}
+    return {"group_identifier" if scope.kind == "group" else "app": scope.identifier}
 
 
 def rate_limited(customer: str, per_minute: int, wait_ms: int) -> RateLimited:

@@ -1,16 +1,19 @@
 """Reports: usage that never passed the gateway, through ``event.lua``."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.event import UsageEvent
-from gateway.ledger.admission import TRIES_MAX, Outcome, limits_of
+from gateway.ledger.admission import TRIES_MAX
+from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
 from gateway.ledger.rules import Rules
+from gateway.ledger.scope_holds import ScopeHolds
 from gateway.store.client import Store
 from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS
 
@@ -18,7 +21,15 @@ _RECORDED: Final = {1: Recorded.ACCEPTED, 2: Recorded.DUPLICATE, 3: Recorded.CON
 
 
 class Reports:
-    def __init__(self, store: Store, directory: Directory, clock: Clock, rules: Rules) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        rules: Rules,
+        scopes: ScopeHolds,
+    ) -> None:
+        self._scopes = scopes
         self._store = store
         self._directory = directory
         self._clock = clock
@@ -39,7 +50,8 @@ class Reports:
         for _ in range(TRIES_MAX):
             planned = self._directory.plan(profile, {})
             terms = self._directory.terms(profile, now_ms)
-            priced = event(terms.limits.markup_ppm)
+            priced = replace(event(terms.limits.markup_ppm), group=profile.group)
+            await self._scopes.announce(priced.group, priced.app)
             week_ms = now_ms - now_ms % WEEK_MS
             outcome, mark = await self._store.script(
                 "event",

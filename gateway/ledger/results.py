@@ -1,10 +1,12 @@
 """What the ledger answers: a hold, a receipt for reported usage, a balance."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.customers.profile import Profile, Terms
+from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
 from gateway.store.keys import Partition
 
@@ -18,13 +20,26 @@ class Recorded(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeHold:
+    """What a group or an app holds of a call; the sums are its own, before this hold."""
+
+    scope: Scope
+    terms: Terms
+    amount_pico: int
+    spent_period_pico: int
+    spent_total_pico: int
+    held_pico: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A reservation: what a running call may cost at most.
 
     Attributes:
         app: The app that made the call.
         profile: The customer as it was held, after the call's own upsert.
-        amount_pico: What is held; less than `wanted_pico` where only part of it fitted.
+        amount_pico: What the call may cost; less than `wanted_pico` where only part of that
+            fitted. The customer may hold more, where its group or app granted less.
         orphan_pico: What is posted should the call never end, as far as known at its start.
         spent_period_pico, spent_total_pico, held_pico: Of the customer, before this hold;
             spent is what the limits are about, charge or cost.
@@ -45,20 +60,46 @@ class Hold:
     held_pico: int
     window_ids: str
     opening: bytes
+    scopes: tuple[ScopeHold, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str | None:
+        return self.profile.group
 
     def remaining_pico(self, charge_pico: int) -> int | None:
         """What is left of the tightest limit once this call has cost `charge_pico`."""
-        limits = self.terms.limits
-        rooms = [
-            limit - spent - self.held_pico - charge_pico
-            for limit, spent in (
-                (limits.period_budget_pico, self.spent_period_pico),
-                (limits.total_budget_pico, self.spent_total_pico),
-            )
-            if limit is not None
-        ]
-        return min(rooms, default=None)
+        tightest = self._tightest
+        return tightest.amount_pico - charge_pico if tightest else None
+
+    @property
+    def resets_ms(self) -> int | None:
+        """When the next period of whose limit is the tightest begins, Unix ms, if ever."""
+        tightest = self._tightest
+        return tightest.resets_ms if tightest else None
+
+    @property
+    def _tightest(self) -> "_Room | None":
+        accounts: tuple[Hold | ScopeHold, ...] = (self, *self.scopes)
+        rooms = [room for account in accounts for room in _rooms(account)]
+        return min(rooms, key=lambda room: room.amount_pico, default=None)
+
+
+class _Room(NamedTuple):
+    """What a limit had left before the call, and when its account's next period begins."""
+
+    amount_pico: int
+    resets_ms: int | None
+
+
+def _rooms(account: Hold | ScopeHold) -> Iterator[_Room]:
+    terms = account.terms
+    for limit, spent in (
+        (terms.limits.period_budget_pico, account.spent_period_pico),
+        (terms.limits.total_budget_pico, account.spent_total_pico),
+    ):
+        if limit is not None:
+            yield _Room(limit - spent - account.held_pico, terms.period_resets_ms)
 
 
 @dataclass(frozen=True, slots=True)

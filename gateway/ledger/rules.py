@@ -20,12 +20,14 @@ class Rules:
         orphans: What a call counts that never ends, until the truth is known: what was
             held for it, the bound of its input, or the input's bound and what came of its
             answer.
+        reject_status: What a client is told whose budget is used up, for the call's row.
     """
 
     binding: bool = True
     registered_only: bool = False
     count: Count = "charge"
     orphans: Orphans = "hold"
+    reject_status: int = 402
 
     def orphan_pico(self, amount_pico: int, bound: Bound) -> int:
         """What to post of a call that was held and never ended, pico-USD."""

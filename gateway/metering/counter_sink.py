@@ -99,4 +99,4 @@ class CounterSink:
             if identifier is not None:
                 entries += [at_ms, identifier]
         if entries:
-            await self._store.command("ZADD", CUSTOMERS_BY_FIRST_SEEN, "LT", *entries)
+            await self._store.script("index", [CUSTOMERS_BY_FIRST_SEEN], entries)

@@ -74,7 +74,7 @@ class Flusher:
     async def step(self) -> int:
         """Take one batch of every partition that has something new.
 
-        Returns the number of events that moved on, in the sink that moved more.
+        Returns how many entries moved on, in the sink that moved most.
 
         Raises:
             LedgerUnavailable: the store is away. What was not applied is found again.
@@ -102,7 +102,7 @@ class Flusher:
         return BUSY_PAUSE_SECONDS if moved else IDLE_PAUSE_SECONDS
 
     async def _step(self) -> tuple[int, bool]:
-        """Events moved, and whether a batch that moved was full: more waits behind it."""
+        """Entries moved, and whether a batch that moved was full: more waits behind it."""
         sinks: list[Sink] = [sink for sink in self.sinks if sink.is_ready]
         work = await self._read(sinks)
         self._look_at(work[0])
@@ -119,7 +119,7 @@ class Flusher:
         self.behind = len({t.partition.index for t, moved in flat if t.is_full or not moved})
         self.last_flush_ms = self._clock.now_ms()
         return (
-            max((_events_moved(outcome) for outcome in outcomes), default=0),
+            max((_moved(outcome) for outcome in outcomes), default=0),
             any(moved and tail.is_full for tail, moved in flat),
         )
 
@@ -151,5 +151,5 @@ class Flusher:
         self.lag_ms = 0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms)
 
 
-def _events_moved(outcome: Sequence[tuple[Tail, bool]]) -> int:
-    return sum(len(tail.events) for tail, moved in outcome if moved)
+def _moved(outcome: Sequence[tuple[Tail, bool]]) -> int:
+    return sum(tail.length for tail, moved in outcome if moved)

@@ -33,6 +33,17 @@ class Change:
     def totals(self) -> Totals:
         return total(self.days.values())
 
+    def plus(self, other: "Change") -> "Change":
+        """What both add."""
+        return Change(
+            {
+                day: total(change.days[day] for change in (self, other) if day in change.days)
+                for day in {**self.days, **other.days}
+            },
+            _pick(min, self.first_seen_ms, other.first_seen_ms),
+            _pick(max, self.last_seen_ms, other.last_seen_ms),
+        )
+
 
 def fold(events: Iterable[UsageEvent], zone: tzinfo) -> dict[int, Change]:
     """Group and add up: customer number -> what the events add to it."""

@@ -68,6 +68,7 @@ class Reader:
             cursor,
             last_id=entries[-1][0].decode(),
             events=events,
+            length=len(entries),
             is_full=len(entries) >= BATCH_EVENTS_MAX,
         )
 

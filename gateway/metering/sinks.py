@@ -27,6 +27,7 @@ class Tail:
     Attributes:
         cursor: The stream id after which this begins, as the sink gave it; '' is the start.
         last_id: Where the cursor goes; entries that are no events are passed over.
+        length: How many entries it has, those that are no events included.
         is_full: There may be more behind it.
     """
 
@@ -34,6 +35,7 @@ class Tail:
     cursor: str
     last_id: str
     events: Sequence[tuple[str, UsageEvent]]
+    length: int
     is_full: bool
 
 
@@ -107,7 +109,8 @@ async def move(store: Store, cursor: str, tail: Tail, writes: Mapping[str, Seque
     args: list[str | int | bytes] = [cursor, tail.cursor, tail.last_id]
     for fields in writes.values():
         args += [len(fields) // 2, *fields]
-    return bool(await store.script("apply", [tail.partition.cursors, *writes], args))
+    keys = [tail.partition.cursors, tail.partition.stream, *writes]
+    return bool(await store.script("apply", keys, args))
 
 
 def outcome(name: str, tail: Tail, result: Any) -> bool:

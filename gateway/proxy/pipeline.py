@@ -289,7 +289,9 @@ class Pipeline:
     async def _refuse(
         self, request: Request, call: Call, caller: Caller, error: CallerError
     ) -> None:
-        """Post the row of a call that was not admitted."""
+        """Post the row of a call that was not admitted, unless the ledger has."""
+        if error.recorded:
+            return
         status_code, _, _ = wire_form(error, reject_status=self._reject_status)
         event = UsageEvent(
             request_id=request.request_id,
@@ -326,7 +328,7 @@ class Pipeline:
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
         charge = event.charge_pico if event else hold.amount_pico
         remaining = hold.remaining_pico(charge)
-        resets_ms = hold.terms.period_resets_ms
+        resets_ms = hold.resets_ms
         priced = event is not None and not event.unpriced
         return ours(
             request_id=tab.request_id,

@@ -136,7 +136,7 @@ class Tab:
 
     def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""
-        return details_of(self._facts() | {"group": profile.text("group_identifier")})
+        return details_of(self._facts() | {"group": profile.group})
 
     def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""
@@ -182,7 +182,7 @@ class Tab:
             "hold_pico": hold.amount_pico,
             "output_cap_tokens": self.output_cap_tokens,
             "markup_ppm": hold.terms.limits.markup_ppm,
-            "group": hold.profile.text("group_identifier"),
+            "group": hold.group,
             "status": self.status,
             "status_code": self.status_code,
             "error_code": self.error.code if self.error else None,

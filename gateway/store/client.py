@@ -15,11 +15,13 @@ from typing import Any, Final, Protocol
 from gateway.errors import LedgerUnavailable
 from gateway.store import address, scripts
 from gateway.store.cluster import Cluster
+from gateway.store.guarantees import Guarantees, audited
 from gateway.store.identity import Changes
 from gateway.store.keys import META, PARTITIONS, Keyspace, Partition
-from gateway.store.link import Link, Part, packed
+from gateway.store.link import Link
 from gateway.store.replies import Command, failed
 from gateway.store.single import Single
+from gateway.store.wire import Part, packed
 
 __all__ = ["Part", "Store"]
 
@@ -54,7 +56,8 @@ class Store:
     raw: bytes, int, None or lists of them.
 
     Args:
-        durable: Where replicas exist, wait until one has each batch.
+        durable: Use only servers that write to disk before they answer; where they have
+            replicas, wait until one has each batch.
 
     Attributes:
         keyspace: The partitions, as the store has them once it `is_ready`.
@@ -72,6 +75,8 @@ class Store:
         self._scripts = scripts.load_all()
         self._changes = Changes()
         place = address.parse(url)
+        self._url = url
+        self._durable = durable
         make = Cluster if place.kind is address.Kind.CLUSTER else Single
         self._way: Way = make(place, list(self._scripts.values()), self._changes, durable=durable)
         self._greeting: asyncio.Task[None] | None = None
@@ -144,6 +149,10 @@ class Store:
         key = of if isinstance(of, str) else of.tag
         seconds, micros = await self.command("TIME", node_of=key)
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def guarantees(self) -> Guarantees:
+        """What the servers' settings promise, as they are now; raises as `audited`."""
+        return await audited(self._url, strict=self._durable)
 
     async def ping(self) -> None:
         """Does every server answer? Raises LedgerUnavailable otherwise."""

@@ -31,9 +31,10 @@ from gateway.store import slots
 from gateway.store.address import Address, Node
 from gateway.store.identity import Changes
 from gateway.store.keys import CLUSTER_SLOTS
-from gateway.store.link import Link, packed
+from gateway.store.link import Link
 from gateway.store.replies import Command, resolve, unavailable
 from gateway.store.scripts import Script
+from gateway.store.wire import packed
 
 PARKED_COMMANDS_MAX: Final = 100_000
 REDIRECT_SECONDS_MAX: Final = 5.0

@@ -32,6 +32,7 @@ from gateway.store.valkey import (
     is_loading,
     is_running,
     process_id,
+    set_durable,
     settings,
     socket_path,
     store_url,
@@ -54,13 +55,17 @@ _log = logging.getLogger(__name__)
 class EmbeddedStore:
     """Starts, keeps alive and stops the store of one `data_dir`.
 
+    Args:
+        durable: Each write is on disk before it is answered, instead of within a second.
+
     Raises on entry:
         StoreError: another gateway has the folder, the server does not start, or there is
             no server for this platform.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, durable: bool = False) -> None:
         self._data_dir = data_dir.resolve()
+        self._durable = durable
         self._folder = folder_of(data_dir)
         self._socket = socket_path(data_dir)
         self._child: subprocess.Popen[bytes] | None = None
@@ -112,6 +117,7 @@ class EmbeddedStore:
                     break
             # A server is alive that we did not start: our predecessor's.
             if answers(self._socket, self._folder):
+                set_durable(self._socket, durable=self._durable)
                 _log.info("store_reattached folder=%s", self._folder)
                 return
             if time.monotonic() > deadline and not is_loading(self._socket):
@@ -126,7 +132,7 @@ class EmbeddedStore:
         """Start the server, which inherits `lock`. No server of this folder is alive."""
         self._socket.unlink(missing_ok=True)
         conf = self._folder / "valkey.conf"
-        conf.write_bytes(settings(self._folder, self._socket))
+        conf.write_bytes(settings(self._folder, self._socket, durable=self._durable))
         log_file = self._folder / "valkey.log"
         if log_file.exists() and log_file.stat().st_size > LOG_BYTES_MAX:
             log_file.replace(log_file.with_suffix(".log.old"))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import redis
 
+NO_EVICTION = "noeviction"
+
 log = logging.getLogger(__name__)
 
 
@@ -27,17 +29,25 @@ class Greeting:
     """
 
     identity: str
-    is_loading: bool
     replicas: int
 
 
 def read(info: bytes) -> Greeting:
-    """Read the answer to ``INFO server replication persistence``."""
+    """Read the answer to ``INFO server replication persistence memory``.
+
+    Raises:
+        redis.BusyLoadingError: it is still reading its data.
+        Unfit: it throws keys away when its memory is full.
+    """
     lines = info.decode(errors="replace").splitlines()
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    if fields.get("loading") == "1":
+        raise redis.BusyLoadingError("the server is reading its data")
+    policy = fields.get("maxmemory_policy", NO_EVICTION)
+    if policy != NO_EVICTION:
+        raise Unfit(f"it evicts keys ({policy}): set maxmemory-policy {NO_EVICTION}")
     return Greeting(
         identity=f"{fields.get('run_id', '')}/{fields.get('master_replid', '')}",
-        is_loading=fields.get("loading") == "1",
         replicas=int(fields.get("connected_slaves", 0)),
     )
 

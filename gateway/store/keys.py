@@ -35,6 +35,7 @@ IDEMPOTENCY_WEEKS: Final = 6
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
 CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
+SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
 
@@ -65,26 +66,39 @@ KEYS: Final = (
     KeySpec(
         "{p}hx", "zset", "while calls run", "hold, restore, renew; settle, release, expire remove"
     ),
-    KeySpec("{p}ev", "stream", "for ever", "settle, release, expire, event, refuse"),
+    KeySpec("{p}ev", "stream", "hot_hours", "settle, release, expire, event, refuse; trim removes"),
     KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
     KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
     KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
-    KeySpec("{p}cur", "hash", "for ever", "apply"),
+    KeySpec("{p}cur", "hash", "for ever", "apply, scope_apply, trim"),
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),
+    KeySpec("{p}g:<scope>", "hash", "for ever", "scope_hold, scope_apply"),
+    KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply removes"),
+    KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
+    KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 
 
 class Partition:
     """The keys of one partition."""
 
-    __slots__ = ("checkpoints", "cursors", "expiries", "holds", "index", "stream", "tag")
+    __slots__ = (
+        "checkpoints",
+        "cursors",
+        "expiries",
+        "holds",
+        "index",
+        "scope_holds",
+        "stream",
+        "tag",
+    )
 
     def __init__(self, index: int, tag: str) -> None:
         self.index = index
@@ -94,6 +108,7 @@ class Partition:
         self.stream = f"{tag}ev"
         self.cursors = f"{tag}cur"
         self.checkpoints = f"{tag}ck"
+        self.scope_holds = f"{tag}gh"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"
@@ -122,9 +137,16 @@ class Partition:
         """The month's days of a customer; `month` is ``yyyymm`` in the reporting zone."""
         return f"{self.tag}cd:{number}:{month}"
 
+    def scope_account(self, scope: str) -> str:
+        """Of a group or an app; `scope` as `gateway.customers.scopes` names it."""
+        return f"{self.tag}g:{scope}"
+
+    def scope_tombstones(self, hour: int) -> str:
+        return f"{self.tag}gd:{hour}"
+
 
 class Keyspace:
-    """The partitions of a store, and which of them a customer lives in."""
+    """The partitions of a store, and which of them a customer or a scope lives in."""
 
     def __init__(self, partitions: int = PARTITIONS) -> None:
         self.partitions = tuple(Partition(i, _tag(i, partitions)) for i in range(partitions))

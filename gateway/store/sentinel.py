@@ -10,7 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from gateway.store.address import CONNECT_SECONDS_MAX, Address, Node
 from gateway.store.identity import Unfit
-from gateway.store.link import packed
+from gateway.store.wire import packed
 
 ANSWER_SECONDS_MAX: Final = CONNECT_SECONDS_MAX + 1.0
 

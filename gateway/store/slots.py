@@ -9,8 +9,8 @@ from redis.asyncio.connection import AbstractConnection
 
 from gateway.store.address import Node
 from gateway.store.keys import CLUSTER_SLOTS
-from gateway.store.link import packed
 from gateway.store.sentinel import asked
+from gateway.store.wire import packed
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,16 @@ def binary() -> Path:
         raise StoreError(f"{exc} Set redis.url to a Redis or Valkey server instead.") from exc
 
 
-def settings(folder: Path, socket: Path) -> bytes:
-    """The server's configuration file: nothing is lost, and nobody else gets in."""
+def fsync(*, durable: bool) -> str:
+    return "always" if durable else "everysec"
+
+
+def settings(folder: Path, socket: Path, *, durable: bool = False) -> bytes:
+    """The server's configuration file: nothing is lost, and nobody else gets in.
+
+    Args:
+        durable: What is answered is on disk; otherwise a power failure can take 2 s back.
+    """
     pairs: dict[str, object] = {
         "port": 0,
         "unixsocket": socket,
@@ -66,7 +74,7 @@ def settings(folder: Path, socket: Path) -> bytes:
         "databases": 1,
         "save": "",
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": fsync(durable=durable),
         "aof-use-rdb-preamble": "yes",
         # A kill tears at most the last write; what is before it is whole.
         "aof-load-truncated": "yes",
@@ -102,6 +110,15 @@ def _client(socket: Path) -> Iterator["redis.Redis"]:
         yield client
     finally:
         client.close()
+
+
+def set_durable(socket: Path, *, durable: bool) -> None:
+    """Tell a server that runs already; raises `StoreError` when it does not take it."""
+    try:
+        with _client(socket) as client:
+            client.config_set("appendfsync", fsync(durable=durable))
+    except redis.RedisError as exc:
+        raise StoreError(f"the store server does not take its settings: {exc}") from exc
 
 
 def answers(socket: Path, folder: Path) -> bool:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.cli.check import judged
 from gateway.cli.server import HEADERS_MAX, bound, url_of
 from gateway.store.embedded import EmbeddedStore, is_running
+from tests.support.stores import server
 
 ROOT = Path(__file__).parents[2]
 ENV = {"OPENAI_API_KEY": "sk-hunter2", "FAREBOX_APP_TOKEN": "app-hunter2"}
@@ -139,7 +140,7 @@ def test_check_tries_what_the_config_names(run, tmp_path):
         good = json.loads(run("check", "farebox.yaml", "--json").output)
     bad = run("check", "farebox.yaml", "--json")
 
-    assert [True, "ok", "ok", "ok", "ok"] == [
+    assert [True, "ok", "ok", "ok", "ok", "ok"] == [
         good["ok"],
         *(found["status"] for found in good["findings"]),
     ]
@@ -172,29 +173,33 @@ def test_check_connects_to_redis_and_reads_its_settings(run, tmp_path):
         there = run("check", "farebox.yaml").output
     away = run("check", "farebox.yaml").output
 
-    assert "append-only file on" in there
+    assert "append-only file, on disk every second" in there
     assert "fault    store: redis.url is away (ConnectionError)" in away
 
 
 @pytest.mark.parametrize(
-    ("info", "status", "detail"),
+    ("policy", "durability", "remedy"),
     [
-        ({"redis_version": "7.0.15", "aof_enabled": 1}, "ok", "Redis 7.0.15, append-only file on"),
-        ({"redis_version": "7.0.15", "aof_enabled": 0}, "warning", "no append-only file"),
-        ({"redis_version": "6.2.1", "aof_enabled": 1}, "fault", "too old: 7.0 or newer"),
-        ({"redis_version": "7.2.4", "valkey_version": "7.2.4", "aof_enabled": 1}, "ok", "Valkey"),
-        (
-            {"redis_version": "7.4.0", "aof_enabled": 1, "maxmemory_policy": "allkeys-lru"},
-            "fault",
-            "evicts keys (allkeys-lru)",
-        ),
+        ("allkeys-lru", "standard", "set maxmemory-policy noeviction"),
+        ("noeviction", "strict", "set appendonly yes and appendfsync always"),
     ],
 )
-def test_check_knows_which_stores_will_do(info, status, detail):
-    finding = judged({"maxmemory_policy": "noeviction", **info})
+def test_a_store_that_cannot_keep_budgets_is_refused(run, tmp_path, policy, durability, remedy):
+    """`check` and `serve` end with 1 and the remedy, before anything listens."""
+    with server("valkey") as url:
+        with redis.Redis.from_url(url) as admin:
+            admin.config_set("maxmemory-policy", policy)
+        (tmp_path / "farebox.yaml").write_text(
+            upstream("http://127.0.0.1:1") + f"redis: {{url: '{url}'}}\ndurability: {durability}\n"
+        )
+        checked = run("check", "farebox.yaml")
+        started = run("serve", "--config", "farebox.yaml", "--port", "0")
 
-    assert status == finding.status
-    assert detail in finding.detail
+    assert (1, 1) == (checked.exit_code, started.exit_code)
+    assert "fault    store: " in checked.output
+    assert remedy in checked.output
+    assert "farebox: the store at redis.url cannot be used: " in started.output
+    assert remedy in started.output
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -42,6 +42,9 @@ UNSET = "the environment variable NOPE is not set: set it, or give a default wit
 USER_IN_URL = "must not contain a user or password: use api_key or headers"
 IN_A_COMMENT = {
     ("apps", "token_sha256"),
+    ("groups", "period_budget"),
+    ("groups", "total_budget"),
+    ("groups", "budget_duration"),
     ("unpriced", "input"),
     ("unpriced", "output"),
     ("unpriced", "max_output"),
@@ -213,6 +216,13 @@ limits: {}
         ),
         (LEAST + "prices: [hunter2]", "prices[0]: must be a mapping"),
         (LEAST + "server: 7", "server: must be a mapping"),
+        (LEAST + "group: {}", 'group: is not a setting; did you mean "groups"?'),
+        (LEAST + "groups: {a: {perod_budget: 1}}", 'did you mean "period_budget"?'),
+        (LEAST + "groups: {a: {budget_duration: daily}}", "groups.a: has no limit"),
+        (LEAST + "groups: {a: {period_budget: -1}}", "groups.a.period_budget: must be from 0"),
+        (LEAST + 'groups: {"~a": {period_budget: 1}}', "groups.~a: is no group identifier"),
+        (LEAST + 'groups: {"\\xe9": {total_budget: 1}, "e\\u0301": {total_budget: 2}}', "twice"),
+        (LEAST + "  - {id: b, token: x, period_budget: much}", "apps[1].period_budget: must be a"),
         (LEAST + "limits: {request_bytes: 1.5}", "must be a whole number"),
         (LEAST + "customers: {default: {period_budget: .nan}}", "finite"),
         (LEAST + "customers: {default: {period_budget: 9000001}}", "9,000,000"),

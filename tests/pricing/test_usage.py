@@ -38,3 +38,12 @@ def test_each_token_is_counted_once(counts) -> None:
 def test_usage_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Usage().input_tokens = 1  # type: ignore[misc]
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=len(TOKEN_BUCKETS), max_size=len(TOKEN_BUCKETS)))
+def test_totals_are_the_totals(counts) -> None:
+    """All four at once are what each says alone, whatever bucket they come from."""
+    usage = Usage(**dict(zip(TOKEN_BUCKETS, counts, strict=True)))
+
+    expected = (usage.input_total, usage.cached_total, usage.output_total, usage.reasoning_tokens)
+    assert expected == usage.totals

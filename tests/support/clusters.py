@@ -73,7 +73,7 @@ class ClusterOfServers:
         return self.masters[(self.masters.index(master) + 1) % len(self.masters)]
 
     @contextmanager
-    def migrating(self, slot: int, target: Server) -> Iterator[Callable[[], int]]:
+    def migrating(self, slot: int, target: Server) -> Iterator[Callable[..., int]]:
         """Move `slot` to `target`; each call of what is yielded moves a few keys: how many."""
         source = self.owner(slot)
         target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)

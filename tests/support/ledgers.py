@@ -30,7 +30,13 @@ class Bench:
     clock: Clock
 
     async def hold(
-        self, customer: str, amount: int | Bound, *, request_id: str = "", **change
+        self,
+        customer: str,
+        amount: int | Bound,
+        *,
+        request_id: str = "",
+        app: str = "app",
+        **change,
     ) -> Hold:
         request_id = request_id or new_request_id(self.clock.now_ms())
         bound = amount if isinstance(amount, Bound) else Bound.all_of(amount)
@@ -38,10 +44,10 @@ class Bench:
         return await self.ledger.hold(
             request_id,
             customer,
-            app="app",
+            app=app,
             change=change,
             bound=lambda _: bound,
-            opening=lambda _: opening.details(),
+            opening=lambda profile: replace(opening, app=app, group=profile.group).details(),
         )
 
     async def settle(self, hold: Hold, charge: int, cost: int | None = None) -> None:
@@ -55,6 +61,8 @@ class Bench:
             request_id=hold.request_id,
             kind=Kind.SETTLE,
             at_ms=self.clock.now_ms(),
+            app=hold.app,
+            group=hold.group,
             hold_pico=hold.amount_pico,
             charge_pico=charge,
             cost_pico=charge if cost is None else cost,

@@ -1,11 +1,13 @@
 """The archive: every event as a row, for logs, exports and questions nobody foresaw.
 
-Rows come from the flusher, keyed by partition and stream id; one that is there already is
+Rows come from the flusher, one for each thing that happened; one that is there already is
 left alone, so that a batch may be written twice. SQLite in the data directory today; SQL
-that is the dialect's own stands in `table.py` (insert) and `archive.py` (connection).
+that is the dialect's own stands in `rows.py` (insert), `schema.py`, `past.py` and
+`archive.py` (connection).
 """
 
 from gateway.store.archive.archive import PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.table import ArchivedEvent
 
@@ -18,5 +20,6 @@ __all__ = [
     "Metric",
     "ModelUse",
     "Page",
+    "PastDay",
     "Summary",
 ]

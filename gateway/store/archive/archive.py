@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, Executable, Select, create_engine, event, func, select
+from sqlalchemy import Engine, Executable, Select, create_engine, event, func, select, tuple_
 from sqlalchemy.engine import URL
-from sqlalchemy.schema import CreateIndex, CreateTable
 
+from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.queries import (
     CustomerUse,
     LogFilter,
@@ -24,19 +24,20 @@ from gateway.store.archive.queries import (
     summary,
     top_users,
 )
-from gateway.store.archive.table import (
-    EVENTS,
-    SCHEMA_VERSION,
-    ArchivedEvent,
-    from_row,
-    insert_ignoring,
-    to_row,
-)
+from gateway.store.archive.rows import from_row, insert_once, to_row
+from gateway.store.archive.schema import create
+from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
 FILE_NAME: Final = "archive.sqlite3"
 PAGE_SIZE_MAX: Final = 1_000
 TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
+EVENTS_MAX: Final = 10_000
+"""In one reading of `events_of`."""
+
+RETIRED_MAX: Final = 2_000
+"""In one transaction of `retire`: others who write wait that long."""
+
 BUSY_SECONDS_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 8
 
@@ -58,7 +59,7 @@ class Archive:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = insert_ignoring(engine.dialect)
+        self._insert = insert_once(engine.dialect)
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:
@@ -78,13 +79,17 @@ class Archive:
         Raises:
             RuntimeError: a later version of farebox has written it.
         """
-        await asyncio.to_thread(_create, self._engine)
+        await asyncio.to_thread(_prepared, self._engine)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
 
     async def add(self, events: Sequence[ArchivedEvent]) -> None:
-        """Write rows, durably, all or none; those that are there already are left alone."""
+        """Write rows, durably, all or none.
+
+        One row for each thing (`table.py`): what is there already is left alone, and what
+        comes again under a later stream id takes the place of the earlier.
+        """
         if events:
             await asyncio.to_thread(self._add, events)
 
@@ -107,7 +112,7 @@ class Archive:
 
     async def one(self, request_id: str) -> ArchivedEvent | None:
         """The call, event or refusal of that id; adjustments of it are rows of their own."""
-        statement = select(EVENTS).where(EVENTS.c.request_id == request_id)
+        statement = select(EVENTS).where(EVENTS.c.once == request_id)
         rows = await asyncio.to_thread(self._rows, statement.order_by(EVENTS.c.id).limit(1))
         return from_row(rows[0]._mapping) if rows else None  # noqa: SLF001 - its public name
 
@@ -130,6 +135,46 @@ class Archive:
             ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
             for row in rows
         ]
+
+    async def events_of(
+        self, partition: int, after: str = "", limit: int = EVENTS_MAX
+    ) -> list[ArchivedEvent]:
+        """The rows after a stream id ('' is the start), in the order of the stream.
+
+        With `past`, all that was ever archived of the partition, each thing once.
+        """
+        statement = (
+            select(EVENTS)
+            .where(EVENTS.c.partition == partition, tuple_(*STREAM_ORDER) > tuple_(*place(after)))
+            .order_by(*STREAM_ORDER)
+            .limit(min(limit, EVENTS_MAX))
+        )
+        rows = await asyncio.to_thread(self._rows, statement)
+        return [from_row(row._mapping) for row in rows]  # noqa: SLF001 - its public name
+
+    async def past(self, partition: int) -> list[PastDay]:
+        """What has been removed from the partition, summed up; by customer, then by day."""
+        return await asyncio.to_thread(self._past, partition)
+
+    async def retire(self, partition: int, until: str, fold: Fold) -> int:
+        """Remove the oldest rows up to the stream id `until`, at most `RETIRED_MAX`.
+
+        What `fold` makes of them is added to `past` in the same transaction. Returns how
+        many they were.
+        """
+        return await asyncio.to_thread(self._retire, partition, until, fold)
+
+    def _past(self, partition: int) -> list[PastDay]:
+        with self._engine.connect() as connection:
+            return past_of(connection, partition)
+
+    def _retire(self, partition: int, until: str, fold: Fold) -> int:
+        with self._engine.connect() as connection:
+            # What is read here must be what is removed: nobody else may write in between.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            count = retire(connection, partition, until, RETIRED_MAX, fold)
+            connection.commit()
+            return count
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
         rows = [to_row(archived) for archived in events]
@@ -177,25 +222,8 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def _create(engine: Engine) -> None:
-    """Create what is missing. Workers that start together wait for each other at BEGIN."""
+def _prepared(engine: Engine) -> None:
     path = Path(engine.url.database or "")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)  # who used what, and what it cost: its owner's business
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if version > SCHEMA_VERSION:
-            raise RuntimeError(
-                f"{FILE_NAME} has schema {version}, this farebox knows {SCHEMA_VERSION}:"
-                " run the version that wrote it, or a later one"
-            )
-        _create_tables(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.commit()
-
-
-def _create_tables(connection: Connection) -> None:
-    connection.execute(CreateTable(EVENTS, if_not_exists=True))
-    for index in sorted(EVENTS.indexes, key=lambda index: index.name or ""):
-        connection.execute(CreateIndex(index, if_not_exists=True))
+    create(engine, FILE_NAME)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Executable, and_, case, distinct, func, select
+from sqlalchemy import ColumnElement, Executable, TextClause, and_, case, distinct, func, select
 
 from gateway.event import FAILED, MONEY_KINDS, TROUBLE_KINDS, USAGE_KINDS, Kind, Status
-from gateway.store.archive.table import EVENTS
+from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, NOT_OK
 
 CUSTOMERS_MAX: Final = 1_000
 """In one filter."""
@@ -88,13 +88,13 @@ class ModelUse:
     cache_hits: int
 
 
-def conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def conditions(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
     """The filter's WHERE.
 
     Raises:
         ValueError: more than `CUSTOMERS_MAX` customers.
     """
-    found: list[ColumnElement[bool]] = []
+    found: list[ColumnElement[bool] | TextClause] = []
     if wanted.start_ms is not None:
         found.append(EVENTS.c.at_ms >= wanted.start_ms)
     if wanted.end_ms is not None:
@@ -103,6 +103,11 @@ def conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
         if len(numbers) > CUSTOMERS_MAX:
             raise ValueError(f"{len(numbers)} customers in one filter; {CUSTOMERS_MAX} at most")
         found.append(EVENTS.c.customer_number.in_(sorted(numbers)))
+    if (request_id := wanted.request_id) is not None:
+        # The rows of a call have its id, with or without the suffix, as what is unique in them.
+        found.append(EVENTS.c.once.in_((request_id, request_id + ADJUST_SUFFIX)))
+    if wanted.status not in (None, Status.OK):
+        found.append(NOT_OK)
     for name in ("model", "app", "status", "status_code", "request_id"):
         value = getattr(wanted, name)
         if value is not None:

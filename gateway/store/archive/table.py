@@ -1,34 +1,42 @@
-"""The table of events: its columns, its indexes, and the way of an event in and out."""
+"""The table of events: its columns and indexes, and what makes two rows one.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any, Final
+A row is what one call came to, wherever its event stood: it is keyed by `once`, not by its
+place in the stream. A store that lost its tail gets the same events again, under new ids;
+the later one takes the row of the earlier.
+"""
 
-import orjson
+from dataclasses import dataclass
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Index,
     Integer,
     MetaData,
-    RowMapping,
     Table,
     Text,
-    UniqueConstraint,
+    text,
 )
 
-from gateway.event import Kind, Source, Status, UsageEvent
-from pricing.usage import Usage
+from gateway.event import UsageEvent
+from gateway.store.stream_ids import halves
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+_INT64: Final = 2**63 - 1
+
+ADJUST_SUFFIX: Final = "+adjust"
+"""Of the row beside its orphan's; all other kinds end a call, or stand for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedEvent:
-    """An event, and where in the streams it stood."""
+    """An event, and where in the streams it stood.
+
+    Attributes:
+        stream_id: As the stream has it; `gateway.store.stream_ids` compares them.
+    """
 
     partition: int
     stream_id: str
@@ -40,12 +48,17 @@ METADATA: Final = MetaData()
 # SQLite's INTEGER is 64 bits wide; as a primary key it must be spelled so to be the rowid.
 _RowId = BigInteger().with_variant(Integer, "sqlite")
 
+NOT_OK: Final = text("status <> 'ok'")
+"""Said to the database in these words, or it does not find the index that is made of them."""
+
 EVENTS: Final = Table(
     "events",
     METADATA,
     Column("id", _RowId, primary_key=True),
     Column("partition", Integer, nullable=False),
-    Column("stream_id", Text, nullable=False),
+    Column("once", Text, nullable=False),
+    Column("stream_ms", BigInteger, nullable=False),  # the stream id, in halves that compare
+    Column("stream_seq", BigInteger, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
@@ -81,84 +94,35 @@ EVENTS: Final = Table(
     # JSON, as text: written and read by orjson, never searched.
     Column("metadata", Text),
     Column("details", Text, nullable=False),
-    UniqueConstraint("partition", "stream_id"),
-    Index("events_by_request", "request_id"),
+    Index("events_once", "once", "partition", unique=True),
+    Index("events_by_stream", "partition", "stream_ms", "stream_seq"),
     Index("events_by_time", "at_ms"),
     Index("events_by_customer", "customer_number", "at_ms"),
     Index("events_by_model", "model", "at_ms"),
-    Index("events_by_status", "status", "at_ms"),
+    # Most calls are well: an index of the others is small, and theirs are the ones sought.
+    Index("events_by_status", "status", "at_ms", sqlite_where=NOT_OK),
 )
 
-_ENUMS: Final[Mapping[str, Any]] = {"kind": Kind, "status": Status, "source": Source}
-_PLAIN: Final = tuple(
-    f.name for f in fields(UsageEvent) if f.name in EVENTS.c and f.name not in {"metadata", *_ENUMS}
-)
-_LEFT: Final = ("group", "service_tier", "raw_usage", "output_cap_tokens")
-"""What has no column of its own; with the usage buckets it makes up `details`."""
+STREAM_ORDER: Final = (EVENTS.c.stream_ms, EVENTS.c.stream_seq)
 
-_USAGE: Final = tuple(f.name for f in fields(Usage))
-_plain_values = attrgetter(*_PLAIN)
-_left_values = attrgetter(*_LEFT)
-_usage_values = attrgetter(*_USAGE)
-
-WRITTEN: Final = (
-    *("partition", "stream_id"),
-    *_PLAIN,
-    *("kind", "status", "source"),
-    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "unresolved_pico"),
-    *("metadata", "details"),
-)
-"""The columns of `to_row`, in its order."""
-
-
-def insert_ignoring(dialect: Dialect) -> str:
-    """Insert rows of `to_row`; where partition and stream id are there already, do nothing.
-
-    Raises:
-        ValueError: a database that the archive does not know.
+TRIGGERS: Final = (
+    f"""
+    CREATE TRIGGER IF NOT EXISTS events_replaced AFTER UPDATE OF stream_ms ON events BEGIN
+        DELETE FROM events WHERE once = OLD.once || '{ADJUST_SUFFIX}' AND partition = OLD.partition
+            AND (stream_ms, stream_seq) < (NEW.stream_ms, NEW.stream_seq);
+    END""",  # noqa: S608 - a constant
     """
-    if dialect.name != "sqlite":
-        raise ValueError(f"the archive does not speak {dialect.name} yet: use SQLite")
-    columns, places = ", ".join(WRITTEN), ", ".join("?" * len(WRITTEN))
-    return f"INSERT INTO {EVENTS.name} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+    CREATE TRIGGER IF NOT EXISTS events_outdated BEFORE INSERT ON events
+    WHEN NEW.kind = 'adjust' BEGIN
+        SELECT RAISE(IGNORE) FROM events
+        WHERE once = NEW.request_id AND partition = NEW.partition
+            AND (stream_ms, stream_seq) > (NEW.stream_ms, NEW.stream_seq);
+    END""",
+)
+"""An adjust corrects the orphan before it; what comes in that one's place needs none."""
 
 
-def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
-    """As positional parameters: SQLAlchemy's handling of named ones costs more than SQLite."""
-    event = archived.event
-    usage = event.usage
-    details = dict(_set(_LEFT, _left_values(event)))
-    details["usage"] = dict(_set(_USAGE, _usage_values(usage)))
-    return (
-        archived.partition,
-        archived.stream_id,
-        *_plain_values(event),
-        event.kind.value,
-        event.status.value,
-        None if event.source is None else event.source.value,
-        usage.input_total,
-        usage.cached_total,
-        usage.output_total,
-        usage.reasoning_tokens,
-        event.unresolved_pico,
-        None if event.metadata is None else orjson.dumps(event.metadata).decode(),
-        orjson.dumps(details).decode(),
-    )
-
-
-def _set(names: tuple[str, ...], values: tuple[Any, ...]) -> list[tuple[str, Any]]:
-    return [pair for pair in zip(names, values, strict=True) if pair[1]]
-
-
-def from_row(row: RowMapping) -> ArchivedEvent:
-    known = {name: row[name] for name in _PLAIN}
-    for name, enum in _ENUMS.items():
-        known[name] = None if row[name] is None else enum(row[name])
-    if row["metadata"] is not None:
-        known["metadata"] = orjson.loads(row["metadata"])
-    details = orjson.loads(row["details"])
-    usage = details.pop("usage")
-    if "fees" in usage:
-        usage["fees"] = tuple((name, count) for name, count in usage["fees"])
-    event = UsageEvent(usage=Usage(**usage), **known, **details)
-    return ArchivedEvent(row["partition"], row["stream_id"], event)
+def place(stream_id: str) -> tuple[int, int]:
+    """A stream id as two columns. Its halves have 64 bits, a column's number has 63."""
+    ms, seq = halves(stream_id)
+    return min(ms, _INT64), min(seq, _INT64)

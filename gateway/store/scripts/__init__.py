@@ -16,6 +16,7 @@ VERBS: Final = (
     "event",
     "expire",
     "hold",
+    "index",
     "lease",
     "profile",
     "rebuild",
@@ -23,8 +24,11 @@ VERBS: Final = (
     "release",
     "renew",
     "restore",
+    "scope_apply",
+    "scope_hold",
     "settle",
     "snapshot",
+    "trim",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)

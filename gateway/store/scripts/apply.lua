@@ -2,13 +2,15 @@
 -- apply.lua: write a batch of counters and move the cursor past it, if the cursor still
 -- stands where the batch began.
 --
--- KEYS[1]  {p}cur   hash  cursor -> id of the last stream entry it has passed
--- KEYS[2..]         hash  what the batch touches: {p}c:<number>, {p}cd:<number>:<yyyymm>
+-- KEYS[1]  {p}cur   hash    cursor -> id of the last stream entry it has passed
+-- KEYS[2]  {p}ev    stream  usage events
+-- KEYS[3..]         hash    what the batch touches: {p}c:<number>, {p}cd:<number>:<yyyymm>
 -- ARGV[1] cursor ("flush", "archive")  ARGV[2] where it must stand, '' for nowhere yet
--- ARGV[3] where it goes                ARGV[4..] for each of KEYS[2..], in their order:
+-- ARGV[3] where it goes, an entry      ARGV[4..] for each of KEYS[3..], in their order:
 --                                      n, then n times field, value
 --
--- Returns 1 APPLIED, or 0 MOVED: the cursor stands elsewhere. Nothing changed.
+-- Returns 1 APPLIED, or 0 MOVED: the cursor stands elsewhere, or that entry is not there: the
+-- store has lost its tail since the batch was read, cursor and all. Nothing changed.
 -- Raises WRONGTYPE before anything is written when a key is no hash.
 --
 -- Values are absolute: the caller read the old ones after it read the cursor, and only this
@@ -18,10 +20,11 @@
 -- a few hundred, since Lua's unpack ends at 8,000 values.
 
 local APPLIED, MOVED = 1, 0
-local cursors, cursor, expected, new = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local FIRST_KEY, FIRST_COUNT = 2, 4
+local cursors, stream, cursor, expected, new = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
+local FIRST_KEY, FIRST_COUNT = 3, 4
 
-if (redis.call('HGET', cursors, cursor) or '') ~= expected then
+if (redis.call('HGET', cursors, cursor) or '') ~= expected
+    or #redis.call('XRANGE', stream, new, new) == 0 then
     return MOVED
 end
 for i = FIRST_KEY, #KEYS do

@@ -57,6 +57,7 @@ local END, HELD_NOW, TAT, TOTAL, PERIOD = 6, 7, 8, 9, 10
 
 --@include limbs
 --@include shares
+--@include grants
 --@include windows
 --@include opened
 --@include records
@@ -98,27 +99,9 @@ if per_minute > 0 then
         outcome, wait_ms = RATE_LIMITED, math.ceil((tat - now_us - MINUTE_US) / 1000)
     end
 end
--- A call that costs nothing passes an exhausted budget.
-if outcome == HELD and binding and wanted ~= '0' then
-    local unspent    -- by the tightest limit; what is held counts against all of them alike
-    if period_limit ~= '' then
-        unspent = minus(period_limit, in_period)
-    end
-    if total_limit ~= '' then
-        local in_total = minus(total_limit, spent)
-        unspent = unspent and less(unspent, in_total) and unspent or in_total
-    end
-    if unspent then
-        local room = minus(unspent, held)
-        local allowed = share_of(room, share)
-        if less(unspent, least) then
-            outcome = EXCEEDED
-        elseif less(room, least) then
-            outcome = IN_FLIGHT
-        elseif less(allowed, wanted) then
-            granted = less(allowed, least) and least or allowed
-        end
-    end
+if outcome == HELD and binding then
+    local unspent = unspent_of(period_limit, in_period, total_limit, spent)
+    outcome, granted = grant(unspent, held, wanted, least, share)
 end
 
 local held_ids = table.concat(ids, ' ')

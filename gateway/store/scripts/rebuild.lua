@@ -1,31 +1,37 @@
 #!lua
--- rebuild.lua: replace counters of one customer by what its events add up to, if nothing has
--- been counted since and nothing is about to be.
+-- rebuild.lua: replace counters by what the events add up to, so that no batch on its way
+-- writes the old ones back.
 --
 -- KEYS[1] {p}cur  hash    cursor -> id of the last stream entry it has passed
 -- KEYS[2] {p}ev   stream  usage events
 -- KEYS[3..]       hash    what is replaced: {p}c:<number>, {p}cd:<number>:<yyyymm>
--- ARGV[1] up to where the events were folded: where cursor `flush` must stand, '' for nowhere
--- ARGV[2..] for each of KEYS[3..], in their order: n, then n times field, value
+-- ARGV[1] where cursor `flush` must stand, '' for nowhere yet
+-- ARGV[2] up to where the events were folded: there, or further on
+-- ARGV[3..] for each of KEYS[3..], in their order: n, then n times field, value
 --
--- Returns 1 REBUILT, 2 BEHIND (events wait to be counted), or 3 MOVED: the cursor stands
--- elsewhere. Nothing changed on 2 and 3.
+-- Returns 1 REBUILT, 2 BEHIND (events wait, and ARGV[2] does not pass them), or 3 MOVED: the
+-- cursor stands elsewhere. Nothing changed on 2 and 3.
 --
--- Why nothing may wait: a flusher that has read such events has read the counters too, and
--- its `apply` would write those back over these. Who reads events that come later reads
--- these counters. So no batch in flight, however late, undoes what is written here.
+-- A flusher that has read events after the cursor may have read the counters too, and its
+-- `apply` would write those back over these, as long as the cursor stands. So the cursor
+-- moves on past some of them, and then the keys must be those of every customer that these
+-- events belong to; or nothing waits, and who reads what comes later reads these counters.
 -- O(fields).
 
 local REBUILT, BEHIND, MOVED = 1, 2, 3
-local cursors, stream, folded_to = KEYS[1], KEYS[2], ARGV[1]
-local FIRST_KEY, FIRST_COUNT = 3, 2
+local cursors, stream, expected, folded_to = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local FIRST_KEY, FIRST_COUNT = 3, 3
 
-if (redis.call('HGET', cursors, 'flush') or '') ~= folded_to then
+if (redis.call('HGET', cursors, 'flush') or '') ~= expected then
     return MOVED
 end
-local from = folded_to == '' and '-' or '(' .. folded_to
-if #redis.call('XRANGE', stream, from, '+', 'COUNT', 1) > 0 then
-    return BEHIND
+if folded_to == expected then
+    local from = expected == '' and '-' or '(' .. expected
+    if #redis.call('XRANGE', stream, from, '+', 'COUNT', 1) > 0 then
+        return BEHIND
+    end
+elseif #redis.call('XRANGE', stream, folded_to, folded_to) == 0 then
+    return MOVED
 end
 
 local at = FIRST_COUNT
@@ -36,5 +42,8 @@ for i = FIRST_KEY, #KEYS do
         redis.call('HSET', KEYS[i], unpack(ARGV, at + 1, last))
     end
     at = last + 1
+end
+if folded_to ~= expected then
+    redis.call('HSET', cursors, 'flush', folded_to)
 end
 return REBUILT

@@ -17,7 +17,7 @@
 --   holds        request id, number, amount ...; number and amount are '' where the record
 --                cannot be read
 --   no_lease     request ids of holds without a lease; no_hold: of leases without a hold
---   hashes       of KEYS[6..], in their order: field, value ...
+--   hashes       of KEYS[6..], in their order: field, value ...; what is no hash has none
 -- O(n) in the partition's open holds and in the fields read; the caller bounds the keys.
 
 local cursors, stream, holds, expiries, checkpoints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -54,7 +54,8 @@ end
 
 local hashes = {}
 for i = FIRST_HASH, #KEYS do
-    hashes[#hashes + 1] = redis.call('HGETALL', KEYS[i])
+    local fields = redis.pcall('HGETALL', KEYS[i])
+    hashes[#hashes + 1] = fields.err and {} or fields
 end
 return {now, last, redis.call('HGETALL', cursors),
     with_checkpoints and redis.call('HGETALL', checkpoints) or {},

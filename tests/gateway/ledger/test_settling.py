@@ -14,6 +14,7 @@ from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.bounds import AMOUNT_PICO_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
+from gateway.store.client import Store
 from tests.support.ledgers import Bench, bench
 from tests.support.proxies import lossy
 
@@ -528,4 +529,5 @@ async def test_a_balance_has_no_end(url: str, customer: str) -> None:
 
 def test_a_ledger_needs_no_store_to_be_made() -> None:
     """Making it opens nothing."""
-    assert Ledger(None, None, None) is not None  # type: ignore[arg-type]
+    nowhere = Store("unix:///nowhere")
+    assert Ledger(nowhere, None, None) is not None  # type: ignore[arg-type]

@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import logging
-import random
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from gateway.metering.flusher import Flusher
 from gateway.metering.reader import BATCH_EVENTS_MAX
 from gateway.store.archive import Archive, LogFilter
 from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
+from tests.gateway.metering.faults import Faulty, Jittery, Sleeper
 from tests.gateway.metering.posting import (
     NOON_MS,
     ZONE,
@@ -110,52 +110,6 @@ async def test_two_flushers_count_once(store, archive, clock) -> None:
     await assert_exact(store, archive, events)
 
 
-class Jittery:
-    """A store each of whose commands waits a little, differently long."""
-
-    def __init__(self, real, seed: int) -> None:
-        self._real = real
-        self._random = random.Random(seed)
-
-    def __getattr__(self, name):
-        inner = getattr(self._real, name)
-        if name not in ("script", "command", "commands"):
-            return inner
-
-        async def outer(*args):
-            await asyncio.sleep(self._random.choice([0, 0.001, 0.01]))
-            return await inner(*args)
-
-        return outer
-
-
-class Faulty:
-    """A store or archive whose n-th command fails, before it is done or after."""
-
-    def __init__(self, real, *, fails_at: int, after: bool) -> None:
-        self._real = real
-        self._left = fails_at
-        self._after = after
-        self.failed = False
-
-    def __getattr__(self, name):
-        inner = getattr(self._real, name)
-        if name not in ("script", "command", "commands", "add"):
-            return inner
-
-        async def outer(*args):
-            self._left -= 1
-            fails, self.failed = self._left == 0, self.failed or self._left == 0
-            if fails and not self._after:
-                raise LedgerUnavailable("killed")
-            reply = await inner(*args)
-            if fails:
-                raise LedgerUnavailable("killed")
-            return reply
-
-        return outer
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("part", ["store", "archive"])
 async def test_killed_anywhere_it_loses_and_doubles_nothing(
@@ -183,23 +137,6 @@ async def test_killed_anywhere_it_loses_and_doubles_nothing(
     else:
         pytest.fail("a step has no end")
     assert fails_at > (5 if part == "store" else 1)
-
-
-class Sleeper:
-    """A store whose scripts wait to be woken: a flusher stopped just before its writing."""
-
-    def __init__(self, real) -> None:
-        self._real = real
-        self.asleep = asyncio.Event()
-        self.wake = asyncio.Event()
-
-    def __getattr__(self, name):
-        return getattr(self._real, name)
-
-    async def script(self, *args):
-        self.asleep.set()
-        await self.wake.wait()
-        return await self._real.script(*args)
 
 
 async def test_a_zombie_writes_nothing(store, archive, clock, flusher) -> None:

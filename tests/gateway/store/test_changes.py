@@ -134,13 +134,13 @@ async def test_a_server_that_reads_its_data_is_away(tmp_path, monkeypatch) -> No
     loading = b"run_id:1\r\nmaster_replid:2\r\nloading:1\r\n"
     with server("valkey") as url:
         async with opened(url) as (store, told):
-            real = store._way.links[0]._round_trip
+            real = store._way.links[0]._wire._round_trip
 
             async def reading(batch):
                 return [loading] if b"INFO" in batch[0] else await real(batch)
 
-            monkeypatch.setattr(store._way.links[0], "_round_trip", reading)
-            await store._way.links[0]._drop()
+            monkeypatch.setattr(store._way.links[0]._wire, "_round_trip", reading)
+            await store._way.links[0]._wire.drop()
             with pytest.raises(LedgerUnavailable):
                 await store.command("PING")
             monkeypatch.undo()

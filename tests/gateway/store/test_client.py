@@ -45,13 +45,13 @@ async def test_the_commands_of_one_turn_leave_as_one_pipeline(url: str) -> None:
     """What a hundred calls send between two turns of the loop costs one write."""
     async with opened(url) as store:
         sent = []
-        exchange = store._way.links[0]._exchange
+        exchange = store._way.links[0]._wire.exchange
 
         async def counting(batch):
             sent.append(len(batch))
             return await exchange(batch)
 
-        store._way.links[0]._exchange = counting
+        store._way.links[0]._wire.exchange = counting
         replies = await asyncio.gather(*(store.command("ECHO", i) for i in range(100)))
 
         assert [str(i).encode() for i in range(100)] == replies
@@ -145,14 +145,14 @@ async def test_what_cannot_be_encoded_fails_its_own_caller(url: str, unsendable)
 async def test_an_unforeseen_failure_does_not_end_the_sender(url: str) -> None:
     """Whatever goes wrong in a batch, its callers are told and the next one is sent."""
     async with opened(url) as store:
-        exchange, failures = store._way.links[0]._exchange, iter(range(2))
+        exchange, failures = store._way.links[0]._wire.exchange, iter(range(2))
 
         async def failing(batch):
             if next(failures, None) is not None:
                 raise AssertionError("not foreseen")
             return await exchange(batch)
 
-        store._way.links[0]._exchange = failing
+        store._way.links[0]._wire.exchange = failing
         with pytest.raises(LedgerUnavailable):
             await store.command("ECHO", "a")
         assert b"b" == await store.command("ECHO", "b")

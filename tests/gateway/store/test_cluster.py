@@ -180,12 +180,14 @@ async def test_a_key_on_its_way_is_asked_for_where_it_is(nodes: ClusterOfServers
         home = nodes.owner(slot)
         target = nodes.next_to(home)
         await b.command("HSET", partition.cursors, "flush", "1-0")
+        await b.command("XADD", partition.stream, "2-0", "k", "v")
         with nodes.migrating(slot, target) as step:
-            assert 1 == step()
+            assert 2 == step(2)
             for _ in range(3):
                 assert b"1-0" == await b.command("HGET", partition.cursors, "flush")
             assert home is nodes.owner(slot)
-            assert 1 == await b.store.script("apply", [partition.cursors], ["flush", "1-0", "2-0"])
+            keys = [partition.cursors, partition.stream]
+            assert 1 == await b.store.script("apply", keys, ["flush", "1-0", "2-0"])
         with nodes.migrating(slot, home):
             pass
 

@@ -8,6 +8,8 @@ from subprocess import run
 import pytest
 from redis.crc import key_slot
 
+from gateway.customers.profile import Limits
+from gateway.customers.scopes import Scopes
 from gateway.store import keys
 from gateway.store.keys import CLUSTER_SLOTS, HOUR_MS, KEYS, WEEK_MS, Keyspace
 from tests.support.ledgers import bench
@@ -21,7 +23,7 @@ def pattern(name: str) -> re.Pattern[str]:
     """The keys that a documented name stands for."""
     spelled = re.escape(name).replace(re.escape("{p}"), r"\{fb\d+\.\d+\}")
     spelled = re.sub(r"<(number|hour|week|yyyymm)>", r"\\d+", spelled)
-    return re.compile(spelled.replace("<customer>", ".+"))
+    return re.compile(re.sub("<(customer|scope)>", ".+", spelled))
 
 
 def test_every_key_is_documented_as_it_is() -> None:
@@ -34,11 +36,12 @@ def test_every_key_is_documented_as_it_is() -> None:
 @pytest.mark.anyio
 async def test_every_key_in_use_is_documented(url: str) -> None:
     """After calls, reports, refusals and a sweep: no key without a row, each of its type."""
-    async with bench(url) as b:
+    scopes = Scopes(groups={"sales": Limits(total_budget_pico=100)})
+    async with bench(url, scopes=scopes) as b:
         await b.settle(await b.hold("acme", 5, period_start="2026-01-01", rate_limit=5), 5)
         await b.release(await b.hold("acme", 5))
         await b.lapse(await b.hold("acme", 5))
-        await b.hold("other", 5)
+        await b.hold("other", 5, group_identifier="sales")
         refused = b.event(await b.hold("gone", 5), 0)
         await b.ledger.refuse("gone", refused)
         await b.directory.create("made", {"name": "A"})
@@ -51,9 +54,17 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
             assert 1 == len(specs), key
             assert specs[0].type.encode() == await b.command("TYPE", key)
             ttl = await b.command("TTL", key)
-            assert (specs[0].name.split(":")[0] in {"{p}d", "{p}o", "{p}k"}) == (ttl > 0), key
+            assert (specs[0].name.split(":")[0] in {"{p}d", "{p}o", "{p}k", "{p}gd"}) == (
+                ttl > 0
+            ), key
             seen.add(specs[0].name)
-        background = {"apply", "apply, rebuild", "trim", "auditor", "every worker"}
+        background = {
+            "apply, rebuild",
+            "scope_apply",
+            "trim",
+            "auditor",
+            "every worker",
+        }
         unused = {k.name for k in KEYS if k.writer in background} | {keys.BACKGROUND_LEASE}
         assert {k.name for k in KEYS} - unused == seen
 

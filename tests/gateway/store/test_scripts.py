@@ -20,7 +20,18 @@ LIBRARY = {
     if file.name.endswith(".lua")
 }
 READ_ONLY = {"backlog", "snapshot"}
-RUN_WHEN_FULL = {"apply", "expire", "lease", "release", "renew", "restore", "settle"}
+RUN_WHEN_FULL = {
+    "apply",
+    "expire",
+    "index",
+    "lease",
+    "release",
+    "renew",
+    "restore",
+    "scope_apply",
+    "settle",
+    "trim",
+}
 BOUNDARIES = [
     sign * (base + near)
     for base in (0, 10**7, 10**14, 10**15, 10**28, 2**31, 2**53, 2**62, 2**63, 2**64, 10**42)

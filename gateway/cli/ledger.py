@@ -1,0 +1,196 @@
+"""`farebox ledger verify` and `rebuild`: do the books add up, and put the counters right.
+
+Beside a running gateway or without one: the embedded store is used where it runs, and
+started for the while where it does not.
+"""
+
+import asyncio
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+
+from gateway.audit.check import Check
+from gateway.audit.differences import Difference, Finding, Unit, drift_pico
+from gateway.audit.report import Report
+from gateway.audit.walk import rebuild as rebuild_all
+from gateway.audit.walk import verify as verify_all
+from gateway.cli.fatal import Fatal
+from gateway.clock import SystemClock
+from gateway.config import Config, resolve
+from gateway.errors import LedgerUnavailable
+from gateway.parts import Parts, build_parts
+from gateway.store.embedded import EmbeddedStore, is_running
+from gateway.store.valkey import folder_of
+from pricing.money import usd
+
+CLEAN, DIFFERENT, UNCHECKED = 0, 1, 2
+
+SHOWN_MAX: Final = 100
+"""Differences on the screen; `--json` has them all."""
+
+_MEANINGS: Final = {
+    Finding.SPENT: "what was spent is not the sum of the events",
+    Finding.WINDOW: "more in a window than in all its time",
+    Finding.HELD: "what is held is not the sum of the holds",
+    Finding.HOLD_WITHOUT_EXPIRY: "a hold that never expires",
+    Finding.EXPIRY_WITHOUT_HOLD: "a lease of a hold that is not there",
+    Finding.HOLD_UNREADABLE: "a hold that cannot be read",
+    Finding.COUNTER: "a counter is not what the events add up to",
+    Finding.ENDED_TWICE: "a call that ended more than once",
+    Finding.PRICE: "an amount that its tokens do not cost",
+    Finding.ARCHIVE_ROW: "an event that is not in the archive",
+}
+
+
+def verify(config: Config, *, as_json: bool) -> int:
+    """Check everything, and print what was found; returns the exit code.
+
+    Raises:
+        Fatal, StoreError: it could not be checked.
+    """
+
+    async def checked(parts: Parts, progress: Callable[[float], None]) -> Report:
+        check = Check(parts.store, zone=parts.zone, rating=parts.rating)
+        return await verify_all(parts.store, check, progress=progress)
+
+    report = _walked(config, "Checking the books", checked)
+    click.echo(_json(report.to_json()) if as_json else "\n".join(_verified(report)))
+    if report.found:
+        return DIFFERENT
+    return CLEAN if report.complete else UNCHECKED
+
+
+def rebuild(config: Config, *, dry: bool, as_json: bool) -> int:
+    """Write counters anew where they differ, and print which; returns the exit code.
+
+    Raises:
+        Fatal, StoreError: as `verify`; what was not mended is as it was.
+    """
+
+    async def mended(parts: Parts, progress: Callable[[float], None]) -> Report:
+        chance = random.Random()  # noqa: S311 - to keep out of the flusher's step
+        return await rebuild_all(parts.store, parts.zone, chance, dry=dry, progress=progress)
+
+    report = _walked(config, "Rebuilding the counters", mended)
+    done = {"dry_run": dry, **report.to_json()}
+    click.echo(_json(done) if as_json else "\n".join(_rebuilt(report, dry=dry)))
+    if report.unread or report.partial:
+        return UNCHECKED
+    return DIFFERENT if report.busy or (dry and report.found) else CLEAN
+
+
+def _walked(config: Config, label: str, walk: Callable[..., Any]) -> Report:
+    async def run(url: str, progress: Callable[[float], None]) -> Report:
+        parts = build_parts(config, store_url=url, clock=SystemClock())
+        await parts.store.connect()
+        try:
+            if not parts.store.is_ready:
+                raise Fatal("the store is away: start it, or correct redis.url")
+            report: Report = await walk(parts, progress)
+            return report
+        except LedgerUnavailable as exc:
+            raise Fatal("the store went away before everything was read: try again") from exc
+        finally:
+            await parts.store.close()
+
+    with _store(config) as url, progressing(label) as progress:
+        return asyncio.run(run(url, progress))
+
+
+@contextmanager
+def _store(config: Config) -> Iterator[str]:
+    """The store's URL, while it answers."""
+    if config.redis.url is not None or is_running(config.data_dir):
+        yield resolve(config).store_url
+    elif folder_of(config.data_dir).exists():
+        with EmbeddedStore(config.data_dir) as store:
+            yield store.url
+    else:
+        raise Fatal(f"there is no store in data_dir {config.data_dir}: nothing to look at")
+
+
+@contextmanager
+def progressing(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, nothing elsewhere; yields what takes the share done, 0 to 1."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=1_000, label=label, file=sys.stderr) as bar:
+        yield lambda share: bar.update(int(share * 1_000) - bar.pos)
+
+
+def _verified(report: Report) -> Iterator[str]:
+    yield _seen("Checked", report)
+    if report.partial:
+        yield (
+            f"Of {len(report.partial)} partitions only charges and costs were compared with the"
+            " counters: their oldest events are in the archive."
+        )
+    yield from _unread(report)
+    if report.ok and report.complete:
+        yield "Every balance is the sum of its events, every counter their fold."
+    yield from _listed(report)
+
+
+def _rebuilt(report: Report, *, dry: bool) -> Iterator[str]:
+    yield _seen("Folded", report)
+    if report.partial:
+        yield (
+            f"{len(report.partial)} partitions were left as they are: their oldest events are"
+            " not in the stream any more."
+        )
+    yield from _unread(report)
+    yield from _listed(report)
+    if report.busy:
+        yield (
+            f"{len(report.busy)} customers were too busy to be mended: run it again at a quieter"
+            " hour."
+        )
+    wrong = {(d.partition, d.customer_number) for d in report.differences}
+    mended = len(wrong) - len(report.busy)
+    would = "would be" if dry else "were"
+    yield f"Counters of {mended} customers {would} written anew. Balances are never touched."
+
+
+def _seen(verb: str, report: Report) -> str:
+    return (
+        f"{verb} {report.partitions} partitions, {report.customers:,} customers, "
+        f"{report.events:,} live events."
+    )
+
+
+def _unread(report: Report) -> Iterator[str]:
+    if report.unread:
+        names = ", ".join(map(str, report.unread))
+        yield f"Could not be read: partitions {names}. Why, it says above; try again."
+
+
+def _listed(report: Report) -> Iterator[str]:
+    if not report.found:
+        return
+    money = usd(drift_pico(report.differences))
+    yield f"{report.found:,} differences, {money} USD in all:"
+    for difference in report.differences[:SHOWN_MAX]:
+        yield "  " + _line(difference)
+    if report.found > SHOWN_MAX:
+        yield f"  … and {report.found - SHOWN_MAX:,} more; --json has the first 10,000"
+
+
+def _line(difference: Difference) -> str:
+    shown = difference.to_json()
+    unit = " USD" if difference.unit is Unit.USD else ""
+    who = difference.customer or difference.customer_number or "-"
+    return (
+        f"{difference.finding.value}: {who} (partition {difference.partition}): "
+        f"{difference.subject} is {shown['found']}{unit}, should be {shown['expected']}{unit}: "
+        f"{_MEANINGS[difference.finding]}"
+    )
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False)

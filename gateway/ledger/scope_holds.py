@@ -1,0 +1,157 @@
+"""Scope holds: a call's share of what its group and its app may spend.
+
+They live in other partitions than the customer, so they are made one after the other: first
+the customer's hold, then these, each granting no more than the one before. The customer's
+hold is what ends, in one event that names group and app; from that event the flusher takes
+these off (`gateway.metering.scope_sink`). So one that is refused, or whose reply is lost,
+needs nothing but that the customer's hold is ended.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.customers.directory import Directory
+from gateway.customers.profile import Terms
+from gateway.customers.scopes import Scope, Scopes
+from gateway.customers.windows import KIND_OF
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.bounds import Bound
+from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.refusals import Refusal, refused
+from gateway.ledger.requests import hour_of
+from gateway.ledger.results import Balance, Hold, ScopeHold
+from gateway.ledger.rules import Rules
+from gateway.ledger.scope_registry import ScopeRegistry
+from gateway.store.client import Store
+
+TRIES_MAX: Final = 4
+
+
+class ScopeHolds:
+    def __init__(
+        self, store: Store, directory: Directory, clock: Clock, rules: Rules, scopes: Scopes
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._rules = rules
+        self._scopes = scopes
+        self._registry = ScopeRegistry(store)
+
+    def limit(self, group: str | None, app: str) -> bool:
+        """Whether a call of this group and app needs room in either."""
+        return any(scope.limits.limited for scope in self._scopes.counted(group, app))
+
+    async def announce(self, group: str | None, app: str) -> None:
+        """Before an event may name them.
+
+        Raises:
+            LedgerUnavailable: none may.
+        """
+        await self._registry.ensure(scope.name for scope in self._scopes.counted(group, app))
+
+    async def announce_again(self) -> None:
+        """After the store has changed, as far as it takes it: what ends now still names them."""
+        if self._registry.in_doubt:
+            with suppress(LedgerUnavailable):
+                await self._registry.ensure(())
+
+    async def hold(self, hold: Hold, asked: Bound) -> Hold:
+        """The customer's hold, with what its group and its app grant of it.
+
+        Raises:
+            BudgetExceeded, BudgetInFlight: one of them has no room.
+            LedgerUnavailable: it may have been held, or not.
+        """
+        if not self._rules.binding or not hold.amount_pico:
+            return hold
+        for scope in self._scopes.counted(hold.group, hold.app):
+            if scope.limits.limited:
+                held = await self._held(hold, scope, asked)
+                hold = replace(hold, amount_pico=held.amount_pico, scopes=(*hold.scopes, held))
+        return hold
+
+    async def restore(self, hold: Hold) -> None:
+        """Put back what a store has lost, whatever the limits; not what has ended.
+
+        Raises:
+            LedgerUnavailable: try again.
+        """
+        await self.announce(hold.group, hold.app)
+        for held in hold.scopes:
+            unlimited = Scope(held.scope.name)
+            await self._ask(hold.request_id, unlimited, Bound.all_of(held.amount_pico))
+
+    async def balance(self, name: str) -> Balance:
+        """Read a scope's account; `name` as `gateway.customers.scopes` makes it."""
+        account = self._store.keyspace.partition_of(name).scope_account(name)
+        reply = await self._store.command("HGETALL", account)
+        windows = self._directory.calendar.at(self._clock.now_ms())
+        return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
+
+    async def _held(self, hold: Hold, scope: Scope, asked: Bound) -> ScopeHold:
+        bound = replace(asked, wanted_pico=hold.amount_pico)
+        outcome, held = await self._ask(hold.request_id, scope, bound)
+        if outcome is Outcome.HELD:
+            return held
+        if outcome is Outcome.DUPLICATE:
+            raise LedgerUnavailable(f"Request {hold.request_id} has ended already.")
+        raise refused(
+            Refusal(
+                customer=hold.profile.identifier,
+                terms=held.terms,
+                spent_period_pico=held.spent_period_pico,
+                spent_total_pico=held.spent_total_pico,
+                held_pico=held.held_pico,
+                needed_pico=bound.least_pico,
+                scope=scope,
+            ),
+            in_flight=outcome is Outcome.IN_FLIGHT,
+        )
+
+    async def _ask(self, request_id: str, scope: Scope, bound: Bound) -> tuple[Outcome, ScopeHold]:
+        """HELD, EXCEEDED, IN_FLIGHT or DUPLICATE, and how the account stood before."""
+        home = self._store.keyspace.partition_of(scope.name)
+        now_ms = self._clock.now_ms()
+        for _ in range(TRIES_MAX):
+            terms = self._terms(scope, now_ms)
+            code, granted, in_period, total, before, now_ms = await self._store.script(
+                "scope_hold",
+                [
+                    home.scope_account(scope.name),
+                    home.scope_holds,
+                    home.scope_tombstones(hour_of(request_id)),
+                ],
+                [
+                    scope.name,
+                    request_id,
+                    bound.wanted_pico,
+                    bound.least_pico,
+                    bound.share,
+                    terms.windows.from_ms,
+                    terms.windows.until_ms,
+                    terms.windows.ids,
+                    *limits_of(terms),
+                    self._rules.count,
+                ],
+                fragile=True,
+            )
+            if code != Outcome.STALE:
+                held = ScopeHold(
+                    scope=scope,
+                    terms=terms,
+                    amount_pico=int(granted),
+                    spent_period_pico=int(in_period),
+                    spent_total_pico=int(total),
+                    held_pico=int(before),
+                )
+                return Outcome(code), held
+        raise LedgerUnavailable("The store's clock does not agree with itself.")
+
+    def _terms(self, scope: Scope, now_ms: int) -> Terms:
+        limits = scope.limits
+        period = limits.period_budget_pico is not None
+        kind = KIND_OF[limits.budget_duration] if period else None
+        return Terms(limits, kind, self._directory.calendar.at(now_ms))

@@ -1,0 +1,120 @@
+#!lua flags=allow-oom
+-- scope_apply.lua: count what has ended in some partitions on the groups and apps of this
+-- one, and move the cursors past it, each if it still stands where its batch began.
+--
+-- KEYS[1] {p}cur        hash  "g:<source partition>" -> last stream entry passed
+-- KEYS[2] {p}gh         hash  "<scope> <request id>" -> "<amount>|<window ids>"
+-- KEYS[3..] {p}g:<scope>  hash  each account that is named, and each
+--           {p}gd:<hour>  hash  of ends, by the hour of the request id
+-- ARGV[1] sources, then for each: cursor, where it must stand ('' for nowhere yet), where
+-- it goes, n, and n times
+--   key of the account, key of the hour (indexes into KEYS), scope, request id,
+--   kind of the event, charge, cost (pico-USD, signed), window ids of the event's time
+--
+-- Returns for each source 1 MOVED, or 0 STAYED: its cursor stands elsewhere, nothing of it
+-- was counted. Raises WRONGTYPE before anything is written when a key is of another type.
+--
+-- A call ends once, and its end is remembered with what it counted: "<kind> <charge>
+-- <cost>", and behind that what its one `adjust` added. The same end again changes nothing,
+-- under whatever stream id: a source that lost its tail posts it anew. Another end replaces
+-- it: the one that the source has kept is the truth.
+-- A hold is taken off by the first end, and cannot land after it (scope_hold.lua).
+-- Runs when memory is full. O(entries).
+
+local MOVED, STAYED = 1, 0
+local cursors, holds = KEYS[1], KEYS[2]
+local FIRST_SOURCE, ENTRY = 2, 8
+
+--@include limbs
+--@include windows
+--@include scopes
+
+for i = 1, #KEYS do
+    local found = redis.call('TYPE', KEYS[i]).ok
+    if found ~= 'hash' and found ~= 'none' then
+        return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', not a hash')
+    end
+end
+
+local function remember(ended, member, counted_as)
+    local is_new = redis.call('EXISTS', ended) == 0
+    redis.call('HSET', ended, member, counted_as)
+    if is_new then
+        redis.call('EXPIRE', ended, SCOPE_TOMBSTONE_SECONDS)
+    end
+end
+
+-- Count the difference to what was counted before, and take the hold off if there is one.
+local function book(account, ids, charge, cost, amount)
+    local row = read_account(account)
+    local changed = counted(row, split_ids(ids), charge, cost)
+    if amount then
+        count_freed(row, changed, amount)
+        if less(amount, charge) then
+            count_over(account, changed, 'over.settle', minus(charge, amount))
+        end
+    end
+    redis.call('HSET', account, unpack(changed))
+end
+
+local function count_end(account, ended, member, kind, charge, cost, ids)
+    local before = redis.call('HGET', ended, member)
+    local more_charge, more_cost, rest = charge, cost, ''
+    if before then
+        local its_kind, its_charge, its_cost, adjusted = string.match(before, '^(%S+) (%S+) (%S+)(.*)$')
+        if its_kind == '-' then    -- so far only its adjust was seen
+            rest = adjusted
+        elseif its_kind == kind and its_charge == charge and its_cost == cost then
+            more_charge, more_cost, rest = '0', '0', adjusted
+        else
+            local by_charge, by_cost = string.match(adjusted, '^ (%S+) (%S+)$')
+            more_charge = minus(charge, plus(its_charge, by_charge or '0'))
+            more_cost = minus(cost, plus(its_cost, by_cost or '0'))
+        end
+    end
+    local record = redis.call('HGET', holds, member)
+    local amount
+    if record then
+        amount, ids = string.match(record, '^(%d+)|(.*)$')
+        redis.call('HDEL', holds, member)
+    end
+    if record or more_charge ~= '0' or more_cost ~= '0' then
+        book(account, ids, more_charge, more_cost, amount)
+    end
+    remember(ended, member, kind .. ' ' .. charge .. ' ' .. cost .. rest)
+end
+
+local function count_adjust(account, ended, member, charge, cost, ids)
+    local before = redis.call('HGET', ended, member) or '- 0 0'
+    local its_end, adjusted = string.match(before, '^(%S+ %S+ %S+)(.*)$')
+    local by_charge, by_cost = string.match(adjusted, '^ (%S+) (%S+)$')
+    local more_charge, more_cost = minus(charge, by_charge or '0'), minus(cost, by_cost or '0')
+    if more_charge ~= '0' or more_cost ~= '0' then
+        book(account, ids, more_charge, more_cost)
+    end
+    remember(ended, member, its_end .. ' ' .. charge .. ' ' .. cost)
+end
+
+local moved, at = {}, FIRST_SOURCE
+for source = 1, tonumber(ARGV[1]) do
+    local cursor, expected, new, entries = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+    at = at + 4
+    if (redis.call('HGET', cursors, cursor) or '') == expected then
+        for entry = at, at + ENTRY * (entries - 1), ENTRY do
+            local account, ended = KEYS[tonumber(ARGV[entry])], KEYS[tonumber(ARGV[entry + 1])]
+            local member, kind = scope_member(ARGV[entry + 2], ARGV[entry + 3]), ARGV[entry + 4]
+            local charge, cost, ids = ARGV[entry + 5], ARGV[entry + 6], ARGV[entry + 7]
+            if kind == 'adjust' then
+                count_adjust(account, ended, member, charge, cost, ids)
+            else
+                count_end(account, ended, member, kind, charge, cost, ids)
+            end
+        end
+        redis.call('HSET', cursors, cursor, new)
+        moved[source] = MOVED
+    else
+        moved[source] = STAYED
+    end
+    at = at + ENTRY * entries
+end
+return moved
