@@ -10,15 +10,17 @@ from datetime import tzinfo
 from typing import Final
 
 from gateway.audit import compare
+from gateway.audit.archived import BesideTheStream, archived, before_the_stream
 from gateway.audit.differences import DIFFERENCES_MAX, Difference
 from gateway.audit.entries import Trimmed
 from gateway.audit.names import named
 from gateway.audit.prices import Prices
-from gateway.audit.reading import Reading, batches
+from gateway.audit.reading import Inspection, Reading, batches
 from gateway.audit.snapshot import Fields, Snapshot, snapshot
 from gateway.audit.survey import Known
 from gateway.metering.counters import month_of
 from gateway.rating import Rating
+from gateway.store.archive import Archive
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -69,20 +71,27 @@ class Check:
         zone: The reporting zone; with it, details are read and all counters compared, as
             far as the stream goes back. Without, charge and cost alone.
         rating: Prices every event again; needs `zone`.
+        archive: Compared too, and read for what was trimmed; needs `zone`.
     """
 
     def __init__(
-        self, store: Store, *, zone: tzinfo | None = None, rating: Rating | None = None
+        self,
+        store: Store,
+        *,
+        zone: tzinfo | None = None,
+        rating: Rating | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self._store = store
         self._zone = zone
         self._prices = Prices(rating) if rating else None
+        self._archive = archive
 
     async def run(self, partition: Partition, known: Known) -> Checked:
         """Check a partition.
 
         Raises:
-            Trimmed: time and again, entries were trimmed before they could be read.
+            Trimmed, Retired: time and again, entries went before they could be read.
             LedgerUnavailable: the store is away.
         """
         for tries in range(1, TRIES_MAX + 1):
@@ -96,16 +105,10 @@ class Check:
     async def _run(self, partition: Partition, known: Known) -> Checked:
         store, index = self._store, partition.index
         first = await snapshot(store, partition, checkpoints=True)
-        reading = Reading(
-            store,
-            partition,
-            first,
-            zone=self._zone,
-            pricing=self._prices.check if self._prices else None,
-        )
+        reading, found = await self._begin(partition, first)
         await reading.read_to(first.last)
         numbers = reading.numbers(known, first)
-        found = _Found(compare.leases(index, first))
+        found.add(compare.leases(index, first))
         total = Sum(holds=len(first.holds))
         for batch in batches(numbers, lambda number: keys_of(reading, number, known)):
             keys = [key for of_number in batch.values() for key in of_number]
@@ -116,7 +119,7 @@ class Check:
                 found.add(_differences(reading, number, known, seen))
                 total = _plus(total, seen.hashes[partition.account(number)])
         found.add(compare.endings(index, reading.tally.twice))
-        found.add(reading.mispriced)
+        found.add(reading.remarks)
         total = replace(total, alien=reading.alien)
         return Checked(
             partition=index,
@@ -129,14 +132,31 @@ class Check:
             sum=total,
         )
 
+    async def _begin(self, partition: Partition, first: Snapshot) -> tuple[Reading, "_Found"]:
+        """With what the archive knows of the time before the stream, where it is asked."""
+        index, found, before = partition.index, _Found(), None
+        inspections: list[Inspection] = []
+        if self._archive is not None and self._zone is not None:
+            rows = await archived(self._archive, index, first.cursor("trim"), self._zone)
+            before = rows.before
+            found.add(before_the_stream(index, first, before))
+            beside = BesideTheStream(index, first.cursor("archive"), rows.rows)
+            inspections.append(beside.check)
+        if self._prices is not None:
+            check = self._prices.check
+            inspections.append(lambda _, event: check(index, event))
+        reading = Reading(
+            self._store, partition, first, zone=self._zone, before=before, inspections=inspections
+        )
+        return reading, found
+
 
 class _Found:
     """Differences, of which only so many are kept."""
 
-    def __init__(self, differences: Iterable[Difference]) -> None:
+    def __init__(self) -> None:
         self.kept: list[Difference] = []
         self.count = 0
-        self.add(differences)
 
     def add(self, differences: Iterable[Difference]) -> None:
         for difference in differences:

@@ -37,8 +37,8 @@ class Finding(StrEnum):
     PRICE = "price"
     """An event's amount is not what its tokens cost by the price it names."""
 
-    ARCHIVE_ROW = "archive_row"
-    """An event is not in the archive, though the archive's cursor has passed it."""
+    ARCHIVE = "archive"
+    """The archive's rows are not what the stream says, as far as its cursor has come."""
 
 
 class Unit(StrEnum):

@@ -64,7 +64,7 @@ class History:
             else:
                 self._waiting[event.customer_number].append((at, event))
         for number, change in fold(counted, self._zone).items():
-            self._counted[number] = _after(self._counted.get(number, NOTHING), change)
+            self._counted[number] = after(self._counted.get(number, NOTHING), change)
 
     def at(self, number: int, cursor: Position) -> Counted:
         """What the customer's counters say once everything up to `cursor` is counted.
@@ -74,9 +74,10 @@ class History:
         waiting = [event for at, event in self._waiting.get(number, ()) if at <= cursor]
         before = self._counted.get(number, NOTHING)
         changes = fold(waiting, self._zone)
-        return _after(before, changes[number]) if changes else before
+        return after(before, changes[number]) if changes else before
 
 
-def _after(before: Counted, change: Change) -> Counted:
+def after(before: Counted, change: Change) -> Counted:
+    """The counters once `change` is added to them."""
     lifetime, days = advance(before.lifetime, before.days, change)
     return Counted(lifetime, {**before.days, **days})

@@ -1,6 +1,6 @@
 """Reading a partition's events into sums, up to the instant of any snapshot of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 
 from gateway.audit.differences import Difference
@@ -13,7 +13,8 @@ from gateway.event import UsageEvent
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
-Pricing = Callable[[int, UsageEvent], Iterable[Difference]]
+Inspection = Callable[[Position, UsageEvent], Iterable[Difference]]
+"""Looks at one event; says what is wrong with it."""
 
 
 class Reading:
@@ -25,7 +26,7 @@ class Reading:
 
     Attributes:
         history: None where the stream alone does not tell everything.
-        mispriced: What `pricing` found.
+        remarks: What the `inspections` found.
         alien: Entries that are no events; the flusher passes them over as well.
     """
 
@@ -37,7 +38,7 @@ class Reading:
         *,
         zone: tzinfo | None = None,
         before: Mapping[int, Counted] | None = None,
-        pricing: Pricing | None = None,
+        inspections: Sequence[Inspection] = (),
     ) -> None:
         """Without a `zone` no details are read: a fifth of the work.
 
@@ -50,11 +51,11 @@ class Reading:
         whole = first.cursor("trim") == BEGINNING or before is not None
         if zone is not None and whole:
             self.history = History(zone, first.cursor("flush"), before)
-        self.mispriced: list[Difference] = []
+        self.remarks: list[Difference] = []
         self.alien = 0
         self._details = zone is not None
         self._store = store
-        self._pricing = pricing
+        self._inspections = inspections
         self._at = first.cursor("trim")
 
     async def read_to(self, until: Position) -> None:
@@ -92,9 +93,9 @@ class Reading:
     def _take(self, events: list[tuple[Position, UsageEvent]]) -> None:
         if self.history is not None:
             self.history.add(events)
-        if self._pricing is not None:
-            for _, event in events:
-                self.mispriced += self._pricing(self.partition.index, event)
+        for inspect in self._inspections:
+            for at, event in events:
+                self.remarks += inspect(at, event)
 
 
 def batches(

@@ -7,13 +7,15 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
+from gateway.audit.archived import Retired, archived
 from gateway.audit.check import TRIES_MAX, Check
 from gateway.audit.entries import Trimmed
 from gateway.audit.reading import Reading
 from gateway.audit.rebuild import Mended, Rebuild
 from gateway.audit.report import Report
-from gateway.audit.snapshot import snapshot
+from gateway.audit.snapshot import BEGINNING, snapshot
 from gateway.audit.survey import Known, survey
+from gateway.store.archive import Archive
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -35,7 +37,7 @@ async def verify(store: Store, check: Check, *, progress: Progress) -> Report:
         report.partitions += 1
         try:
             checked = await check.run(partition, known[partition.index])
-        except (Trimmed, ResponseError) as exc:
+        except (Trimmed, Retired, ResponseError) as exc:
             report.miss(partition.index, exc)
             continue
         report.customers += checked.customers
@@ -47,11 +49,18 @@ async def verify(store: Store, check: Check, *, progress: Progress) -> Report:
 
 
 async def rebuild(
-    store: Store, zone: tzinfo, chance: random.Random, *, dry: bool, progress: Progress
+    store: Store,
+    *,
+    archive: Archive | None,
+    zone: tzinfo,
+    chance: random.Random,
+    dry: bool,
+    progress: Progress,
 ) -> Report:
     """Mend every customer's counters; what differed is in the report.
 
-    A partition without its whole history is left as it is, and is in `partial`.
+    A partition that was trimmed needs the archive; without it it is left as it is, and is
+    in `partial`.
 
     Raises:
         LedgerUnavailable: the store is away; what was not mended is as it was.
@@ -62,9 +71,15 @@ async def rebuild(
         report.partitions += 1
         try:
             mended, events = await _mend(
-                store, partition, known[partition.index], zone, chance, dry=dry
+                store,
+                partition,
+                known[partition.index],
+                archive=archive,
+                zone=zone,
+                chance=chance,
+                dry=dry,
             )
-        except (Trimmed, ResponseError) as exc:
+        except (Trimmed, Retired, ResponseError) as exc:
             report.miss(partition.index, exc)
             continue
         if mended is None:
@@ -81,14 +96,18 @@ async def _mend(
     store: Store,
     partition: Partition,
     known: Known,
+    *,
+    archive: Archive | None,
     zone: tzinfo,
     chance: random.Random,
-    *,
     dry: bool,
 ) -> tuple[Mended | None, int]:
     for tries in range(1, TRIES_MAX + 1):
         first = await snapshot(store, partition, checkpoints=True)
-        reading = Reading(store, partition, first, zone=zone)
+        before = None
+        if archive is not None and (trimmed := first.cursor("trim")) != BEGINNING:
+            before = (await archived(archive, partition.index, trimmed, zone)).before
+        reading = Reading(store, partition, first, zone=zone, before=before)
         if reading.history is None:
             return None, 0
         try:

@@ -125,13 +125,14 @@ def ledger() -> None:
 @ledger.command()
 @_CONFIG
 @_JSON
-def verify(config_file: Path | None, as_json: bool) -> None:
+@click.option("--full", is_flag=True, help="With the archive: all that has ever been.")
+def verify(config_file: Path | None, as_json: bool, full: bool) -> None:
     """Refold and compare. Exit 0: it adds up; 1: it does not; 2: it could not be checked."""
     with _explained(USAGE):
         from gateway.cli.ledger import verify as run
         from gateway.config import configured
 
-        sys.exit(run(configured(config_file, os.environ), as_json=as_json))
+        sys.exit(run(configured(config_file, os.environ), full=full, as_json=as_json))
 
 
 @ledger.command()

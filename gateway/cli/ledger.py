@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit.check import Check
 from gateway.audit.differences import Difference, Finding, Unit, drift_pico
@@ -24,6 +25,7 @@ from gateway.clock import SystemClock
 from gateway.config import Config, resolve
 from gateway.errors import LedgerUnavailable
 from gateway.parts import Parts, build_parts
+from gateway.store.archive import FILE_NAME
 from gateway.store.embedded import EmbeddedStore, is_running
 from gateway.store.valkey import folder_of
 from pricing.money import usd
@@ -43,22 +45,32 @@ _MEANINGS: Final = {
     Finding.COUNTER: "a counter is not what the events add up to",
     Finding.ENDED_TWICE: "a call that ended more than once",
     Finding.PRICE: "an amount that its tokens do not cost",
-    Finding.ARCHIVE_ROW: "an event that is not in the archive",
+    Finding.ARCHIVE: "the archive says otherwise",
 }
 
 
-def verify(config: Config, *, as_json: bool) -> int:
+def verify(config: Config, *, full: bool, as_json: bool) -> int:
     """Check everything, and print what was found; returns the exit code.
+
+    Args:
+        full: With the archive: all that has ever been, not only what is in the streams.
 
     Raises:
         Fatal, StoreError: it could not be checked.
     """
 
     async def checked(parts: Parts, progress: Callable[[float], None]) -> Report:
-        check = Check(parts.store, zone=parts.zone, rating=parts.rating)
+        check = Check(
+            parts.store,
+            zone=parts.zone,
+            rating=parts.rating,
+            archive=parts.archive if full else None,
+        )
         return await verify_all(parts.store, check, progress=progress)
 
-    report = _walked(config, "Checking the books", checked)
+    if full and not _has_archive(config):
+        raise Fatal(f"there is no archive in data_dir {config.data_dir}: leave --full out")
+    report = _walked(config, "Checking the books", checked, archive=full)
     click.echo(_json(report.to_json()) if as_json else "\n".join(_verified(report)))
     if report.found:
         return DIFFERENT
@@ -74,9 +86,17 @@ def rebuild(config: Config, *, dry: bool, as_json: bool) -> int:
 
     async def mended(parts: Parts, progress: Callable[[float], None]) -> Report:
         chance = random.Random()  # noqa: S311 - to keep out of the flusher's step
-        return await rebuild_all(parts.store, parts.zone, chance, dry=dry, progress=progress)
+        return await rebuild_all(
+            parts.store,
+            archive=parts.archive if archive else None,
+            zone=parts.zone,
+            chance=chance,
+            dry=dry,
+            progress=progress,
+        )
 
-    report = _walked(config, "Rebuilding the counters", mended)
+    archive = _has_archive(config)
+    report = _walked(config, "Rebuilding the counters", mended, archive=archive)
     done = {"dry_run": dry, **report.to_json()}
     click.echo(_json(done) if as_json else "\n".join(_rebuilt(report, dry=dry)))
     if report.unread or report.partial:
@@ -84,9 +104,11 @@ def rebuild(config: Config, *, dry: bool, as_json: bool) -> int:
     return DIFFERENT if report.busy or (dry and report.found) else CLEAN
 
 
-def _walked(config: Config, label: str, walk: Callable[..., Any]) -> Report:
+def _walked(config: Config, label: str, walk: Callable[..., Any], *, archive: bool) -> Report:
     async def run(url: str, progress: Callable[[float], None]) -> Report:
         parts = build_parts(config, store_url=url, clock=SystemClock())
+        if archive:
+            await _prepare(parts)
         await parts.store.connect()
         try:
             if not parts.store.is_ready:
@@ -95,11 +117,26 @@ def _walked(config: Config, label: str, walk: Callable[..., Any]) -> Report:
             return report
         except LedgerUnavailable as exc:
             raise Fatal("the store went away before everything was read: try again") from exc
+        except SQLAlchemyError as exc:
+            # Not str(exc): SQLAlchemy puts rows into it.
+            raise Fatal(f"the archive cannot be read: {getattr(exc, 'orig', exc)}") from exc
         finally:
             await parts.store.close()
+            await parts.archive.close()
 
     with _store(config) as url, progressing(label) as progress:
         return asyncio.run(run(url, progress))
+
+
+async def _prepare(parts: Parts) -> None:
+    try:
+        await parts.archive.prepare()
+    except RuntimeError as exc:  # a later version of farebox wrote it
+        raise Fatal(str(exc)) from exc
+
+
+def _has_archive(config: Config) -> bool:
+    return (config.data_dir / FILE_NAME).exists()
 
 
 @contextmanager
@@ -129,7 +166,7 @@ def _verified(report: Report) -> Iterator[str]:
     if report.partial:
         yield (
             f"Of {len(report.partial)} partitions only charges and costs were compared with the"
-            " counters: their oldest events are in the archive."
+            " counters: their oldest events are in the archive (--full)."
         )
     yield from _unread(report)
     if report.ok and report.complete:
@@ -142,7 +179,7 @@ def _rebuilt(report: Report, *, dry: bool) -> Iterator[str]:
     if report.partial:
         yield (
             f"{len(report.partial)} partitions were left as they are: their oldest events are"
-            " not in the stream any more."
+            " in the archive, which is not in this data_dir."
         )
     yield from _unread(report)
     yield from _listed(report)

@@ -97,12 +97,19 @@ class Directory:
         profile = await self.load(identifier)
         if profile.version:
             raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
-        created = await self._write(profile, change)
+        planned = self._planned(profile, change)
+        # The list's index first: a name in it that is nobody's yet is merely not shown, while
+        # a customer that is in no list would be seen by no one.
+        await self._store.command(
+            "ZADD",
+            CUSTOMERS_BY_FIRST_SEEN,
+            "NX",
+            planned.profile.stored["created_ms"],
+            identifier,
+        )
+        created = await self._write(profile, planned)
         if created is None:
             raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
-        await self._store.command(
-            "ZADD", CUSTOMERS_BY_FIRST_SEEN, "NX", created.stored["created_ms"], identifier
-        )
         return created
 
     async def change(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
@@ -113,14 +120,18 @@ class Directory:
             InvalidCall: as `plan`.
         """
         for _ in range(TRIES_MAX):
-            changed = await self._write(await self.known(identifier), change)
+            profile = await self.known(identifier)
+            changed = await self._write(profile, self._planned(profile, change))
             if changed is not None:
                 return changed
         raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
 
-    async def _write(self, profile: Profile, change: Mapping[str, Canonical]) -> Profile | None:
+    def _planned(self, profile: Profile, change: Mapping[str, Canonical]) -> Upsert:
+        """What management's change would write."""
+        return self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=False))
+
+    async def _write(self, profile: Profile, planned: Upsert) -> Profile | None:
         """Write by compare-and-set; None when somebody else was first."""
-        planned = self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=False))
         if not planned.pairs:
             return profile
         partition = self.partition_of(profile.identifier)

@@ -6,6 +6,8 @@ from typing import Final
 AMOUNT_PICO_MAX: Final = 8 * 10**18
 """Of one call or one event, eight million dollars. A balance has no such end."""
 
+SHARE_MAX: Final = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -27,7 +29,7 @@ class Bound:
     def __post_init__(self) -> None:
         if not 0 <= self.input_pico <= self.least_pico <= self.wanted_pico <= AMOUNT_PICO_MAX:
             raise ValueError(f"a bound that cannot be: {self}")
-        if (self.wanted_pico > 0) != (self.least_pico > 0) or self.share < 1:
+        if (self.wanted_pico > 0) != (self.least_pico > 0) or not 1 <= self.share <= SHARE_MAX:
             raise ValueError(f"a bound that cannot be: {self}")
 
     @classmethod

@@ -32,7 +32,8 @@ class SimulatedStore(Store):
     def __init__(self, network: Network) -> None:
         super().__init__("unix:///nowhere")
         for link in self._way.links:
-            link._locate = network.locate  # type: ignore[assignment]
+            assert hasattr(link._wire, "_locate"), "the seam has moved"
+            link._wire._locate = network.locate  # type: ignore[assignment]
 
     def stop_timers(self) -> None:
         for link in self._way.links:

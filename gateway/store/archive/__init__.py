@@ -6,12 +6,13 @@ that is the dialect's own stands in `rows.py` (insert), `schema.py`, `past.py` a
 `archive.py` (connection).
 """
 
-from gateway.store.archive.archive import PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.archive import FILE_NAME, PAGE_SIZE_MAX, Archive, Page
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
+    "FILE_NAME",
     "PAGE_SIZE_MAX",
     "Archive",
     "ArchivedEvent",

@@ -43,6 +43,7 @@ local period_kind, period_limit, total_limit, count = ARGV[11], ARGV[12], ARGV[1
 local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include opened
 --@include finish

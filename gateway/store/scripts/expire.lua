@@ -20,6 +20,7 @@ local stream, ended, orphans = KEYS[4], KEYS[5], KEYS[6]
 local request_id, number = ARGV[1], ARGV[2]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include records
 --@include finish

@@ -58,7 +58,7 @@ local END, HELD_NOW, TAT, TOTAL, PERIOD = 6, 7, 8, 9, 10
 --@include limbs
 --@include shares
 --@include grants
---@include windows
+--@include ids
 --@include opened
 --@include records
 --@include upsert
@@ -79,11 +79,17 @@ end
 -- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PERIOD.
 local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until',
     'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.' .. count)
-local ids = current_ids(row, split_ids(window_ids), row[END])
 local spent, held, in_period = row[TOTAL] or '0', row[HELD_NOW] or '0', '0'
-local period_at = KIND_AT[period_kind]
-if period_at and row[period_at] == ids[period_at] then
-    in_period = row[PERIOD]
+local held_ids = window_ids
+if are_open(row, row[END], window_ids) then
+    in_period = row[PERIOD] or '0'
+else
+    local ids = current_ids(row, split_ids(window_ids), row[END])
+    local period_at = KIND_AT[period_kind]
+    if period_at and row[period_at] == ids[period_at] then
+        in_period = row[PERIOD]
+    end
+    held_ids = table.concat(ids, ' ')
 end
 local record = redis.call('HGET', holds, request_id)
 if record then
@@ -104,7 +110,6 @@ if outcome == HELD and binding then
     outcome, granted = grant(unspent, held, wanted, least, share)
 end
 
-local held_ids = table.concat(ids, ' ')
 upsert(number_key, profile, number, UPSERT_FROM)
 if outcome == HELD then
     if tat then

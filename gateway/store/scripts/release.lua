@@ -26,6 +26,7 @@ local request_id, number, window_ids, details = ARGV[1], ARGV[2], ARGV[3], ARGV[
 local kind = ARGV[5]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include finish
 

@@ -26,6 +26,7 @@ local cursors, holds = KEYS[1], KEYS[2]
 local FIRST_SOURCE, ENTRY = 2, 8
 
 --@include limbs
+--@include ids
 --@include windows
 --@include scopes
 

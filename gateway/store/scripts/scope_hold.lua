@@ -36,6 +36,7 @@ local period_kind, period_limit, total_limit, count = ARGV[9], ARGV[10], ARGV[11
 --@include limbs
 --@include shares
 --@include grants
+--@include ids
 --@include windows
 --@include opened
 --@include scopes

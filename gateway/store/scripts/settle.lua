@@ -30,6 +30,7 @@ local request_id, number, charge, cost = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local window_ids, details = ARGV[5], ARGV[6]
 
 --@include limbs
+--@include ids
 --@include windows
 --@include finish
 

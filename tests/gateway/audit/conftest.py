@@ -1,9 +1,11 @@
 """Books on a real store: calls in every state, flushed, so that there is something to break."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from gateway.audit.survey import survey
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.flusher import Flusher
+from gateway.metering.trimmer import Trimmer
 from gateway.rating import Rating
 from gateway.store.archive import Archive
 from gateway.store.keys import Partition
@@ -73,19 +76,32 @@ class Books:
     async def counters(self, customer: str) -> str:
         return self.partition(customer).counters(await self.number(customer))
 
-    async def check(self, *, deep: bool = True, of: str | None = None) -> list[Checked]:
-        """As `farebox ledger verify` (deep) and as the auditor do it.
+    async def check(
+        self, *, deep: bool = True, full: bool = False, of: str | None = None
+    ) -> list[Checked]:
+        """As `farebox ledger verify` (deep; `full`: with the archive) and as the auditor do it.
 
         Every partition, or that `of` a customer.
         """
         store = self.bench.store
-        check = Check(store, zone=UTC, rating=Rating(BOOK)) if deep else Check(store)
+        check = Check(store)
+        if deep:
+            archive = self.archive if full else None
+            check = Check(store, zone=UTC, rating=Rating(BOOK), archive=archive)
         known = await survey(store, counters=deep)
         partitions = [self.partition(of)] if of else store.keyspace.partitions
         return [await check.run(p, known[p.index]) for p in partitions]
 
-    async def differences(self, *, deep: bool = True, of: str | None = None) -> list[Difference]:
-        return [d for checked in await self.check(deep=deep, of=of) for d in checked.differences]
+    async def differences(self, **how: Any) -> list[Difference]:
+        return [d for checked in await self.check(**how) for d in checked.differences]
+
+    async def trim(self, *, hot_hours: float = 0) -> int:
+        """Take everything that is counted and archived out of the streams; how much it was."""
+        trimmer = Trimmer(self.bench.store, self.flusher.sinks, hot_hours=hot_hours)
+        await asyncio.sleep(0.002)  # what is of this very millisecond stays
+        while await trimmer.step():
+            pass
+        return trimmer.trimmed
 
 
 @pytest.fixture(scope="session")

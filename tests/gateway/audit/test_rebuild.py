@@ -19,7 +19,12 @@ REBUILT, BEHIND, MOVED = 1, 2, 3
 
 async def rebuild(books, *, dry: bool = False):
     return await walk.rebuild(
-        books.bench.store, UTC, random.Random(1), dry=dry, progress=lambda _: None
+        books.bench.store,
+        archive=books.archive,
+        zone=UTC,
+        chance=random.Random(1),
+        dry=dry,
+        progress=lambda _: None,
     )
 
 

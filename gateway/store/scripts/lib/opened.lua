@@ -2,18 +2,19 @@
 -- opened it already. So a clock that steps back, and a zone that was changed, neither stop
 -- a customer nor lose sight of what it spent; the next window puts it right.
 --
--- `ids` as split_ids gives them; `opened` and `opened_end`: what the account has, the one as
--- `opened_ids` of a row. Needs windows.
-local function opened_ids(row)
-    local opened = {}
-    for i = 1, KINDS do
-        opened[i] = row[FIRST_WINDOW + 3 * (i - 1)]
-    end
-    return opened
+-- `opened`: the account's day, week, month, year, custom; `opened_end`: the end of the last.
+-- Ids as split_ids gives them. Needs ids.
+local KIND_AT = {day = 1, week = 2, month = 3, year = 4, custom = 5}
+
+-- Whether the account has all the windows that are `given`, by spaces, and no other.
+local function are_open(opened, opened_end, given)
+    local day, week, month, year = opened[1], opened[2], opened[3], opened[4]
+    return day and week and month and year and given == day .. ' ' .. week .. ' ' .. month .. ' '
+        .. year .. ' ' .. (opened[CUSTOM] or '0') .. ' ' .. (opened_end or '0')
 end
 
 local function current_ids(opened, ids, opened_end)
-    for i = 1, KINDS do
+    for i = 1, CUSTOM do
         if opened[i] and opened[i] ~= ids[i] and ids[i] ~= '0'
             and tonumber(opened[i]) > tonumber(ids[i]) then
             ids[i] = opened[i]

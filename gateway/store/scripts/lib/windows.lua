@@ -1,5 +1,5 @@
 -- windows: what an account counts, in total and per calendar window. Read once, added in
--- limbs, written once: an amount may have any number of digits. Needs limbs.
+-- limbs, written once. Needs limbs and ids.
 --
 -- An account has, for each kind of window, the id of its current one (the window's start,
 -- Unix seconds), and what was charged and what it cost in it: `month`, `month.charge`,
@@ -9,21 +9,23 @@
 -- A custom window lies where its anchor says, and an anchor can be moved. So it also has its
 -- end, `custom.until`: a window that begins before the open one has ended is the open one
 -- still. Whoever moves the anchor with every call renews nothing.
-local KINDS, CUSTOM, CUSTOM_END = 5, 5, 6
-local KIND_AT = {day = 1, week = 2, month = 3, year = 4, custom = 5}
 local SPENT, COST, HELD_SUM, UNTIL, FIRST_WINDOW = 1, 2, 3, 4, 5
 local FIELDS = {'spent', 'cost', 'held', 'custom.until',
     'day', 'day.charge', 'day.cost', 'week', 'week.charge', 'week.cost',
     'month', 'month.charge', 'month.cost', 'year', 'year.charge', 'year.cost',
     'custom', 'custom.charge', 'custom.cost'}
 
--- The ids of day, week, month, year and custom window, then the end of the custom one.
-local function split_ids(text)
-    return {string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')}
-end
-
 local function read_account(account)
     return redis.call('HMGET', account, unpack(FIELDS))
+end
+
+-- What of a row `current_ids` takes.
+local function opened_ids(row)
+    local opened = {}
+    for i = 1, CUSTOM do
+        opened[i] = row[FIRST_WINDOW + 3 * (i - 1)]
+    end
+    return opened
 end
 
 -- What was counted in the window of this id; nothing if it is not the open one.
@@ -39,10 +41,9 @@ end
 -- totals, and in the windows whose ids are given ('0': not this kind).
 local function counted(row, ids, charge, cost)
     local changed = {'spent', plus(row[SPENT] or '0', charge), 'cost', plus(row[COST] or '0', cost)}
-    local n = 4
-    for i = 1, KINDS do
-        local id, at = ids[i], FIRST_WINDOW + 3 * (i - 1)
-        local current = row[at] or '0'
+    local n, at = 4, FIRST_WINDOW
+    for i = 1, CUSTOM do
+        local id, current = ids[i], row[at] or '0'
         if id ~= '0' and current ~= id then
             local now, this = tonumber(current), tonumber(id)
             if now > this then
@@ -53,8 +54,9 @@ local function counted(row, ids, charge, cost)
         end
         if id ~= '0' then
             local opens = id ~= current
-            changed[n + 1], changed[n + 2] = FIELDS[at + 1], opens and charge or plus(row[at + 1], charge)
-            changed[n + 3], changed[n + 4] = FIELDS[at + 2], opens and cost or plus(row[at + 2], cost)
+            changed[n + 1], changed[n + 3] = FIELDS[at + 1], FIELDS[at + 2]
+            changed[n + 2] = opens and charge or plus(row[at + 1], charge)
+            changed[n + 4] = opens and cost or plus(row[at + 2], cost)
             n = n + 4
             if opens then
                 changed[n + 1], changed[n + 2] = FIELDS[at], id
@@ -65,6 +67,7 @@ local function counted(row, ids, charge, cost)
                 end
             end
         end
+        at = at + 3
     end
     return changed
 end
