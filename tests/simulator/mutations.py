@@ -161,32 +161,40 @@ MUTATIONS = (
     swap(
         "hold does not count what is held",
         "hold",
-        "local room = minus(unspent, held)",
-        "local room = unspent",
+        "sub_limbs(high, low, limbs(held))",
+        "sub_limbs(high, low, limbs('0'))",
     ),
     swap(
         "hold checks by what was held a call ago",
         "hold",
-        "        local room = minus(unspent, held)",
-        "        local seen = redis.call('HGET', account, 'seen') or '0'\n"
-        "        redis.call('HSET', account, 'seen', held)\n"
-        "        local room = minus(unspent, seen)",
+        "outcome, granted = grant(unspent, held, wanted, least, share)",
+        "local seen = redis.call('HGET', account, 'seen') or '0'\n"
+        "    redis.call('HSET', account, 'seen', held)\n"
+        "    outcome, granted = grant(unspent, seen, wanted, least, share)",
     ),
     swap(
-        "hold looks at the total limit only", "hold", "if period_limit ~= '' then", "if false then"
+        "hold looks at the total limit only",
+        "hold",
+        "    if period_limit ~= '' then",
+        "    if false then",
     ),
-    swap("hold gives all that remains to the first", "hold", "share_of(room, share)", "room"),
+    swap(
+        "hold gives all that remains to the first",
+        "hold",
+        "high, low = share_of(high, low, share)",
+        "high, low = share_of(high, low, 1)",
+    ),
     swap(
         "hold grants less than the least",
         "hold",
-        "less(allowed, least) and least or allowed",
-        "allowed",
+        "less_limbs(high, low, least_high, least_low) and least or to_text(high, low)",
+        "to_text(high, low)",
     ),
     swap(
-        "hold refuses what its share does not cover",
+        "hold grants the least beyond the limit",
         "hold",
-        "elseif less(room, least) then",
-        "elseif less(allowed, least) then",
+        "        return NO_ROOM_YET, wanted",
+        "        return GRANTED, least",
     ),
     swap(
         "hold decides by an old profile",
@@ -215,8 +223,8 @@ MUTATIONS = (
     swap(
         "apply does not compare the cursor",
         "apply",
-        "if (redis.call('HGET', cursors, cursor) or '') ~= expected then",
-        "if false then",
+        "(redis.call('HGET', cursors, cursor) or '') ~= expected\n    or ",
+        "",
     ),
     drop("apply leaves the cursor", "apply", "redis.call('HSET', cursors, cursor, new)\n"),
     swap(
