@@ -6,6 +6,7 @@ closes in the reverse order, after the last call is settled.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from gateway import config as configuration
+from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
@@ -55,7 +57,8 @@ def build_app(
     config: Config, *, store_url: str, admin_key: str, clock: Clock | None = None
 ) -> Gateway:
     """Assemble the gateway."""
-    parts = build_parts(config, store_url=store_url, clock=clock or SystemClock())
+    crash.arm(os.environ)
+    parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
     telemetry = Telemetry()
@@ -112,9 +115,8 @@ def build_app(
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
-            stack.push_async_callback(_cancelled, _tasks(parts, tallies))
+            stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies))
             stack.push_async_callback(pipeline.drain)
-            stack.callback(parts.ledger.close)
             stack.callback(draining.set)
             yield
 
@@ -139,10 +141,11 @@ def _background(parts: Parts) -> Background:
     return Background(parts.background_store, parts.flusher, jobs)
 
 
-def _tasks(parts: Parts, tallies: Tallies) -> list[asyncio.Task[None]]:
+def _tasks(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:
     return [
         asyncio.create_task(_background(parts).run(), name="background"),
-        asyncio.create_task(parts.ledger.keep_leases(), name="leases"),
+        asyncio.create_task(parts.ledger.run(), name="ledger"),
+        asyncio.create_task(pipeline.progress.run(), name="progress"),
         asyncio.create_task(tallies.run(), name="tallies"),
     ]
 

@@ -62,6 +62,7 @@ class UsageEvent:
         charge_pico: What the customer pays, pico-USD; negative only in an ``adjust``.
         cost_pico: What the provider charges, pico-USD.
         unpriced: No price was known: cost and charge are 0 here and shown as null.
+        unheld: It was admitted while the ledger was away: nothing was held for it.
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
         output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
@@ -78,6 +79,7 @@ class UsageEvent:
     app: str = ""
     group: str | None = None
     unpriced: bool = False
+    unheld: bool = False
     markup_ppm: int = 0
     hold_pico: int = 0
     output_cap_tokens: int | None = None

@@ -19,6 +19,7 @@ from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.wal.log import Log
 from gateway.metering.flusher import Flusher
 from gateway.metering.retention import Retention
 from gateway.metering.scope_sink import ScopeSink
@@ -53,16 +54,21 @@ class Parts:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         await self.archive.prepare()
+        await self.ledger.open()
         await asyncio.gather(self.store.connect(), self.background_store.connect())
         try:
             yield
         finally:
+            await self.ledger.close()
             await asyncio.gather(self.store.close(), self.background_store.close())
             await self.archive.close()
 
 
-def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
+def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: bool = False) -> Parts:
     """Make the parts.
+
+    Args:
+        writes_log: The process serves calls, and must not lose what they cost.
 
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
@@ -100,6 +106,8 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
             reject_status=config.budgets.reject_status,
             count=config.budgets.count,
             orphans=config.budgets.orphans,
+            wal=_wal(config) if writes_log else None,
+            when_down=config.budgets.when_ledger_down,
         ),
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
         flusher=flusher,
@@ -109,6 +117,10 @@ def build_parts(config: Config, *, store_url: str, clock: Clock) -> Parts:
         ),
         auditor=Auditor(background_store, clock),
     )
+
+
+def _wal(config: Config) -> Log:
+    return Log(config.data_dir / "wal", strict=config.strict)
 
 
 def _calendar(config: Config) -> Calendar:

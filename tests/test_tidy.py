@@ -27,7 +27,9 @@ LAYERS: tuple[frozenset[str], ...] = (  # top to bottom: imports point down
     frozenset({"gateway.customers", "gateway.rating"}),
     frozenset({"gateway.store", "gateway.openai"}),
     frozenset({"gateway.event"}),
-    frozenset({"gateway.errors", "gateway.clock", "gateway.telemetry", "gateway.version"}),
+    frozenset(
+        {"gateway.errors", "gateway.clock", "gateway.crash", "gateway.telemetry", "gateway.version"}
+    ),
     frozenset({"pricing"}),
 )
 """Units of one layer never import each other."""

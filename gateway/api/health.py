@@ -28,14 +28,20 @@ class Health:
         return answer({"status": "ok"})
 
     async def ready(self, _: Request) -> Response:
+        """200 when calls are taken: all of them, or all that pass while the ledger is away."""
         reasons = []
         if self._services.draining():
             reasons.append("draining")
+        ledger = self._services.ledger
         if not await self._ledger_answers():
-            reasons.append("ledger: no answer")
-        if reasons:
-            return answer({"status": "not ready", "reasons": reasons}, 503)
-        return answer({"status": "ready"})
+            reasons += ledger.troubles() or ["ledger: no answer"]
+        elif not ledger.continuity.is_open:
+            reasons.append("ledger: being restored")
+        if not reasons:
+            return answer({"status": "ready", **_degraded(ledger.troubles())})
+        if ledger.unheld.passes_all and not self._services.draining():
+            return answer({"status": "ready", **_degraded(reasons)})
+        return answer({"status": "not ready", "reasons": reasons}, 503)
 
     async def _ledger_answers(self) -> bool:
         try:
@@ -44,3 +50,7 @@ class Health:
         except (LedgerUnavailable, TimeoutError):
             return False
         return True
+
+
+def _degraded(reasons: list[str]) -> dict[str, list[str]]:
+    return {"degraded": reasons} if reasons else {}

@@ -14,6 +14,7 @@ from gateway.clock import rfc3339
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.windows import CUSTOM, KIND_OF
 from gateway.ledger.ledger import Balance, Spent
+from gateway.ledger.rules import Count
 from gateway.metering.totals import Lifetime
 from gateway.store.archive import ModelUse
 from pricing.money import usd
@@ -45,7 +46,12 @@ def row(profile: Profile, lifetime: Lifetime) -> Json:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A customer and its numbers, as they stand at `now_ms`; `models` the most called first."""
+    """A customer and its numbers, as they stand at `now_ms`.
+
+    Attributes:
+        models: The most called first.
+        count: What limits are about, charge or cost.
+    """
 
     profile: Profile
     lifetime: Lifetime
@@ -54,6 +60,7 @@ class Standing:
     models: Sequence[ModelUse]
     now_ms: int
     zone: tzinfo
+    count: Count = "charge"
 
 
 def detail(standing: Standing) -> Json:
@@ -125,17 +132,17 @@ def _spent_in(standing: Standing, kind: str) -> int:
 def _tightest(standing: Standing) -> Json:
     """What is left of the limit that has the least room; below zero: overspent."""
     limits = standing.terms.limits
+    balance, count = standing.balance, standing.count
     rooms: list[tuple[int, int | None]] = []
     if limits.period_budget_pico is not None:
-        spent = _spent_in(standing, _period_kind(standing))
+        spent = balance.by_kind.get(_period_kind(standing), _NOTHING).of(count)
         rooms.append((limits.period_budget_pico - spent, standing.terms.period_resets_ms))
     if limits.total_budget_pico is not None:
-        spent = standing.balance.spent.charge_pico
-        rooms.append((limits.total_budget_pico - spent, None))
+        rooms.append((limits.total_budget_pico - balance.spent.of(count), None))
     if not rooms:
         return {"remaining_usd": None, "resets_at": None}
     room, resets_ms = min(rooms, key=lambda pair: pair[0])
-    return {"remaining_usd": usd(room - standing.balance.held_pico), "resets_at": _time(resets_ms)}
+    return {"remaining_usd": usd(room - balance.held_pico), "resets_at": _time(resets_ms)}
 
 
 def _average_monthly_cost(standing: Standing) -> float:

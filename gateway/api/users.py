@@ -129,6 +129,7 @@ class Users:
                 models=models,
                 now_ms=now_ms,
                 zone=services.zone,
+                count=services.ledger.rules.count,
             )
         )
 

@@ -41,9 +41,9 @@ def account(
     for kind in KINDS:
         # What lies outside the window is never negative: a correction has what it corrects
         # before it, and where that does not count, neither does the correction.
-        for amount, total_pico in zip((f"{kind}.charge", f"{kind}.cost"), spent, strict=True):
-            if (in_window := whole(fields, amount.encode())) > total_pico:
-                yield differs(Finding.WINDOW, amount, total_pico, in_window)
+        for amount in (f"{kind}.past.charge", f"{kind}.past.cost"):
+            if (outside := whole(fields, amount.encode())) < 0:
+                yield differs(Finding.WINDOW, amount, 0, outside)
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:

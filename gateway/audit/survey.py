@@ -39,19 +39,22 @@ async def survey(
     """
     found: defaultdict[int, Known] = defaultdict(Known)
     pattern = BOOKS_PATTERN if counters else ACCOUNTS_PATTERN
-    keys_max = max(await store.command("DBSIZE"), 1)
-    cursor, seen = b"0", 0
-    while True:
-        cursor, keys = await store.command("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_A_STEP)
-        for key in keys:
-            if book := book_of(key):
+    servers = store.key_a_server()
+    sizes = await asyncio.gather(*(store.command("DBSIZE", node_of=key) for key in servers))
+    keys_max, seen = max(sum(sizes), 1), 0
+    for server in servers:
+        cursor = b""
+        while cursor != b"0":
+            cursor, keys = await store.command(
+                *("SCAN", cursor or b"0", "MATCH", pattern, "COUNT", KEYS_A_STEP), node_of=server
+            )
+            for book in filter(None, map(book_of, keys)):
                 known = found[book.partition]
                 known.numbers.add(book.number)
                 if book.month:
                     known.months[book.number].add(book.month)
-        if cursor == b"0":
-            return found
-        seen += KEYS_A_STEP
-        if progress is not None:
-            progress(min(seen / keys_max, 1.0))
-        await asyncio.sleep(pause_seconds)
+            seen += KEYS_A_STEP
+            if progress is not None:
+                progress(min(seen / keys_max, 1.0))
+            await asyncio.sleep(pause_seconds)
+    return found

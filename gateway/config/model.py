@@ -170,6 +170,7 @@ class Budgets(Section):
     timezone: Zone = "UTC"
     count: Literal["charge", "cost"] = "charge"
     orphans: Literal["hold", "input", "progress"] = "hold"
+    when_ledger_down: Literal["closed", "open"] = "closed"
 
 
 class Reports(Section):

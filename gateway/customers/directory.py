@@ -6,7 +6,7 @@ checks its version, and sends a stale caller back here.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.clock import Clock
@@ -126,14 +126,62 @@ class Directory:
                 return changed
         raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
 
+    async def number_of(self, identifier: str, change: Mapping[str, Canonical]) -> int:
+        """A customer's number, after what an earlier call has said of it was written.
+
+        A change that contradicts what is stored is left out: its call has been served.
+        """
+        for _ in range(TRIES_MAX):
+            profile = await self.load(identifier)
+            try:
+                planned = self.plan(profile, change)
+            except InvalidCall:
+                planned = self.plan(profile, {})
+            if not planned.pairs or await self._put(profile, planned.pairs):
+                return profile.number
+        raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
+
+    async def restore(self, identifier: str, number: int, stored: Mapping[str, str]) -> int:
+        """Bring a customer back that the store has lost, as far as it is remembered.
+
+        Args:
+            stored: Its fields, where the cache has nothing newer.
+
+        Returns:
+            The number under which the store has the customer now.
+        """
+        key = self.partition_of(identifier).number(identifier)
+        cached = self._cache.get(identifier)
+        if cached is not None and cached.number == number and cached.version:
+            stored = cached.stored
+        if not stored:
+            now_ms = str(self._clock.now_ms())
+            stored = {"identifier": identifier, "created_ms": now_ms, "updated_ms": now_ms}
+        for _ in range(TRIES_MAX):
+            known = await self._store.command("GET", key)
+            if known is not None:
+                return int(known)
+            if await self._put(Profile(identifier, number, 0, {}), _flat(stored)):
+                await self.load(identifier)
+                return number
+        raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
+
     def _planned(self, profile: Profile, change: Mapping[str, Canonical]) -> Upsert:
         """What management's change would write."""
         return self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=False))
 
     async def _write(self, profile: Profile, planned: Upsert) -> Profile | None:
         """Write by compare-and-set; None when somebody else was first."""
-        if not planned.pairs:
-            return profile
+        if planned.pairs:
+            moves_anchor = planned.moves_anchor
+            if not await self._put(profile, planned.pairs, moves_anchor=moves_anchor):
+                return None
+            self.remember(planned.profile)
+        return planned.profile
+
+    async def _put(
+        self, profile: Profile, pairs: Sequence[str], *, moves_anchor: bool = False
+    ) -> bool:
         partition = self.partition_of(profile.identifier)
         outcome = await self._store.script(
             "profile",
@@ -142,12 +190,9 @@ class Directory:
                 partition.profile(profile.number),
                 partition.account(profile.number),
             ],
-            [profile.number, profile.version, int(planned.moves_anchor), *planned.pairs],
+            [profile.number, profile.version, int(moves_anchor), *pairs],
         )
-        if outcome != WRITTEN:
-            return None
-        self.remember(planned.profile)
-        return planned.profile
+        return bool(outcome == WRITTEN)
 
     def _checked(self, planned: Upsert) -> Upsert:
         if planned.pairs:
@@ -163,3 +208,7 @@ class Directory:
 
 def new_profile(identifier: str) -> Profile:
     return Profile(identifier, secrets.randbits(62) + 1, 0, {})
+
+
+def _flat(stored: Mapping[str, str]) -> list[str]:
+    return [part for pair in stored.items() for part in pair]

@@ -4,17 +4,17 @@ The caller's view of the customer is a cached one. The script refuses to decide 
 one (POLICY, STALE); then it is loaded, the bound is asked again, and the hold tried again.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
-from gateway.customers.fields import PROFILE_FIELDS, Canonical
+from gateway.customers.fields import PROFILE_FIELDS
 from gateway.customers.profile import Profile, Terms, Upsert
 from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
+from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
-from gateway.ledger.leases import LEASE_MS, Attempt
+from gateway.ledger.leases import LEASE_MS
 from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
@@ -42,21 +42,14 @@ class Admission:
         self._directory = directory
         self._clock = clock
         self._rules = rules
+        self.reject_status = rules.reject_status
 
-    async def hold(
-        self,
-        attempt: Attempt,
-        customer: str,
-        *,
-        app: str,
-        change: Mapping[str, Canonical],
-        bound: Callable[[Terms], Bound],
-        opening: Callable[[Profile], bytes],
-    ) -> tuple[Hold, Bound]:
+    async def hold(self, attempt: Attempt) -> tuple[Hold, Bound]:
         """The customer's own hold, as `Ledger.hold` has it, and what was asked for it.
 
         `attempt` says, whatever happens, whether a hold may be there.
         """
+        customer, change, app = attempt.customer, attempt.change, attempt.app
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
         dropped: tuple[str, ...] = ()
@@ -73,14 +66,17 @@ class Admission:
             terms = self._directory.terms(planned.profile, now_ms)
             if self._scopes.limit(group, app):
                 terms = replace(terms, shared=True)
-            asked = bound(terms)
-            attempt.send_with(profile.number, terms.windows.ids, opening(planned.profile))
+            asked = attempt.bound(terms)
+            details = attempt.opening(planned.profile)
+            await attempt.send_with(profile.number, terms.windows.ids, details)
             code, granted, in_period, total, held, extra, ids = await self._store.script(
                 "hold",
                 self._keys(attempt, profile),
                 self._args(attempt, profile, planned, terms, asked),
                 fragile=True,
             )
+            if code in {Outcome.POLICY, Outcome.STALE}:
+                attempt.over()
             if code == Outcome.POLICY:
                 profile = await self._directory.load(customer)
                 continue
@@ -90,10 +86,13 @@ class Admission:
             if code == Outcome.DUPLICATE:
                 # It may have been ours: held, its reply lost, and expired meanwhile. So it stays
                 # in doubt and is withdrawn, which changes nothing where it ended otherwise.
+                attempt.answered = True
                 raise LedgerUnavailable(f"Request {attempt.request_id} has ended already.")
             if planned.pairs:
                 self._directory.remember(planned.profile)
+                attempt.wrote(planned)
             if code != Outcome.HELD:
+                attempt.over()
                 refusal = Refusal(
                     customer=customer,
                     terms=terms,
@@ -106,7 +105,7 @@ class Admission:
             amount_pico = int(granted)
             hold = Hold(
                 request_id=attempt.request_id,
-                app=app,
+                app=attempt.app,
                 partition=attempt.partition,
                 profile=planned.profile,
                 terms=terms,
@@ -117,10 +116,12 @@ class Admission:
                 spent_total_pico=int(total),
                 held_pico=int(held),
                 window_ids=ids.decode(),
-                opening=attempt.opening,
+                opening=attempt.details,
                 warnings=(*planned.warnings, *dropped),
             )
             return hold, asked
+        attempt.answered = True
+        attempt.over()
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
     @staticmethod
@@ -154,7 +155,7 @@ class Admission:
             int(self._rules.binding),
             self._rules.count,
             terms.limits.rate_limit or 0,
-            attempt.opening,
+            attempt.details,
             *planned.pairs,
         ]
 

@@ -1,21 +1,17 @@
-"""Leases: the calls that this process is serving, and those whose end is in doubt.
+"""Leases: the calls that this process is serving.
 
 A hold lives by its lease, which is renewed while its call runs; without this process it
-ends by itself. A hold whose reply was lost, or whose call was cancelled meanwhile, may be
-there without anybody to end it: it is withdrawn, again and again until the store has it.
+ends by itself, unless the process' log tells how.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
-
-import orjson
+from collections.abc import Iterable
+from typing import Final
 
 from gateway.errors import LedgerUnavailable
-from gateway.event import Kind, Status
 from gateway.ledger.requests import hour_of
+from gateway.ledger.results import Hold
 from gateway.store.client import Part, Store
 from gateway.store.keys import Partition
 
@@ -24,53 +20,7 @@ RENEW_SECONDS: Final = 20.0
 RENEWED_AT_ONCE_MAX: Final = 500
 """By one script, so that a renewal of thousands of calls keeps nobody waiting."""
 
-DOUBTS_MAX: Final = 10_000
-"""More are left to their leases, and posted as unresolved."""
-
 log = logging.getLogger(__name__)
-
-
-class Withdrawal(NamedTuple):
-    """The keys and arguments of ``release.lua``."""
-
-    keys: list[str]
-    args: list[Part]
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A hold on its way, and what it takes to withdraw it.
-
-    Attributes:
-        opening: Details of the event to post should this process never settle.
-        in_doubt: It was sent, and it is not known what became of it.
-    """
-
-    request_id: str
-    partition: Partition
-    opening: bytes = b""
-    number: int = 0
-    window_ids: str = ""
-    in_doubt: bool = False
-
-    def send_with(self, number: int, window_ids: str, opening: bytes) -> None:
-        self.number, self.window_ids, self.opening = number, window_ids, opening
-        self.in_doubt = True
-
-    def withdrawal(self, status: Status) -> Withdrawal:
-        return self._ending(Kind.RELEASE, {"status": status, "status_code": 503})
-
-    def refusal(self, *, status_code: int, error_code: str, hold_pico: int) -> Withdrawal:
-        """Of a hold that is there, where the call's group or app had no room."""
-        known = {"status_code": status_code, "error_code": error_code, "hold_pico": hold_pico}
-        return self._ending(Kind.REFUSE, {"status": Status.REJECTED, **known})
-
-    def _ending(self, kind: Kind, facts: Mapping[str, object]) -> Withdrawal:
-        details = orjson.loads(self.opening) | facts
-        return Withdrawal(
-            ending_keys(self.partition, self.number, self.request_id),
-            [self.request_id, self.number, self.window_ids, orjson.dumps(details), kind.value],
-        )
 
 
 def ending_keys(partition: Partition, number: int, request_id: str) -> list[str]:
@@ -89,12 +39,14 @@ def ending_keys(partition: Partition, number: int, request_id: str) -> list[str]
 class Leases:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._live: dict[str, Partition] = {}
+        self._live: dict[str, Hold] = {}
         self._raised: dict[str, int] = {}
-        self._doubts: dict[str, Withdrawal] = {}
 
-    def begin(self, request_id: str, partition: Partition) -> None:
-        self._live[request_id] = partition
+    def begin(self, hold: Hold) -> None:
+        self._live[hold.request_id] = hold
+
+    def live(self) -> Iterable[Hold]:
+        return list(self._live.values())
 
     def raise_orphan(self, request_id: str, amount_pico: int) -> None:
         """With the next renewal: what to post should the call never end."""
@@ -108,28 +60,13 @@ class Leases:
         self._live.pop(request_id, None)
         self._raised.pop(request_id, None)
 
-    def withdraw(self, request_id: str, withdrawal: Withdrawal) -> None:
-        """Release a hold that may have landed.
-
-        The store sends this after the hold itself, whoever is cancelled.
-        """
-
-        def note(sent: asyncio.Future[Any]) -> None:
-            if sent.cancelled() or isinstance(sent.exception(), LedgerUnavailable):
-                if len(self._doubts) < DOUBTS_MAX:
-                    self._doubts[request_id] = withdrawal
-                else:
-                    log.error("hold_left_to_its_lease request_id=%s", request_id)
-
-        self._store.script("release", *withdrawal).add_done_callback(note)
-
     async def step(self) -> None:
-        """Renew the leases of all calls that run, and withdraw what is in doubt."""
+        """Renew the leases of all calls that run."""
         by_partition: dict[Partition, list[Part]] = {}
-        for request_id, partition in self._live.items():
+        for request_id, hold in self._live.items():
             amount = self._raised.get(request_id)
             pair = (request_id, "" if amount is None else amount)
-            by_partition.setdefault(partition, []).extend(pair)
+            by_partition.setdefault(hold.partition, []).extend(pair)
         await asyncio.gather(
             *(
                 self._store.script(
@@ -141,9 +78,6 @@ class Leases:
                 for at in range(0, len(pairs), 2 * RENEWED_AT_ONCE_MAX)
             )
         )
-        doubts, self._doubts = self._doubts, {}
-        for request_id, withdrawal in doubts.items():
-            self.withdraw(request_id, withdrawal)
 
     async def run(self) -> None:
         while True:

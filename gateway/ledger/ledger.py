@@ -1,50 +1,51 @@
 """The ledger: hold an upper bound, settle the truth.
 
-Each verb is one script, so a balance and the event that explains it move together. Holds
-are refused while the store is away; what has been held is settled however long that takes.
+Each verb is one script, so a balance and the event that explains it move together. What a
+call may owe is in this process' own log before it owes it, so that neither the death of the
+process nor a store that is away, or comes back without its newest writes, loses a charge.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from enum import IntEnum
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
-from redis.exceptions import ResponseError
-
+from gateway import crash
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import NO_SCOPES, Scopes
-from gateway.errors import CallerError, LedgerUnavailable
-from gateway.event import Status, UsageEvent
+from gateway.errors import LedgerUnavailable
+from gateway.event import Kind, UsageEvent
 from gateway.ledger.admission import Admission
+from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
-from gateway.ledger.leases import LEASE_MS, Attempt, Leases, ending_keys
+from gateway.ledger.continuity import Continuity
+from gateway.ledger.dead_letters import DeadLetters
+from gateway.ledger.endings import Endings
+from gateway.ledger.holding import Holding
+from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.reports import Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
 from gateway.ledger.rules import Count, Orphans, Rules
 from gateway.ledger.scope_holds import ScopeHolds
-from gateway.openai.errors import wire_form
-from gateway.store.client import Part, Store
+from gateway.ledger.unheld import Unheld, WhenDown
+from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.records import Ending, SoFar
+from gateway.store.client import Store
 
 __all__ = ["Balance", "Bound", "Hold", "Ledger", "Receipt", "Recorded", "Spent"]
 
-SETTLE_BACKOFF_SECONDS_MAX: Final = 2.0
 RESTORED: Final = 1
+FAILED_PAUSE_SECONDS: Final = 1.0
+RESTORED_AT_ONCE_MAX: Final = 200
+LAST_TELLING_SECONDS_MAX: Final = 5.0
+"""How long a stop waits for the store; what it has not taken is told at the next start."""
 
 log = logging.getLogger(__name__)
-
-
-class _End(IntEnum):
-    """What ``settle.lua`` and ``release.lua`` return."""
-
-    DONE = 1
-    DUPLICATE = 2
-    ADJUSTED = 3
-    TOO_OLD = 4
 
 
 class Ledger:
@@ -58,8 +59,12 @@ class Ledger:
         orphans: What a call counts that never ends: ``hold``, ``input`` or ``progress``.
         scopes: The groups and apps that have limits.
         reject_status: The status of a refusal for a used-up budget, in the row of its call.
-        on_too_old: Told of an end that came more than 48 h after its call, when nothing
-            remembers whether it had ended before: it has not been booked.
+        wal: This process' log; without one, what it owes dies with it.
+        when_down: Whether customers with a limit pass while the store is away.
+
+    Attributes:
+        endings: How calls ended, on the way to the store.
+        continuity: What happens when the store comes back as another.
     """
 
     def __init__(
@@ -74,7 +79,8 @@ class Ledger:
         orphans: Orphans = "hold",
         scopes: Scopes = NO_SCOPES,
         reject_status: int = 402,
-        on_too_old: Callable[[Hold, UsageEvent], None] | None = None,
+        wal: Log | None = None,
+        when_down: WhenDown = "closed",
     ) -> None:
         self._store = store
         self._directory = directory
@@ -87,11 +93,28 @@ class Ledger:
             reject_status=reject_status,
         )
         self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
-        self._admission = Admission(store, directory, clock, self.rules, self._scopes)
         self._reports = Reports(store, directory, clock, self.rules, self._scopes)
         self._leases = Leases(store)
-        self._on_too_old = on_too_old
-        self._closing = False
+        self._wal = wal
+        self.dead_letters = DeadLetters(wal.folder if wal else None)
+        self.endings = Endings(
+            store, directory, wal, self.dead_letters, announce=self._scopes.announce_again
+        )
+        self.unheld = Unheld(
+            directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
+        )
+        self.continuity = Continuity(store, self.endings, wal, clock, put_back=self._put_back)
+        self._holding = Holding(
+            store,
+            Admission(store, directory, clock, self.rules, self._scopes),
+            self._scopes,
+            endings=self.endings,
+            continuity=self.continuity,
+            unheld=self.unheld,
+        )
+        self._noted: dict[str, Ending] = {}
+        if wal is not None:
+            store.before_sending(wal.flush)
 
     async def hold(
         self,
@@ -118,42 +141,21 @@ class Ledger:
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
         """
-        attempt = Attempt(request_id, self._directory.partition_of(customer))
-        try:
-            hold, asked = await self._admission.hold(
-                attempt, customer, app=app, change=change, bound=bound, opening=opening
-            )
-        except asyncio.CancelledError:
-            if attempt.in_doubt:
-                self._leases.withdraw(request_id, attempt.withdrawal(Status.ABORTED))
-            raise
-        except LedgerUnavailable as exc:
-            refused_by_store = isinstance(exc.__cause__, ResponseError)
-            if attempt.in_doubt and not refused_by_store:
-                self._leases.withdraw(request_id, attempt.withdrawal(Status.ERROR))
-            raise
-        hold = await self._shared(attempt, hold, asked)
-        self._leases.begin(request_id, hold.partition)
+        attempt = Attempt(
+            request_id=request_id,
+            customer=customer,
+            app=app,
+            change=change,
+            bound=bound,
+            opening=opening,
+            partition=self._directory.partition_of(customer),
+            wal=self._wal,
+        )
+        hold = await self._holding.hold(attempt)
+        self._leases.begin(hold)
+        if crash.is_armed:
+            crash.at("after_hold")
         return hold
-
-    async def _shared(self, attempt: Attempt, hold: Hold, asked: Bound) -> Hold:
-        """The hold once its group and its app have granted it; else it is ended here."""
-        try:
-            return await self._scopes.hold(hold, asked)
-        except asyncio.CancelledError:
-            self._leases.withdraw(hold.request_id, attempt.withdrawal(Status.ABORTED))
-            raise
-        except CallerError as exc:
-            status_code = wire_form(exc, reject_status=self.rules.reject_status)[0]
-            refusal = attempt.refusal(
-                status_code=status_code, error_code=exc.code, hold_pico=hold.amount_pico
-            )
-            self._leases.withdraw(hold.request_id, refusal)
-            exc.recorded = True
-            raise
-        except BaseException:
-            self._leases.withdraw(hold.request_id, attempt.withdrawal(Status.ERROR))
-            raise
 
     async def restore(self, hold: Hold) -> bool:
         """Put back the hold of a call that runs, in a store that came back without it.
@@ -187,29 +189,42 @@ class Ledger:
         )
         return bool(outcome == RESTORED)
 
-    def progress(self, hold: Hold, so_far_pico: int) -> None:
+    async def sent(self, so_far: SoFar) -> None:
+        """Note that the call is about to be sent, and what it costs if nothing more is seen."""
+        if self._wal is not None:
+            self._wal.so_far(so_far)
+            await self._written("after_sent")
+
+    def progress(self, hold: Hold, so_far: SoFar) -> None:
         """Note what the call has cost up to now: counted should it never end.
 
-        Only with orphans ``progress``; the store learns it with the next renewal.
+        With orphans ``progress`` the store learns it, too, with the next renewal.
         """
+        if self._wal is not None:
+            self._wal.so_far(so_far)
         if self.rules.orphans == "progress":
-            self._leases.raise_orphan(hold.request_id, so_far_pico)
+            self._leases.raise_orphan(hold.request_id, so_far.charge_pico)
+
+    async def note(self, hold: Hold, event: UsageEvent) -> None:
+        """Write down how the call ended: booked from here on, whoever dies."""
+        if self._wal is not None and hold.request_id not in self._noted:
+            self._noted[hold.request_id] = ending = _ending(hold, event)
+            self._wal.end(ending)
+            await self._written("after_final")
 
     async def settle(self, hold: Hold, event: UsageEvent) -> None:
-        """Book what the call cost and post its event; once, whatever is repeated."""
-        await self._end(
-            "settle",
-            hold,
-            event,
-            [event.charge_pico, event.cost_pico, hold.window_ids, event.details()],
-        )
+        """Book what the call cost and post its event; once, whatever is repeated.
+
+        When the store is away, as soon as it is back.
+        """
+        await self._end(hold, event)
 
     async def release(self, hold: Hold, event: UsageEvent) -> None:
         """Give the hold back: nothing was sent, or the upstream refused without usage.
 
         The event is a ``release``, or a ``refuse`` where another limit had no room.
         """
-        await self._end("release", hold, event, [hold.window_ids, event.details(), event.kind])
+        await self._end(hold, event)
 
     async def refuse(self, customer: str, event: UsageEvent) -> None:
         """Post the row of a call that was not admitted. It moves no money."""
@@ -265,43 +280,99 @@ class Ledger:
         """Move the leases of all calls that this process is serving."""
         await self._leases.step()
 
-    async def keep_leases(self) -> None:
-        await self._leases.run()
+    async def open(self) -> None:
+        """Begin to write the log.
 
-    def close(self) -> None:
-        """From now on a store that is away is given up on at once; leases do the rest."""
-        self._closing = True
+        Raises:
+            OSError: its folder cannot be written to.
+        """
+        if self._wal is not None:
+            self._wal.open()
 
-    async def _end(self, verb: str, hold: Hold, event: UsageEvent, args: list[Part]) -> None:
-        """Repeat until the store has taken it: verbs that end a hold are idempotent."""
-        partition, number, request_id = hold.partition, hold.profile.number, hold.request_id
-        keys = ending_keys(partition, number, request_id)
-        pause = 0.05
+    async def run(self) -> None:
+        """Renew leases, tell what is waiting, follow the store's changes; for ever."""
+        loops = [self._leases.run, self.endings.run, self.continuity.run]
+        if self._wal is not None:
+            loops.append(self._wal.keep)
+        async with asyncio.TaskGroup() as tasks:
+            for loop in loops:
+                tasks.create_task(_for_ever(loop))
+
+    async def close(self) -> None:
+        """Tell the store what it has not heard yet; the rest is told at the next start."""
         try:
-            while True:
-                try:
-                    await self._scopes.announce_again()
-                    outcome = await self._store.script(verb, keys, [request_id, number, *args])
-                except LedgerUnavailable:
-                    if self._closing:
-                        log.error("not_settled verb=%s request_id=%s", verb, request_id)  # noqa: TRY400
-                        raise
-                else:
-                    if outcome == _End.TOO_OLD:
-                        self._tell_too_old(verb, hold, event)
-                    return
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, SETTLE_BACKOFF_SECONDS_MAX)
+            async with asyncio.timeout(LAST_TELLING_SECONDS_MAX):
+                await self.endings.step()
+                await self.continuity.leave()
+        except (LedgerUnavailable, TimeoutError):
+            log.warning("calls_left_for_the_next_start count=%d", self.endings.waiting)
+        if self._wal is not None:
+            await self._wal.close()
+
+    def troubles(self) -> list[str]:
+        """What keeps calls from being counted at once, in words; empty: nothing."""
+        found = []
+        if not self._store.is_up:
+            found.append(f"ledger: away; {self.endings.waiting} calls wait to be counted")
+        if not self.continuity.is_open:
+            found.append("ledger: being restored")
+        if self._wal is not None and self._wal.failing:
+            found.append("log: cannot be written")
+        return found
+
+    async def _put_back(self) -> None:
+        """Hold again what runs, for customers that the store may have lost as well."""
+        held = [hold for hold in self._leases.live() if hold.is_held]
+        for start in range(0, len(held), RESTORED_AT_ONCE_MAX):
+            await asyncio.gather(*map(self._hold_again, held[start : start + RESTORED_AT_ONCE_MAX]))
+        await self._leases.step()
+
+    async def _hold_again(self, hold: Hold) -> None:
+        profile = hold.profile
+        await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        await self.restore(hold)
+
+    async def _written(self, point: str) -> None:
+        assert self._wal is not None
+        if self._wal.strict:
+            await self._wal.synced()
+        else:
+            self._wal.flush()
+        if crash.is_armed:
+            crash.at(point)
+
+    async def _end(self, hold: Hold, event: UsageEvent) -> None:
+        await self.note(hold, event)
+        ending = self._noted.pop(hold.request_id, None) or _ending(hold, event)
+        try:
+            await self.endings.tell_or_keep(ending)
         finally:
             # Even if it failed: a hold that nobody ends any more must not be kept alive.
-            self._leases.end(request_id)
+            self._leases.end(hold.request_id)
 
-    def _tell_too_old(self, verb: str, hold: Hold, event: UsageEvent) -> None:
-        log.error(
-            "too_old verb=%s request_id=%s charge_pico=%d",
-            verb,
-            hold.request_id,
-            event.charge_pico,
-        )
-        if self._on_too_old is not None:
-            self._on_too_old(hold, event)
+
+async def _for_ever(loop: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await loop()
+        except Exception:  # one that fails must not take the others along
+            log.exception("ledger_loop_failed")
+            await asyncio.sleep(FAILED_PAUSE_SECONDS)
+
+
+def _ending(hold: Hold, event: UsageEvent) -> Ending:
+    """As the scripts take it. An unheld call's customer is looked up when it is told."""
+    if not hold.is_held:
+        event = replace(event, unheld=True)
+    return Ending(
+        request_id=hold.request_id,
+        customer=hold.profile.identifier,
+        verb="settle" if event.kind is Kind.SETTLE else "release",
+        kind=event.kind,
+        number=hold.profile.number if hold.is_held else 0,
+        window_ids=hold.window_ids,
+        charge_pico=event.charge_pico,
+        cost_pico=event.cost_pico,
+        details=event.details(),
+        change=hold.change,
+    )

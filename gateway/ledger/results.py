@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
+from gateway.ledger.rules import Count
 from gateway.store.keys import Partition
 
 
@@ -45,6 +47,9 @@ class Hold:
             spent is what the limits are about, charge or cost.
         window_ids: The windows that its charge counts in, as the scripts take them.
         opening: Details of the event to post should the call never end.
+        is_held: False for a call that passed while the store was away: nothing is reserved,
+            and nothing is known of the account.
+        change: What such a call says of its customer, to be written with its end.
     """
 
     request_id: str
@@ -62,6 +67,8 @@ class Hold:
     opening: bytes
     scopes: tuple[ScopeHold, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_held: bool = True
+    change: Mapping[str, Canonical] | None = None
 
     @property
     def group(self) -> str | None:
@@ -69,6 +76,8 @@ class Hold:
 
     def remaining_pico(self, charge_pico: int) -> int | None:
         """What is left of the tightest limit once this call has cost `charge_pico`."""
+        if not self.is_held:
+            return None
         tightest = self._tightest
         return tightest.amount_pico - charge_pico if tightest else None
 
@@ -116,6 +125,10 @@ class Spent:
     charge_pico: int = 0
     cost_pico: int = 0
 
+    def of(self, count: Count) -> int:
+        """The one of the two that limits are about."""
+        return self.cost_pico if count == "cost" else self.charge_pico
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -155,8 +168,12 @@ class Balance:
 
 
 def _spent(fields: Mapping[bytes, bytes], kind: str) -> Spent:
+    """Of the totals, what does not lie outside the kind's window."""
     return Spent(
-        int(fields.get(f"{kind}.charge".encode(), 0)), int(fields.get(f"{kind}.cost".encode(), 0))
+        *(
+            int(fields.get(total, 0)) - int(fields.get(f"{kind}.past.{amount}".encode(), 0))
+            for total, amount in ((b"spent", "charge"), (b"cost", "cost"))
+        )
     )
 
 

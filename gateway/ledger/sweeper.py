@@ -7,6 +7,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from gateway.errors import LedgerUnavailable
+from gateway.ledger.leases import LEASE_MS
 from gateway.ledger.requests import hour_of
 from gateway.store.client import Store
 from gateway.store.keys import Partition
@@ -19,8 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
+    """Waits one lease after the store has changed, so that calls which run can renew theirs."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._not_before = float("-inf")
+        store.on_change(self._wait)
+
+    def _wait(self) -> None:
+        self._not_before = asyncio.get_running_loop().time() + LEASE_MS / 1000
 
     async def run(self) -> None:
         while True:
@@ -33,6 +41,8 @@ class Sweeper:
 
     async def step(self) -> int:
         """Expire a bounded number of holds whose lease has run out; how many were."""
+        if asyncio.get_running_loop().time() < self._not_before:
+            return 0
         seconds, micros = await self._store.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         partitions = self._store.keyspace.partitions
@@ -69,6 +79,7 @@ class Sweeper:
                     partition.orphans(hour),
                 ],
                 [request_id, number],
+                fragile=True,  # a store that lost a renewal must not be told to expire
             )
         except ResponseError as exc:
             # An account that can take no more, say. The others' holds must not wait for it.

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway import crash
 from gateway.clock import Clock
 from gateway.metering.sinks import Tail, cursors_of, move, outcome
 from gateway.store.archive import Archive, ArchivedEvent
@@ -45,6 +46,7 @@ class ArchiveSink:
         ]
         try:
             await self._archive.add(rows)
+            crash.at("flusher_archived")
         except (SQLAlchemyError, OSError) as exc:
             self._retry_at = self._clock.monotonic() + RETRY_SECONDS
             # Not str(exc): SQLAlchemy puts the row into it.

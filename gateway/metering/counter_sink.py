@@ -7,6 +7,7 @@ from datetime import date, tzinfo
 from itertools import groupby
 from typing import Final
 
+from gateway import crash
 from gateway.metering.counters import (
     day_fields,
     days_command,
@@ -63,7 +64,10 @@ class CounterSink:
                 first_seen[number] = after.first_seen_ms
         # Before the counters: once they say "seen", nobody would come back to index it.
         await self._index(tail.partition, first_seen)
-        return await move(self._store, self.name, tail, writes)
+        crash.at("flusher_indexed")
+        moved = await move(self._store, self.name, tail, writes)
+        crash.at("flusher_counted")
+        return moved
 
     async def _read(
         self, partition: Partition, changes: Mapping[int, Change]

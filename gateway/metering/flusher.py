@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Final
 
+from gateway import crash
 from gateway.clock import Clock
 from gateway.errors import LedgerUnavailable
 from gateway.metering.archive_sink import ArchiveSink
@@ -105,6 +106,8 @@ class Flusher:
         """Entries moved, and whether a batch that moved was full: more waits behind it."""
         sinks: list[Sink] = [sink for sink in self.sinks if sink.is_ready]
         work = await self._read(sinks)
+        if any(work):
+            crash.at("flusher_read")
         self._look_at(work[0])
         results = await asyncio.gather(
             *(sink.take(tails) for sink, tails in zip(sinks, work, strict=True) if tails),

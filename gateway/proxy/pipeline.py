@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway import crash
 from gateway.clock import Clock, rfc3339
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller, identify
@@ -29,6 +30,7 @@ from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
+from gateway.proxy.progress import Progress
 from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
@@ -92,6 +94,7 @@ class Pipeline:
         self._on_disconnect = on_disconnect
         self._budgeting = budgeting
         self._reject_status = reject_status
+        self.progress = Progress(ledger, rating, clock)
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
 
@@ -202,14 +205,14 @@ class Pipeline:
     async def _exchange(
         self, request: Request, tab: Tab, hold: Hold, *, injected: bool
     ) -> Callable[[], Awaitable[None]]:
-        answer = await self._forward(request, tab, injected=injected)
+        answer = await self._forward(request, tab, hold, injected=injected)
         chunks = Chunks(answer, tab.upstream.settings.timeouts.between_bytes)
         try:
             return await self._relay(request, tab, hold, answer, chunks, injected=injected)
         finally:
             chunks.close()
 
-    async def _forward(self, request: Request, tab: Tab, *, injected: bool) -> Answer:
+    async def _forward(self, request: Request, tab: Tab, hold: Hold, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
         content = tab.call.forwarded(
             include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
@@ -220,6 +223,7 @@ class Pipeline:
         tab.answer_status = None
         tab.sent = Sent()
         tab.sent_bytes = len(content)
+        await self._ledger.sent(tab.so_far(hold, self._rating, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
         tab.answered = self._clock.monotonic()
@@ -243,7 +247,11 @@ class Pipeline:
             relay = StreamRelay(tab, answer, self._clock, injected=injected)
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
-            await relay.forward(chunks, send)
+            self.progress.begin(tab, hold)
+            try:
+                await relay.forward(chunks, send)
+            finally:
+                self.progress.end(tab)
             tab.whole = True
             return lambda: send(body(b"", more=False))
         whole = WholeRelay(tab, answer, self._clock)
@@ -260,6 +268,8 @@ class Pipeline:
 
         async def finish() -> None:
             event = self._closing(tab, hold)
+            crash.at("before_final")
+            await self._ledger.note(hold, event)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
             await send(body(whole.content, more=False))

@@ -98,6 +98,7 @@ class StreamRelay:
         self._edits = injected and self._readable
         self._decode = decoder(encoding)
         self.reader = StreamReader(hold_back_usage=injected)
+        tab.seen_so_far = lambda: self.reader.seen_text_bytes
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
         headers = to_client(self._answer.headers, reframed=self._edits)

@@ -4,6 +4,7 @@ Filled in as the call goes on, read once at its end. Whatever happened, `closing
 whether the call is settled or released, and for how much.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from gateway.errors import GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
+from gateway.ledger.wal.records import SoFar
 from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
 from gateway.openai.call import Call
@@ -35,6 +37,10 @@ NO_READING: Final = Reading(
 )
 
 
+def _nothing() -> int:
+    return 0
+
+
 @dataclass(slots=True, kw_only=True)
 class Tab:
     """One call's facts.
@@ -46,6 +52,7 @@ class Tab:
         answer_status: Of the upstream's head; None until it came.
         forwarded, answered, first_token: When, on the monotonic clock, the call was passed
             to the upstream, its head came, its first bytes came.
+        seen_so_far: The generated text seen by now, in bytes, while a stream is relayed.
         seen_bytes: Generated text seen, in bytes; the estimate when no usage came.
         extent: How large the call can become; None: it is free, or nobody knows its price.
         output_cap_tokens: Of each choice, where we set it; `cap_edits` writes it.
@@ -74,6 +81,7 @@ class Tab:
     answered: float | None = None
     first_token: float | None = None
     reading: Reading = field(default=NO_READING)
+    seen_so_far: Callable[[], int] = _nothing
     seen_bytes: int = 0
     extent: Extent | None = None
     output_cap_tokens: int | None = None
@@ -160,6 +168,22 @@ class Tab:
             **facts,
         )
 
+    def so_far(self, hold: Hold, rating: Rating, clock: Clock) -> SoFar:
+        """What the call would cost if the gateway died now."""
+        usage = self._estimate(self.seen_so_far())
+        billed = self._billed(usage, Source.ESTIMATED, hold, rating, clock)
+        return SoFar(
+            request_id=self.request_id,
+            charge_pico=billed.charge_pico,
+            cost_pico=billed.cost_pico,
+            hold_pico=hold.amount_pico,
+            markup_ppm=hold.terms.limits.markup_ppm,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            price_id=billed.price_id,
+            unpriced=billed.unpriced,
+        )
+
     def _facts(self) -> dict[str, Any]:
         """What is known of the call before it is sent."""
         settings = self.upstream.settings
@@ -238,11 +262,13 @@ class Tab:
     def _usage(self) -> tuple[Usage, Source]:
         if self.reading.usage is not None:
             return self.reading.usage, Source.REPORTED
-        sent = Usage(
+        return self._estimate(self.seen_bytes), Source.ESTIMATED
+
+    def _estimate(self, seen_bytes: int) -> Usage:
+        return Usage(
             input_tokens=-(-self.sent_bytes // BYTES_PER_TOKEN),
-            output_tokens=-(-self.seen_bytes // BYTES_PER_TOKEN),
+            output_tokens=-(-seen_bytes // BYTES_PER_TOKEN),
         )
-        return sent, Source.ESTIMATED
 
     def _billed(
         self, usage: Usage, source: Source, hold: Hold, rating: Rating, clock: Clock

@@ -48,6 +48,9 @@ class Way(Protocol):
     def submit(self, command: Command, key: str | None) -> None:
         """Send towards the server that has `key`; without one, to any."""
 
+    def link_of(self, key: str) -> Link | None:
+        """The server that has `key` now; None where nobody has it."""
+
 
 class Store:
     """The store at a URL (see `address`), batched.
@@ -103,6 +106,18 @@ class Store:
         """
         self._changes.callbacks.append(callback)
 
+    def before_sending(self, callback: Callable[[], None]) -> None:
+        """Call `callback` before each batch leaves: what must be on disk first, is.
+
+        On the event loop; it must not raise, and not wait.
+        """
+        self._changes.before_sending = callback
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a server answered when it was last asked, a second ago at most."""
+        return self.is_ready and any(link.is_up for link in self._way.links)
+
     async def connect(self) -> None:
         """Start. A store that is away is tried again until it comes; see `is_ready`."""
         self._way.start()
@@ -144,9 +159,14 @@ class Store:
         """Send several in one pipeline; replies in order, the first error raises."""
         return list(await asyncio.gather(*(self.command(*parts) for parts in batch)))
 
+    def key_a_server(self) -> list[str]:
+        """For each server that has partitions a key of its own, to give as `node_of`."""
+        keys = {self._way.link_of(p.cursors): p.cursors for p in self.keyspace.partitions}
+        return list(keys.values())
+
     async def time_ms(self, of: Partition | str) -> int:
         """The time of the server that has this partition or key, Unix ms."""
-        key = of if isinstance(of, str) else of.tag
+        key = of if isinstance(of, str) else of.cursors
         seconds, micros = await self.command("TIME", node_of=key)
         return int(seconds) * 1000 + int(micros) // 1000
 
@@ -195,5 +215,8 @@ NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."
 
 
 def _key(parts: Sequence[Part]) -> str | None:
+    """Where it is not the second word, a cluster tells; of scripts it is known."""
     name = parts[0]
+    if name in {"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"}:
+        return str(parts[3]) if int(parts[2]) else None
     return str(parts[1]) if len(parts) > 1 and name not in KEYLESS else None

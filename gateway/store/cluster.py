@@ -90,9 +90,13 @@ class Cluster:
         else:
             link.submit(command)
 
+    def link_of(self, key: str) -> Link | None:
+        return self._owners[slot_of(key)]
+
     def refused(self, link: Link, command: Command, reply: ResponseError) -> bool:
         """As `link.Elsewhere`."""
         if isinstance(reply, MovedError):
+            command.slot = reply.slot_id  # it knows best where a command has its keys
             self._hints.append(_node(reply, link))
             self._is_stale = True
         elif isinstance(reply, AskError):

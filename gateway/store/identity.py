@@ -54,10 +54,16 @@ def read(info: bytes) -> Greeting:
 
 @dataclass(slots=True)
 class Changes:
-    """How often a server turned out to be another, and who wants to know."""
+    """What happens on the way to a server, and who wants to know.
+
+    Attributes:
+        count: How often a server turned out to be another.
+        before_sending: Called before each batch leaves; must not raise.
+    """
 
     count: int = 0
     callbacks: list[Callable[[], None]] = field(default_factory=list)
+    before_sending: Callable[[], None] = lambda: None
 
     def note(self) -> None:
         self.count += 1

@@ -34,6 +34,7 @@ IDEMPOTENCY_WEEKS: Final = 6
 
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
+GATEWAYS: Final = "{fb}gateways"
 CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
 SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
@@ -79,6 +80,7 @@ KEYS: Final = (
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
+    KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),

@@ -126,6 +126,7 @@ class Link:
                 self._beat_due = False
                 await self._check()
             while self._pending:
+                self._changes.before_sending()
                 batch = self._pending[:BATCH_COMMANDS_MAX]
                 del self._pending[:BATCH_COMMANDS_MAX]
                 await self._deliver(batch)

@@ -40,3 +40,6 @@ class Single:
 
     def submit(self, command: Command, _key: str | None) -> None:
         self._link.submit(command)
+
+    def link_of(self, _key: str) -> Link:
+        return self._link

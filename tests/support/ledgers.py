@@ -1,8 +1,10 @@
 """A ledger on a real store, in one line."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.clock import Clock, SystemClock
@@ -14,6 +16,8 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.ledger.requests import new_request_id
 from gateway.ledger.sweeper import Sweeper
+from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.records import SoFar
 from gateway.store.client import Store
 
 UTC = ZoneInfo("UTC")
@@ -50,6 +54,13 @@ class Bench:
             opening=lambda profile: replace(opening, app=app, group=profile.group).details(),
         )
 
+    async def sent(self, hold: Hold, so_far: int) -> None:
+        """The call goes upstream; it costs `so_far` if nothing more is seen of it."""
+        await self.ledger.sent(_so_far(hold, so_far))
+
+    def progress(self, hold: Hold, so_far: int) -> None:
+        self.ledger.progress(hold, _so_far(hold, so_far))
+
     async def settle(self, hold: Hold, charge: int, cost: int | None = None) -> None:
         await self.ledger.settle(hold, self.event(hold, charge, cost))
 
@@ -73,6 +84,12 @@ class Bench:
         await self.store.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
         return await self.sweeper.step()
 
+    async def told(self) -> None:
+        """Until the store has heard of every end."""
+        async with asyncio.timeout(10):
+            while self.ledger.endings.waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     async def command(self, *parts):
         return await self.store.command(*parts)
 
@@ -91,6 +108,22 @@ class Bench:
         return (await self.ledger.balance(profile)).held_pico
 
 
+def _so_far(hold: Hold, amount: int) -> SoFar:
+    return SoFar(
+        request_id=hold.request_id,
+        charge_pico=amount,
+        cost_pico=amount,
+        hold_pico=hold.amount_pico,
+        markup_ppm=0,
+        input_tokens=1,
+        output_tokens=0,
+    )
+
+
+class Killed(Exception):
+    """Raise it in a bench: its process dies there, and nothing of it is closed."""
+
+
 @asynccontextmanager
 async def bench(
     url: str,
@@ -98,16 +131,39 @@ async def bench(
     defaults: Limits | None = None,
     zone: ZoneInfo = UTC,
     clock: Clock | None = None,
+    whole: bool = False,
+    wal: Path | None = None,
     **options,
 ) -> AsyncIterator[Bench]:
+    """Connect a ledger to the store at `url`.
+
+    Args:
+        whole: With all of a gateway's loops; else only with the one that tells the store
+            what it could not be told at once.
+        wal: The folder of its log, which is then taken over from whoever died there.
+    """
     store = Store(url)
     await store.connect()
     clock = clock or SystemClock()
     directory = Directory(
         store, defaults=defaults or Limits(), calendar=Calendar(zone), clock=clock
     )
-    ledger = Ledger(store, directory, clock, **options)
+    log = Log(wal) if wal else None
+    ledger = Ledger(store, directory, clock, wal=log, **options)
+    await ledger.open()
+    loops = ledger.run() if whole else ledger.endings.run()
+    work = asyncio.create_task(loops)
     try:
         yield Bench(store, directory, ledger, Sweeper(store), clock)
+    except Killed:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        if log:
+            log.abandon()
+    else:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await ledger.close()
     finally:
+        work.cancel()
         await store.close()

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import httpx
 import redis
 
 from gateway.store.embedded import store_url
+from gateway.store.keys import BACKGROUND_LEASE
 from tests.support.gateways import ADMIN_KEY, Gateway, settings, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,11 @@ class Running:
         self.process.terminate()
         return self.process.wait(STOP_SECONDS_MAX)
 
+    def died(self) -> None:
+        """It was to kill itself. Its successor need not wait for its lease to run out."""
+        assert -signal.SIGKILL == self.process.wait(STOP_SECONDS_MAX)
+        self.gateway.store.delete(BACKGROUND_LEASE)
+
     def kill(self) -> None:
         """SIGKILL; the store it started lives on."""
         self.process.kill()
@@ -46,9 +52,24 @@ class Running:
 
 @contextmanager
 def farebox(
-    folder: Path, upstream: Any, upstream_url: str, *, workers: int = 1, **changes: Any
+    folder: Path,
+    upstream: Any,
+    upstream_url: str,
+    *,
+    workers: int = 1,
+    crash_at: str = "",
+    ready: bool = True,
+    changes: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Iterator[Running]:
-    """Serve from `folder`; what is still alive at the end, store included, is killed."""
+    """Serve from `folder`; what is still alive at the end, store included, is killed.
+
+    Args:
+        ready: Wait until it takes calls.
+        changes, more: Replace the top-level keys of the configuration.
+        crash_at: The process kills itself at this point; see `gateway.crash`.
+    """
+    changes = {**(changes or {}), **more}
     config = settings(folder / "data", upstream_url, **changes)
     (folder / "farebox.yaml").write_text(json.dumps(config, default=str))
     arguments = ["serve", "--config", "farebox.yaml", "--port", "0", "--workers", str(workers)]
@@ -56,7 +77,7 @@ def farebox(
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "gateway", *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "FAREBOX_CRASH_AT": crash_at},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -67,13 +88,14 @@ def farebox(
         first = process.stdout.readline()
         assert first, (folder / "log").read_text()
         url = first.split()[-1].removesuffix("/v1")
-        where = store_url(folder / "data")
+        where = changes.get("redis", {}).get("url") or store_url(folder / "data")
         store = redis.Redis.from_url(where)
         stack.callback(store.close)
         headers = {"authorization": f"Bearer {ADMIN_KEY}"}
         api = stack.enter_context(httpx.Client(base_url=url, headers=headers, trust_env=False))
         gateway = Gateway(url, upstream, where, store, folder / "data", api)
-        wait_until(lambda: _ready(gateway), "the gateway is ready", START_SECONDS_MAX)
+        if ready:
+            wait_until(lambda: _ready(gateway), "the gateway is ready", START_SECONDS_MAX)
         stack.callback(_end_store, gateway, process)
         yield Running(process, gateway)
 

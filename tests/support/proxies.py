@@ -6,9 +6,11 @@ a naive retry count twice.
 
 import asyncio
 import contextlib
+import queue
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -74,3 +76,28 @@ async def lossy(
             yield f"unix://{path}", wire
         finally:
             server.close()
+
+
+@contextmanager
+def slow_wire(url: str, *, delay_seconds: float) -> Iterator[str]:
+    """A wire in a thread of its own, for tests that are not asynchronous."""
+    ready: queue.Queue[str] = queue.Queue()
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def pass_on() -> None:
+        async with lossy(url, delay_seconds=delay_seconds) as (slow, _):
+            ready.put(slow)
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(pass_on(),))
+    thread.start()
+    try:
+        yield ready.get(timeout=10)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()

@@ -40,14 +40,14 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_for(socket)
+        wait_for(socket)
         yield f"unix://{socket}"
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_for(socket: Path) -> None:
+def wait_for(socket: Path) -> None:
     client = redis.Redis(unix_socket_path=str(socket))
     for _ in range(500):
         with suppress(redis.ConnectionError):

@@ -79,7 +79,7 @@ end
 
 local row = read_account(account)
 local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
-local changed = counted(row, ids, charge, cost)
+local changed = counted(account, row, ids, charge, cost)
 -- What lies beyond a limit is booked, and counted as such: the most by any of them.
 local amount, beyond = count == 'cost' and cost or charge, '0'
 local function look_beyond(limit, spent)
@@ -94,7 +94,7 @@ local function look_beyond(limit, spent)
 end
 local at = KIND_AT[period_kind]
 if period_limit ~= '' and at and ids[at] ~= '0' then
-    look_beyond(period_limit, spent_in_window(row, at, ids[at], count))
+    look_beyond(period_limit, spent_in_window(account, row, at, ids[at], count))
 end
 if total_limit ~= '' then
     look_beyond(total_limit, row[count == 'cost' and COST or SPENT] or '0')

@@ -36,7 +36,7 @@ if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then
 end
 local _, has_bucket = find_end(ended, request_id)
 local row = read_account(account)
-local changed = counted(row, split_ids(hold.ids), hold.orphan, hold.orphan)
+local changed = counted(account, row, split_ids(hold.ids), hold.orphan, hold.orphan)
 count_freed(row, changed, hold.amount)
 redis.call('HSET', account, unpack(changed))
 take_off(holds, expiries, request_id)

@@ -53,7 +53,7 @@ local total_limit, binding, count = ARGV[14], ARGV[15] == '1', ARGV[16]
 local per_minute, details = tonumber(ARGV[17]), ARGV[18]
 local UPSERT_FROM = 19
 local MINUTE_US = 60000000
-local END, HELD_NOW, TAT, TOTAL, PERIOD = 6, 7, 8, 9, 10
+local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 
 --@include limbs
 --@include shares
@@ -76,20 +76,19 @@ if not is_current(number_key, profile, number, version) then
     return {POLICY, '0', '0', '0', '0', 0, ''}
 end
 
--- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PERIOD.
+-- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PAST.
 local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until',
-    'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.' .. count)
+    'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.past.' .. count)
 local spent, held, in_period = row[TOTAL] or '0', row[HELD_NOW] or '0', '0'
-local held_ids = window_ids
-if are_open(row, row[END], window_ids) then
-    in_period = row[PERIOD] or '0'
-else
+local held_ids, period_is_open = window_ids, period_kind ~= ''
+if not are_open(row, row[END], window_ids) then
     local ids = current_ids(row, split_ids(window_ids), row[END])
     local period_at = KIND_AT[period_kind]
-    if period_at and row[period_at] == ids[period_at] then
-        in_period = row[PERIOD]
-    end
+    period_is_open = period_at and row[period_at] == ids[period_at]
     held_ids = table.concat(ids, ' ')
+end
+if period_is_open then
+    in_period = minus(spent, row[PAST] or '0')
 end
 local record = redis.call('HGET', holds, request_id)
 if record then

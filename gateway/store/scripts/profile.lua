@@ -25,6 +25,7 @@ end
 upsert(number_key, profile, number, UPSERT_FROM)
 if reset_custom == '1' then
     -- Management that moves the anchor starts the custom window afresh; a call does not.
-    redis.call('HDEL', account, 'custom', 'custom.charge', 'custom.cost', 'custom.until')
+    redis.call('HDEL', account, 'custom', 'custom.past.charge', 'custom.past.cost',
+        'custom.until')
 end
 return WRITTEN

@@ -42,7 +42,7 @@ end
 
 if posted then
     local back = negated(posted)
-    local changed = counted(read_account(account), split_ids(posted_ids), back, back)
+    local changed = counted(account, read_account(account), split_ids(posted_ids), back, back)
     redis.call('HDEL', orphans, request_id)
     redis.call('HSET', account, unpack(changed))
     post_adjust(stream, request_id, number, back, back, posted, details)

@@ -48,7 +48,7 @@ end
 -- Count the difference to what was counted before, and take the hold off if there is one.
 local function book(account, ids, charge, cost, amount)
     local row = read_account(account)
-    local changed = counted(row, split_ids(ids), charge, cost)
+    local changed = counted(account, row, split_ids(ids), charge, cost)
     if amount then
         count_freed(row, changed, amount)
         if less(amount, charge) then

@@ -56,7 +56,7 @@ local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
 local spent, held, in_period = row[count == 'cost' and COST or SPENT] or '0', row[HELD_SUM] or '0', '0'
 local period_at = KIND_AT[period_kind]
 if period_at then
-    in_period = spent_in_window(row, period_at, ids[period_at], count)
+    in_period = spent_in_window(account, row, period_at, ids[period_at], count)
 end
 local record = redis.call('HGET', holds, member)
 if record then

@@ -48,7 +48,7 @@ local row = read_account(account)
 if posted then
     -- The orphan counted one amount as charge and as cost alike.
     local more_charge, more_cost = minus(charge, posted), minus(cost, posted)
-    local changed = counted(row, split_ids(posted_ids), more_charge, more_cost)
+    local changed = counted(account, row, split_ids(posted_ids), more_charge, more_cost)
     if less('0', more_charge) then
         count_over(account, changed, 'over.settle', more_charge)
     end
@@ -58,7 +58,7 @@ if posted then
     return ADJUSTED
 end
 
-local changed = counted(row, split_ids(window_ids), charge, cost)
+local changed = counted(account, row, split_ids(window_ids), charge, cost)
 if record then
     local amount = string.match(record, '^%d+|(%d+)')
     count_freed(row, changed, amount)

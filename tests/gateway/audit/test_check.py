@@ -50,7 +50,7 @@ async def wrong_cost(books) -> None:
 
 
 async def wrong_window(books) -> None:
-    await books.bench.command("HSET", await books.account("acme"), "month.charge", 2**62)
+    await books.bench.command("HSET", await books.account("acme"), "month.past.charge", -1)
 
 
 async def lost_account(books) -> None:
@@ -116,7 +116,7 @@ async def wrong_day(books) -> None:
     [
         (wrong_spent, Finding.SPENT, "spent", True),
         (wrong_cost, Finding.SPENT, "cost", True),
-        (wrong_window, Finding.WINDOW, "month.charge", True),
+        (wrong_window, Finding.WINDOW, "month.past.charge", True),
         (lost_account, Finding.SPENT, "spent", True),
         (lost_account, Finding.HELD, "held", True),
         (lost_hold, Finding.HELD, "held", True),

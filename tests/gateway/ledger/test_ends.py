@@ -10,6 +10,7 @@ from gateway.event import Kind, UsageEvent
 from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
+from gateway.ledger.rules import Count
 from gateway.store.lease import Lease
 from tests.support.ledgers import Bench, bench
 
@@ -46,8 +47,8 @@ async def test_an_orphan_counts_what_is_configured(url: str, orphans, so_far, po
     async with bench(url, orphans=orphans) as b:
         hold = await b.hold("acme", ASKED)
         if so_far is not None:
-            b.ledger.progress(hold, so_far)
-            b.ledger.progress(hold, so_far - 5)
+            b.progress(hold, so_far)
+            b.progress(hold, so_far - 5)
         await b.ledger.renew()
         assert 1 == await b.lapse(hold)
         assert (posted, 0) == (await b.spent("acme"), await b.held("acme"))
@@ -71,7 +72,7 @@ async def test_a_lost_hold_is_put_back(url: str) -> None:
     """Over the limit if need be, for that money is committed; once, whatever is repeated."""
     async with bench(url, orphans="progress") as b:
         hold = await b.hold("acme", ASKED, total_budget=100, rate_limit=1)
-        b.ledger.progress(hold, 60)
+        b.progress(hold, 60)
         await lose(b, hold)
         await b.directory.change("acme", {"total_budget": 1, "name": "A", "rate_limit": None})
         assert await b.ledger.restore(hold)
@@ -97,15 +98,14 @@ async def test_what_has_ended_is_not_put_back(url: str) -> None:
 @pytest.mark.parametrize("end", ["settle", "release"])
 async def test_an_end_that_nobody_can_check_books_nothing(url: str, end: str, caplog) -> None:
     """Older than 48 h, without hold and tombstone: told as an error, handed on, not booked."""
-    told: list[tuple[Hold, UsageEvent]] = []
-    async with bench(url, on_too_old=lambda *late: told.append(late)) as b:
+    async with bench(url) as b:
         hold = aged(await b.hold("acme", 10), 49)
         event = replace(b.event(hold, 7), kind=Kind(end))
         await getattr(b.ledger, end)(hold, event)
         assert (0, 10) == (await b.spent("acme"), await b.held("acme"))
         assert [] == await facts(b)
-    assert [(hold, event)] == told
-    assert f"too_old verb={end} request_id={hold.request_id}" in caplog.text
+        assert 1 == b.ledger.dead_letters.count
+    assert f"dead_letter request_id={hold.request_id} verb={end}" in caplog.text
 
 
 async def test_a_call_of_47_hours_without_its_hold_is_booked(url: str) -> None:
@@ -164,7 +164,7 @@ async def test_thousands_of_leases_are_renewed_in_parts(url: str, monkeypatch) -
 @pytest.mark.parametrize(
     ("count", "admitted"), [("charge", 3), ("cost", 4)], ids=["charge", "cost"]
 )
-async def test_limits_are_about_charge_or_cost(url: str, count: str, admitted: int) -> None:
+async def test_limits_are_about_charge_or_cost(url: str, count: Count, admitted: int) -> None:
     """With a markup the charge is more: by `budgets.count` a limit is about one or the other."""
     async with bench(url, count=count) as b:
         await b.directory.create("acme", {"period_budget": 50})
@@ -177,6 +177,8 @@ async def test_limits_are_about_charge_or_cost(url: str, count: str, admitted: i
             await b.settle(hold, 15, 10)
             calls += 1
         assert admitted == calls
+        balance = await b.ledger.balance(await b.directory.load("acme"))
+        assert calls * (15 if count == "charge" else 10) == balance.spent.of(count)
 
 
 async def test_what_went_beyond_is_counted_by_its_cause(url: str) -> None:

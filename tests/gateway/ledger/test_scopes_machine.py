@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-import redis
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -27,6 +27,7 @@ from gateway.metering.reader import Reader
 from gateway.metering.scope_sink import ScopeSink
 from tests.gateway.ledger.scopes import Shared, shared
 from tests.support.ledgers import UTC
+from tests.support.stores import empty
 
 GROUPS = {"even": Limits(period_budget_pico=100), "odd": Limits(total_budget_pico=2**60)}
 APPS = {"bot": Limits(period_budget_pico=150)}
@@ -49,8 +50,7 @@ class ScopesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
+        empty(self.url)
         self.loop = asyncio.new_event_loop()
         self.stack = AsyncExitStack()
         entering = self.stack.enter_async_context(shared(self.url, GROUPS, APPS))
@@ -129,10 +129,12 @@ class ScopesMachine(RuleBasedStateMachine):
         if hold is not None:
             self.run(self.bench.settle(hold, charge))
 
-    @rule(hold=ended)
-    def hold_late(self, hold: Hold | None) -> None:
+    @rule(hold=ended, flushed=st.booleans())
+    def hold_late(self, hold: Hold | None, flushed: bool) -> None:
         """A scope's hold that was delayed: taken off by its end, or refused because of it."""
         if hold is not None and hold.amount_pico:
+            if flushed:
+                self.flush(0)
             try:
                 self.run(self.shared.late(hold))
             except (BudgetExceeded, BudgetInFlight, LedgerUnavailable):
@@ -201,14 +203,15 @@ class ScopesMachine(RuleBasedStateMachine):
             assert sum(h.amount_pico for h in running if h.scope.name == scope) <= held
 
 
-def test_the_accounts_of_groups_agree_with_the_model(url: str) -> None:
+@pytest.mark.parametrize("examples", [30, pytest.param(500, marks=pytest.mark.slow)])
+def test_the_accounts_of_groups_agree_with_the_model(url: str, examples: int) -> None:
     """Never admitted beyond a limit; spent = Σ events that name it; nothing held at the end."""
     machine = type("Machine", (ScopesMachine,), {"url": url})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=25,
+            max_examples=examples,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

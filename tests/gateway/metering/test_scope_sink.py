@@ -206,8 +206,8 @@ async def test_windows_are_those_in_which_the_usage_was(store, archive, clock, r
     await drain(flusher_of(store, archive, clock))
     scope = f"group:{GROUPS[0]}"
     where = store.keyspace.partition_of(scope).scope_account(scope)
-    fields = await store.command("HMGET", where, "spent", "day.charge", "month.charge")
-    assert [b"111", b"1", b"111"] == fields
+    fields = await store.command("HMGET", where, "spent", "day.past.charge", "month.past.charge")
+    assert [b"111", b"110", b"0"] == fields
 
 
 def wire(event: UsageEvent):

@@ -134,10 +134,10 @@ async def test_takes_a_batch_of_the_largest_size(store, partition) -> None:
 
 async def test_runs_when_memory_is_full(store, partition) -> None:
     """That is what it is for."""
-    await store.command("CONFIG", "SET", "maxmemory", 1)
+    await store.command("CONFIG", "SET", "maxmemory", 1, node_of=partition.tag)
     try:
         reply = await trim(store, partition, sums=[7, "10 9"])
     finally:
-        await store.command("CONFIG", "SET", "maxmemory", 0)
+        await store.command("CONFIG", "SET", "maxmemory", 0, node_of=partition.tag)
 
     assert TRIMMED == reply

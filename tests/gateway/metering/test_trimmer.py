@@ -257,8 +257,8 @@ async def test_full_memory_refuses_calls_and_frees_itself(server, store, archive
         details = b'{"v":1,"at_ms":1,"raw_usage":"%s"}' % (b"x" * 2_000)
         filling = ("k", "settle", "id", "r", "n", 1, "a", 0, "c", 0, "e", details)
         await store.commands([("XADD", stream, f"5-{i}", *filling) for i in range(1, 2_000)])
-        used = int(memory(await store.command("INFO", "memory"), "used_memory"))
-        await store.command("CONFIG", "SET", "maxmemory", used - 500_000)
+        used = int(memory(await store.command("INFO", "memory", node_of=stream), "used_memory"))
+        await store.command("CONFIG", "SET", "maxmemory", used - 500_000, node_of=stream)
         flusher = Flusher(store, archive, zone=ZONE, clock=StillClock())
         try:
             with pytest.raises(LedgerUnavailable):
@@ -267,10 +267,12 @@ async def test_full_memory_refuses_calls_and_frees_itself(server, store, archive
             await drain(flusher)
             await trimmed_out(Trimmer(store, flusher.sinks, hot_hours=1))
 
-            freed = used - int(memory(await store.command("INFO", "memory"), "used_memory"))
+            freed = used - int(
+                memory(await store.command("INFO", "memory", node_of=stream), "used_memory")
+            )
             again = await b.hold("acme", 50)
         finally:
-            await store.command("CONFIG", "SET", "maxmemory", 0)
+            await store.command("CONFIG", "SET", "maxmemory", 0, node_of=stream)
         await b.settle(again, 1)
     assert freed > 3_000_000
 

@@ -280,8 +280,7 @@ async def test_a_replica_is_unavailable(tmp_path) -> None:
             admin.replicaof("127.0.0.1", "1")
             with pytest.raises(LedgerUnavailable):
                 await b.hold("acme", 5)
-            settling = asyncio.create_task(b.settle(held, 3))
-            await asyncio.sleep(0.1)
+            await b.settle(held, 3)
             admin.replicaof("NO", "ONE")
-            await settling
+            await b.told()
             assert 3 == await b.spent("acme")

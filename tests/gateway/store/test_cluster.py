@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import TryAgainError
 
+from gateway.audit.survey import survey
 from gateway.errors import BudgetExceeded, BudgetInFlight, LedgerUnavailable
 from gateway.store import cluster as cluster_module
 from gateway.store.client import Store
@@ -63,6 +64,16 @@ def test_keys_of_one_tag_share_a_slot(before: str, after: str) -> None:
     assert slot_of(tag) == slot_of(tag + before) == slot_of(tag + after)
 
 
+async def test_a_key_behind_other_words_is_found(nodes: ClusterOfServers) -> None:
+    """Of a command that is not known the cluster itself says where it belongs."""
+    async with bench(nodes.url) as b:
+        for partition in b.store.keyspace.partitions[::7]:
+            key = partition.cursors
+            await b.command("HSET", key, "flush", "1-0")
+            assert b"hash" == await b.command("EVAL", "return redis.call('TYPE',KEYS[1])", 1, key)
+            assert b"listpack" == await b.command("OBJECT", "ENCODING", key)
+
+
 async def test_a_ledger_lives_on_a_cluster(nodes: ClusterOfServers) -> None:
     """Forty customers, each on its own server, in one pipeline a server; all adds up."""
     async with bench(nodes.url) as b:
@@ -76,6 +87,17 @@ async def test_a_ledger_lives_on_a_cluster(nodes: ClusterOfServers) -> None:
         spent = await asyncio.gather(*(b.spent(name) for name in names))
         assert [7] * 20 + [0] * 10 + [100] * 10 == spent
         assert all(server.client.dbsize() > 10 for server in nodes.masters)
+
+
+async def test_the_books_of_every_server_are_found(nodes: ClusterOfServers) -> None:
+    """What walks all keys walks them on each server."""
+    async with bench(nodes.url) as b:
+        await asyncio.gather(*(b.hold(f"customer-{i}", 1) for i in range(40)))
+
+        found = await survey(b.store, counters=True)
+
+        assert 3 == len(b.store.key_a_server())
+        assert 40 == sum(len(known.numbers) for known in found.values())
 
 
 async def test_scripts_are_loaded_on_each_server(nodes: ClusterOfServers) -> None:
@@ -127,6 +149,7 @@ async def test_r48_a_migration_under_load_is_exact(nodes: ClusterOfServers) -> N
                 except (BudgetExceeded, BudgetInFlight):
                     return
                 except LedgerUnavailable:
+                    await asyncio.sleep(0.01)  # it says so at once: let the loop turn
                     continue
                 await gateway.settle(hold, amount)
                 settled += amount

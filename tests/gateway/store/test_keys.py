@@ -37,7 +37,7 @@ def test_every_key_is_documented_as_it_is() -> None:
 async def test_every_key_in_use_is_documented(url: str) -> None:
     """After calls, reports, refusals and a sweep: no key without a row, each of its type."""
     scopes = Scopes(groups={"sales": Limits(total_budget_pico=100)})
-    async with bench(url, scopes=scopes) as b:
+    async with bench(url, scopes=scopes, whole=True) as b:
         await b.settle(await b.hold("acme", 5, period_start="2026-01-01", rate_limit=5), 5)
         await b.release(await b.hold("acme", 5))
         await b.lapse(await b.hold("acme", 5))

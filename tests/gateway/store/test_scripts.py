@@ -87,7 +87,9 @@ def test_limbs_are_exact_at_every_boundary(calculate) -> None:
         assert expected(rows) == calculate(rows)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=st.lists(st.tuples(amounts, amounts, shares), min_size=1, max_size=60))
 def test_limbs_are_python_ints(calculate, rows: list[tuple[int, int, int]]) -> None:
     """plus, minus, less, negated and share_of, for 28 digits and whatever is less."""

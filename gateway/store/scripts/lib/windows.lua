@@ -1,19 +1,17 @@
 -- windows: what an account counts, in total and per calendar window. Read once, added in
 -- limbs, written once. Needs limbs and ids.
 --
--- An account has, for each kind of window, the id of its current one (the window's start,
--- Unix seconds), and what was charged and what it cost in it: `month`, `month.charge`,
--- `month.cost`. Ids only move forward: an amount for a later window opens it, one for an
--- earlier window is left to the totals. Nothing ever resets a window to zero.
+-- Totals are `spent`, `cost` and `held`. For each kind of window an account has the id of its
+-- current one (the window's start, Unix seconds) and how much of the totals lies outside it:
+-- `month`, `month.past.charge`, `month.past.cost`. The window has the rest, so an amount is
+-- added once, in however many windows it counts. Ids only move forward: an amount for a later
+-- window opens it, one for an earlier window is past. Nothing ever resets a window to zero.
 --
 -- A custom window lies where its anchor says, and an anchor can be moved. So it also has its
 -- end, `custom.until`: a window that begins before the open one has ended is the open one
 -- still. Whoever moves the anchor with every call renews nothing.
-local SPENT, COST, HELD_SUM, UNTIL, FIRST_WINDOW = 1, 2, 3, 4, 5
-local FIELDS = {'spent', 'cost', 'held', 'custom.until',
-    'day', 'day.charge', 'day.cost', 'week', 'week.charge', 'week.cost',
-    'month', 'month.charge', 'month.cost', 'year', 'year.charge', 'year.cost',
-    'custom', 'custom.charge', 'custom.cost'}
+local SPENT, COST, HELD_SUM, UNTIL, BEFORE_WINDOWS = 1, 2, 3, 4, 4
+local FIELDS = {'spent', 'cost', 'held', 'custom.until', 'day', 'week', 'month', 'year', 'custom'}
 
 local function read_account(account)
     return redis.call('HMGET', account, unpack(FIELDS))
@@ -21,53 +19,50 @@ end
 
 -- What of a row `current_ids` takes.
 local function opened_ids(row)
-    local opened = {}
-    for i = 1, CUSTOM do
-        opened[i] = row[FIRST_WINDOW + 3 * (i - 1)]
-    end
-    return opened
+    return {unpack(row, BEFORE_WINDOWS + 1, BEFORE_WINDOWS + CUSTOM)}
 end
 
 -- What was counted in the window of this id; nothing if it is not the open one.
-local function spent_in_window(row, kind_at, id, count)
-    local at = FIRST_WINDOW + 3 * (kind_at - 1)
-    if row[at] ~= id then
+local function spent_in_window(account, row, kind_at, id, count)
+    if row[BEFORE_WINDOWS + kind_at] ~= id then
         return '0'
     end
-    return row[count == 'cost' and at + 2 or at + 1]
+    local past = redis.call('HGET', account, FIELDS[BEFORE_WINDOWS + kind_at] .. '.past.' .. count)
+    return minus(row[count == 'cost' and COST or SPENT] or '0', past or '0')
+end
+
+-- Add to `changed` what becomes of a window when an amount is not for the one that is open.
+local function place(account, row, changed, kind_at, ids, charge, cost)
+    local kind, id, current = FIELDS[BEFORE_WINDOWS + kind_at], ids[kind_at], row[BEFORE_WINDOWS + kind_at]
+    local is_later = id ~= '0' and (not current or tonumber(id) > tonumber(current))
+    if is_later and kind_at == CUSTOM and current and tonumber(id) < tonumber(row[UNTIL] or '0') then
+        return
+    end
+    local past = {row[SPENT], row[COST]}
+    if is_later then
+        local n = #changed
+        changed[n + 1], changed[n + 2] = kind, id
+        if kind_at == CUSTOM then
+            changed[n + 3], changed[n + 4] = 'custom.until', ids[CUSTOM_END]
+        end
+        charge, cost = '0', '0'
+    else
+        past = redis.call('HMGET', account, kind .. '.past.charge', kind .. '.past.cost')
+    end
+    local n = #changed
+    changed[n + 1], changed[n + 2] = kind .. '.past.charge', plus(past[1] or '0', charge)
+    changed[n + 3], changed[n + 4] = kind .. '.past.cost', plus(past[2] or '0', cost)
 end
 
 -- The fields to write, with their values, so that `charge` and `cost` are counted: in the
 -- totals, and in the windows whose ids are given ('0': not this kind).
-local function counted(row, ids, charge, cost)
+local function counted(account, row, ids, charge, cost)
     local changed = {'spent', plus(row[SPENT] or '0', charge), 'cost', plus(row[COST] or '0', cost)}
-    local n, at = 4, FIRST_WINDOW
     for i = 1, CUSTOM do
-        local id, current = ids[i], row[at] or '0'
-        if id ~= '0' and current ~= id then
-            local now, this = tonumber(current), tonumber(id)
-            if now > this then
-                id = '0'
-            elseif i == CUSTOM and now > 0 and this < tonumber(row[UNTIL] or '0') then
-                id = current
-            end
+        local current = row[BEFORE_WINDOWS + i]
+        if ids[i] ~= current and (current or ids[i] ~= '0') then
+            place(account, row, changed, i, ids, charge, cost)
         end
-        if id ~= '0' then
-            local opens = id ~= current
-            changed[n + 1], changed[n + 3] = FIELDS[at + 1], FIELDS[at + 2]
-            changed[n + 2] = opens and charge or plus(row[at + 1], charge)
-            changed[n + 4] = opens and cost or plus(row[at + 2], cost)
-            n = n + 4
-            if opens then
-                changed[n + 1], changed[n + 2] = FIELDS[at], id
-                n = n + 2
-                if i == CUSTOM then
-                    changed[n + 1], changed[n + 2] = 'custom.until', ids[CUSTOM_END]
-                    n = n + 2
-                end
-            end
-        end
-        at = at + 3
     end
     return changed
 end

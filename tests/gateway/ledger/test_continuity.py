@@ -1,0 +1,170 @@
+"""Continuity: a store that comes back without its newest writes is told them again."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from gateway.errors import BudgetExceeded, LedgerUnavailable
+from gateway.event import Kind
+from gateway.store.keys import GATEWAYS
+from tests.support.ledgers import Bench, Killed, bench
+from tests.support.losses import MortalStore, mortal_store, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["valkey", pytest.param("redis", marks=pytest.mark.slow)])
+def mortal(request):
+    with mortal_store(request.param) as store:
+        yield store
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "wal"
+
+
+async def lose(b: Bench, store: MortalStore) -> None:
+    """The store comes back as it was when it was saved, and the ledger has noticed."""
+    continuity = b.ledger.continuity
+    before = continuity.restored
+    await asyncio.to_thread(store.restart)
+    await until(lambda: continuity.restored > before and continuity.is_open)
+
+
+async def test_r27_spend_comes_back_with_its_customer(mortal, folder):
+    """All of it was lost: charges, limits, the customer itself. Its budget stays used up."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.load("nobody")
+        await asyncio.to_thread(mortal.save)
+        await b.settle(await b.hold("acme", 10, total_budget=10, email="a@b.c"), 10)
+        number = (await b.directory.load("acme")).number
+        await lose(b, mortal)
+        assert 10 == await b.spent("acme")
+        profile = await b.directory.load("acme")
+        assert (number, "a@b.c") == (profile.number, profile.text("email"))
+        with pytest.raises(BudgetExceeded):
+            await b.hold("acme", 1)
+        assert [Kind.SETTLE] == [e.kind for e in await b.events("acme")]
+
+
+async def test_r27_an_older_copy_under_traffic_is_made_good(mortal, folder):
+    """Calls run on while the store goes back in time: in the end every charge is there once."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        truth = 0
+        stop = asyncio.Event()
+
+        async def client(n: int) -> None:
+            nonlocal truth
+            while not stop.is_set():
+                with suppress(LedgerUnavailable):
+                    hold = await b.hold(f"c{n % 3}", 50)
+                    await b.sent(hold, 1)
+                    await asyncio.sleep(0.002)
+                    await b.settle(hold, n)
+                    truth += n
+                await asyncio.sleep(0.001)
+
+        clients = [asyncio.create_task(client(n)) for n in range(1, 11)]
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(mortal.save)
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            await lose(b, mortal)
+        await asyncio.sleep(0.2)
+        stop.set()
+        await asyncio.gather(*clients)
+        await b.told()
+        assert truth > 1_000
+        assert truth == sum([await b.spent(f"c{n}") for n in range(3)])
+        assert 0 == sum([await b.held(f"c{n}") for n in range(3)])
+
+
+async def test_running_calls_are_held_again(mortal, folder):
+    """Even over the limit: that money is committed."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.create("acme", {"total_budget": 10})
+        await asyncio.to_thread(mortal.save)
+        hold = await b.hold("acme", 10)
+        await lose(b, mortal)
+        assert 10 == await b.held("acme")
+        with pytest.raises(Exception, match="in flight"):
+            await b.hold("acme", 1)
+        await b.settle(hold, 7)
+        assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
+
+
+async def test_a_gateway_that_died_with_the_store_has_an_heir(mortal, folder):
+    """Power loss: both are gone, the store's tail too; the log of the dead one makes it good."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.load("nobody")
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(mortal.save)
+        await b.settle(await b.hold("acme", 10, total_budget=20, email="a@b.c"), 10)
+        open_call = await b.hold("acme", 10)
+        await b.sent(open_call, 3)
+        number = (await b.directory.load("acme")).number
+        raise Killed
+    await asyncio.to_thread(mortal.restart)
+    async with bench(mortal.url, wal=folder) as b:
+        await b.ledger.continuity.step()
+        profile = await b.directory.load("acme")
+        assert (13, 0) == (await b.spent("acme"), await b.held("acme"))
+        assert (number, "a@b.c") == (profile.number, profile.text("email"))
+
+
+async def test_no_hold_is_granted_before_all_have_restored(mortal, tmp_path):
+    """The room that another gateway's calls have taken is not given away a second time."""
+    async with (
+        bench(mortal.url, wal=tmp_path / "a", whole=True) as a,
+        bench(mortal.url, wal=tmp_path / "b", whole=True) as b,
+    ):
+        await a.directory.create("acme", {"total_budget": 10})
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(mortal.save)
+        await b.hold("acme", 10)
+        slow = asyncio.Event()
+        put_back = b.ledger.continuity._put_back
+
+        async def slowly() -> None:
+            await slow.wait()
+            await put_back()
+
+        b.ledger.continuity._put_back = slowly
+        await asyncio.to_thread(mortal.restart)
+        await until(lambda: not a.ledger.continuity.is_open)
+        asked = asyncio.create_task(a.hold("acme", 10))
+        await asyncio.sleep(0.5)
+        assert not asked.done()
+        slow.set()
+        with pytest.raises(Exception, match="in flight"):
+            await asked
+
+
+@pytest.mark.slow
+async def test_a_gateway_that_does_not_report_is_not_waited_for(mortal, folder):
+    """It is dead, or will be: two seconds, and it is taken off the list."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.create("acme", {})
+        await asyncio.sleep(0.2)
+        await b.command("HSET", GATEWAYS, "dead", "another store")
+        await asyncio.to_thread(mortal.save)
+        await lose(b, mortal)
+        await b.hold("acme", 1)
+        assert [b"dead"] not in await b.command("HKEYS", GATEWAYS)
+        assert 1 == await b.command("HLEN", GATEWAYS)
+    async with bench(mortal.url) as b:
+        assert 0 == await b.command("HLEN", GATEWAYS), "who leaves says so"
+
+
+@pytest.mark.slow
+async def test_the_sweeper_lets_live_calls_renew_first(mortal, folder):
+    """Their leases ran out while the store was away; they are no orphans."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        hold = await b.hold("acme", 10)
+        await b.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
+        await asyncio.to_thread(mortal.save)
+        await lose(b, mortal)
+        assert 0 == await b.sweeper.step()
+        assert 10 == await b.held("acme")
