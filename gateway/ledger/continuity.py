@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.endings import Endings
 from gateway.ledger.wal.debts import Debts
+from gateway.ledger.wal.files import Segment
 from gateway.ledger.wal.log import Log
 from gateway.store.client import Store
 from gateway.store.keys import GATEWAYS
@@ -61,6 +62,7 @@ class Continuity:
         self._closed_until = 0.0
         self._changed = asyncio.Event()
         self._identity: str | None = None
+        self._taken: list[tuple[Debts, list[Segment]]] = []
         self.restored = 0
         store.on_change(self._close)
 
@@ -147,13 +149,17 @@ class Continuity:
         """End the calls of processes that were killed."""
         if self._wal is None:
             return
-        for debts, segments in await self._wal.take_over():
+        # What was taken stays ours: a store that goes away amid this is told the rest later.
+        self._taken += await self._wal.take_over()
+        while self._taken:
+            debts, segments = self._taken[0]
             changed = debts.identity not in ("", identity)
             if changed:
                 await self._tell_again(debts)
             unpaid = debts.unpaid()
             await self._endings.tell_all(unpaid, debts.profiles if changed else None)
             self._wal.unpin(segments, unpaid)
+            del self._taken[0]
             if unpaid:
                 log.warning("log_replayed file=%s calls=%d", segments[0].path.name, len(unpaid))
 

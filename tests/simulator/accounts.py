@@ -58,7 +58,10 @@ class Account:
         """What counts in a window is what was held in it, and the latest window is open."""
         current = int(fields.get(kind.encode(), 0))
         expect(current == opened, f"{kind} {current} is open, not {opened}")
-        for name, sums in (("charge", self.charge_in), ("cost", self.cost_in)):
-            stored = int(fields.get(f"{kind}.{name}".encode(), 0))
-            said = sums[kind, opened]
+        for name, total, sums in (
+            ("charge", b"spent", self.charge_in),
+            ("cost", b"cost", self.cost_in),
+        ):
+            past = int(fields.get(f"{kind}.past.{name}".encode(), 0))
+            stored, said = int(fields.get(total, 0)) - past, sums[kind, opened]
             expect(stored == said, f"{name} in {kind} {opened}: {stored}, the events say {said}")

@@ -90,8 +90,11 @@ class Books:
         """A call whose lease is renewed is never taken for dead."""
         now_ms = self._server.clock.now_ms()
         if executed.verb == "renew":
-            for renewed in executed.args[1::2]:
-                self._leased_to_ms[renewed.decode()] = now_ms + int(executed.args[0])
+            for renewed, orphan in zip(*(executed.args[i::2] for i in (1, 2)), strict=True):
+                request_id = renewed.decode()
+                self._leased_to_ms[request_id] = now_ms + int(executed.args[0])
+                if orphan and request_id in self.granted and not self._ends[request_id]:
+                    self.orphaned[request_id] = max(self.orphaned[request_id], int(orphan))
         if executed.verb == "expire" and executed.reply == EXPIRED:
             request_id = executed.args[0].decode()
             expect(self._leased_to_ms[request_id] <= now_ms, f"{request_id} expired too early")
@@ -145,6 +148,8 @@ class Books:
         self.by_call[event.request_id].append(event)
         if event.kind in MONEY_KINDS:
             ids = self._ids.get(event.request_id, ())
+            if event.kind is Kind.SETTLE and not ids:  # it passed while the store was away
+                ids = [int(i) for i in executed.args[4].split()]
             if event.kind is Kind.EVENT:
                 now = map(int, executed.args[7].split())
                 ids = [i and max(i, account.opened(k)) for k, i in zip(KINDS, now, strict=False)]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,8 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold, Ledger, Recorded
 from gateway.ledger.requests import new_request_id
 from gateway.ledger.rules import Rules
+from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.records import SoFar
 from gateway.store.client import Store
 from tests.simulator.network import Network
 from tests.simulator.oracle import Call, Oracle
@@ -70,8 +73,10 @@ class Gateway(Process):
         oracle: Oracle,
         random: Random,
         rules: Rules,
+        folder: Path | None,
     ) -> None:
         super().__init__(name, network)
+        self._folder = folder
         self.rules = rules
         self.clock = clock
         self.oracle = oracle
@@ -81,7 +86,18 @@ class Gateway(Process):
     def stop_timers(self) -> None:
         self.store.stop_timers()
 
+    def kill(self) -> None:
+        if self.wal is not None:
+            self.wal.abandon()
+            self.wal.flush = _nothing  # type: ignore[method-assign]
+        super().kill()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.open or self.ledger.endings.waiting)
+
     async def start(self) -> None:
+        self.wal = Log(self._folder) if self._folder else None
         self.store = SimulatedStore(self.network)
         await self.store.connect()
         self.directory = Directory(
@@ -93,8 +109,10 @@ class Gateway(Process):
             self.clock,
             count=self.rules.count,
             orphans=self.rules.orphans,
+            wal=self.wal,
         )
-        self.spawn(self.ledger.keep_leases())
+        await self.ledger.open()
+        self.spawn(self.ledger.run())
 
     def take(self, plan: Plan) -> None:
         """Begin a call; its client may leave."""
@@ -121,7 +139,11 @@ class Gateway(Process):
         try:
             if plan.fate != "unsent":
                 call.sent, call.asked, call.cost = True, plan.charge, plan.cost
-            await asyncio.sleep(plan.seconds)
+                await self._note_so_far(call, hold, plan.bound.input_pico)
+            await asyncio.sleep(plan.seconds / 2)
+            if call.sent:
+                await self._note_so_far(call, hold, plan.charge // 2)
+            await asyncio.sleep(plan.seconds / 2)
         finally:
             if self.alive:
                 await asyncio.shield(self._conclude(self._end(call, hold)))
@@ -141,6 +163,24 @@ class Gateway(Process):
         self._keep(task)
         return task
 
+    async def _note_so_far(self, call: Call, hold: Hold, charge: int) -> None:
+        """What the call costs should nothing more be heard of it; never more than is held."""
+        charge = min(charge, hold.amount_pico)
+        call.so_far.append(charge)
+        so_far = SoFar(
+            request_id=hold.request_id,
+            charge_pico=charge,
+            cost_pico=charge,
+            hold_pico=hold.amount_pico,
+            markup_ppm=0,
+            input_tokens=0,
+            output_tokens=0,
+        )
+        if len(call.so_far) == 1:
+            await self.ledger.sent(so_far)
+        else:
+            self.ledger.progress(hold, so_far)
+
     async def _end(self, call: Call, hold: Hold) -> None:
         charge = call.asked or 0
         event = UsageEvent(
@@ -152,8 +192,9 @@ class Gateway(Process):
             cost_pico=call.cost,
             status=Status.OK if call.sent else Status.ERROR,
         )
+        await self.ledger.note(hold, event)
+        call.noted = True
         await (self.ledger.settle if call.sent else self.ledger.release)(hold, event)
-        call.booked = True
 
     async def _refuse(self, customer: str, request_id: str, error: CallerError) -> None:
         event = UsageEvent(
@@ -199,3 +240,7 @@ class Gateway(Process):
             profile = await self.directory.load(customer)
             write = self.directory.change if profile.version else self.directory.create
             await write(customer, limits)
+
+
+def _nothing() -> None:
+    """What a dead process does."""

@@ -5,6 +5,7 @@ Python function. A snippet that is not there any more is an error: the table fol
 """
 
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,10 +50,14 @@ class Mutation:
         owner, _, attribute = name.rpartition(".")
         holder = getattr(module, owner) if owner else module
         function = inspect.unwrap(getattr(holder, attribute))
-        source = self._mutated(textwrap.dedent(inspect.getsource(function)))
+        text = textwrap.dedent(inspect.getsource(function))
+        source = self._mutated(text.removeprefix("@staticmethod\n"))
         space: dict[str, object] = {}
         exec(compile(source, f"<{self.name}>", "exec"), vars(module), space)
-        return patch.object(holder, attribute, space[attribute])
+        made = space[attribute]
+        if owner:
+            return patch.object(holder, attribute, _as_declared(holder, attribute, made))
+        return _everywhere(function, attribute, made)
 
     def _mutated(self, source: str) -> str:
         for old, new in self.swaps:
@@ -60,6 +65,21 @@ class Mutation:
                 raise SnippetMissing(f"{self.name}: {source.count(old)} times in it: {old!r}")
             source = source.replace(old, new)
         return source
+
+
+def _as_declared(holder: type, attribute: str, made: object) -> object:
+    is_static = isinstance(inspect.getattr_static(holder, attribute), staticmethod)
+    return staticmethod(made) if is_static else made  # type: ignore[arg-type]
+
+
+@contextmanager
+def _everywhere(function: object, name: str, made: object) -> Iterator[None]:
+    """In each module that has imported it."""
+    with ExitStack() as stack:
+        for module in list(sys.modules.values()):
+            if getattr(module, name, None) is function:
+                stack.enter_context(patch.object(module, name, made))
+        yield
 
 
 def drop(name: str, where: str, snippet: str) -> Mutation:
@@ -205,13 +225,24 @@ MUTATIONS = (
     swap("money is doubles", "hold", "local EXACT = 15", "local EXACT = 40"),
     swap("a charge is doubles", "settle", "local EXACT = 15", "local EXACT = 40"),
     # A charge is in the window of its hold.
-    swap("windows move backward", "settle", "if now > this then", "if false then"),
+    swap(
+        "windows move backward",
+        "settle",
+        "local is_later = id ~= '0' and (not current or tonumber(id) > tonumber(current))",
+        "local is_later = id ~= '0'",
+    ),
     swap(
         "a charge is in the window of its end",
         "settle",
-        "local changed = counted(row, split_ids(window_ids), charge, cost)",
-        "local ids = split_ids(window_ids)\nids[1] = row[FIRST_WINDOW] or ids[1]\n"
-        "local changed = counted(row, ids, charge, cost)",
+        "local changed = counted(account, row, split_ids(window_ids), charge, cost)",
+        "local ids = split_ids(window_ids)\nids[1] = row[BEFORE_WINDOWS + 1] or ids[1]\n"
+        "local changed = counted(account, row, ids, charge, cost)",
+    ),
+    swap(
+        "a charge is in the windows that its caller believes in",
+        "settle",
+        "amount, window_ids = string.match(",
+        "amount = string.match(",
     ),
     swap(
         "hold believes the caller's clock",
@@ -233,35 +264,59 @@ MUTATIONS = (
         "        return [False] * len(tails)\n",
         "",
     ),
-    # Whoever lives ends what it has begun.
+    # Whoever lives ends what it has begun, and whoever comes after the dead does.
     swap(
         "a call cancelled while it is held is forgotten",
-        "gateway.ledger.ledger:Ledger.hold",
+        "gateway.ledger.holding:Holding.hold",
         "if attempt.in_doubt:",
         "if False:",
     ),
     swap(
         "a hold whose reply was lost is forgotten",
-        "gateway.ledger.ledger:Ledger.hold",
-        "if attempt.in_doubt and not refused_by_store:",
+        "gateway.ledger.holding:Holding._without_store",
+        "if passed is None and attempt.in_doubt:",
         "if False:",
     ),
     swap(
         "a withdrawal that did not arrive is not tried again",
-        "gateway.ledger.leases:Leases.step",
-        "for request_id, withdrawal in doubts.items():",
-        "for request_id, withdrawal in ():",
+        "gateway.ledger.endings:Endings.withdraw",
+        "self.later(ending)",
+        "pass",
     ),
     swap(
         "a settle that did not arrive is not tried again",
-        "gateway.ledger.ledger:Ledger._end",
-        "if self._closing:",
-        "if True:",
+        "gateway.ledger.endings:Endings.tell_or_keep",
+        "    except LedgerUnavailable:\n        self.later(ending)",
+        "    except LedgerUnavailable:\n        pass",
     ),
     swap(
         "a lease is not renewed while its call lives",
         "gateway.ledger.leases:Leases.begin",
-        "self._live[request_id] = partition",
+        "self._live[hold.request_id] = hold",
         "pass",
+    ),
+    swap(
+        "the final amount is not written down",
+        "gateway.ledger.ledger:Ledger.note",
+        "self._wal.end(ending)",
+        "pass",
+    ),
+    swap(
+        "a call that was sent back once is taken for ended",
+        "gateway.ledger.wal.debts:Debts._note",
+        "call.intent, call.confirmed = record, False",
+        "call.intent = record",
+    ),
+    swap(
+        "a log that was taken over is forgotten with the store away",
+        "gateway.ledger.continuity:Continuity._take_over",
+        "self._taken += await",
+        "self._taken = await",
+    ),
+    swap(
+        "a dead gateway's calls are free",
+        "gateway.ledger.wal.records:ending_of_the_dead",
+        "charge_pico=so_far.charge_pico if so_far else 0",
+        "charge_pico=0",
     ),
 )

@@ -16,7 +16,8 @@ class Call:
         asked: What the gateway asked the ledger to book at its end: a charge, 0 for a
             release; None: it never came to that.
         cost: What came with that charge.
-        booked: The ledger said that it is done.
+        so_far: What it noted that the call would cost if it ended then.
+        noted: The end is in the gateway's own log, if it has one.
     """
 
     request_id: str
@@ -25,7 +26,8 @@ class Call:
     sent: bool = False
     asked: int | None = None
     cost: int = 0
-    booked: bool = False
+    so_far: list[int] = field(default_factory=list)
+    noted: bool = False
 
 
 @dataclass

@@ -8,7 +8,9 @@ import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
@@ -27,7 +29,7 @@ from tests.simulator.promises import Wrong
 from tests.simulator.reckoning import reckon
 from tests.simulator.trace import told
 from tests.simulator.virtual_server import Edit, Executed, VirtualServer, as_it_is
-from tests.simulator.virtual_time import VirtualClock, VirtualLoop
+from tests.simulator.virtual_time import VirtualClock, VirtualLoop, without_threads
 from tests.simulator.worker import SimulatedArchive, Worker
 
 UTC = ZoneInfo("UTC")
@@ -56,11 +58,16 @@ class Outcome:
 
 def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
     """Run `steps` turns of fate on an emptied server; never raises for a broken promise."""
+    with TemporaryDirectory(prefix="fb-") as folder:
+        return _simulate(url, seed, steps, edit, Path(folder))
+
+
+def _simulate(url: str, seed: int, steps: int, edit: Edit, folder: Path) -> Outcome:
     loop = VirtualLoop()
     loop.set_task_factory(task_factory)
     random = Random(seed)
     server = VirtualServer(url, VirtualClock(loop), edit)
-    simulation = Simulation(server, random, loop)
+    simulation = Simulation(server, random, loop, Path(folder))
     loop.set_exception_handler(simulation.hear)
     problem = None
     with ExitStack() as stack:
@@ -68,6 +75,7 @@ def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
         stack.callback(loop.close)
         secret = Random(seed)
         stack.enter_context(patch("gateway.store.link.HEARTBEAT_SECONDS", HEARTBEAT_SECONDS))
+        stack.enter_context(without_threads(VirtualClock(loop)))
         # A store begins by spelling all the keys that there may be; once is enough.
         stack.enter_context(patch("gateway.store.keys._tag", lru_cache(keys._tag)))
         stack.enter_context(patch("secrets.randbits", secret.getrandbits))
@@ -94,7 +102,10 @@ class ScriptFailed(Exception):
 
 
 class Simulation:
-    def __init__(self, server: VirtualServer, random: Random, loop: VirtualLoop) -> None:
+    def __init__(
+        self, server: VirtualServer, random: Random, loop: VirtualLoop, folder: Path
+    ) -> None:
+        self._folder = folder
         self.server = server
         self.random = random
         self.loop = loop
@@ -106,9 +117,10 @@ class Simulation:
         self.workers: list[Worker] = []
         self._born: list[Process] = []
         self._scale = random.choice(SCALES)
+        self.has_logs = random.random() < 0.6
         self.rules = Rules(
             count=random.choice(("charge", "charge", "cost")),
-            orphans=random.choice(("hold", "input")),
+            orphans=random.choice(("hold", "input", "progress")),
         )
         self._faults = random.choice(
             (
@@ -242,6 +254,7 @@ class Simulation:
             oracle=self.oracle,
             random=self.random,
             rules=self.rules,
+            folder=self._folder if self.has_logs else None,
         )
         self._born.append(gateway)
         await gateway.spawn(gateway.start())
@@ -279,7 +292,7 @@ class Simulation:
 
     def _is_busy(self) -> bool:
         under_way = any(process.network.under_way for process in self._born)
-        return under_way or any(gateway.open for gateway in self.gateways)
+        return under_way or any(gateway.is_busy for gateway in self.gateways)
 
     def _watch(self, executed: Executed) -> None:
         line = told(executed)

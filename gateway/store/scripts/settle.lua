@@ -9,7 +9,7 @@
 -- KEYS[6] {p}o:<hour>    hash    request id -> what was posted when its hold expired
 -- ARGV[1] request id     ARGV[2] customer number
 -- ARGV[3] charge, pico-USD         ARGV[4] cost, pico-USD
--- ARGV[5] window ids of the hold   ARGV[6] details of the event, JSON
+-- ARGV[5] window ids, where no hold knows them   ARGV[6] details of the event, JSON
 --
 -- Returns one of
 --   1 SETTLED    the charge is booked, the hold is gone, the event is posted.
@@ -20,7 +20,7 @@
 --
 -- A charge may exceed what was reserved for it: the provider has been paid, and refusing to
 -- book it would be a lie. That part is counted as `over.settle`. A hold that the store lost
--- is settled all the same, from the caller's windows.
+-- is settled all the same, in the caller's windows.
 -- Runs when memory is full: what was held must always be able to end. O(log n).
 
 local SETTLED, DUPLICATE, ADJUSTED, TOO_OLD = 1, 2, 3, 4
@@ -58,9 +58,12 @@ if posted then
     return ADJUSTED
 end
 
+local amount
+if record then    -- it knows its windows better than a caller who never heard of it
+    amount, window_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
+end
 local changed = counted(account, row, split_ids(window_ids), charge, cost)
 if record then
-    local amount = string.match(record, '^%d+|(%d+)')
     count_freed(row, changed, amount)
     if less(amount, charge) then
         count_over(account, changed, 'over.settle', minus(charge, amount))

@@ -110,7 +110,9 @@ async def account_of(stage: Stage, number: int) -> dict[str, tuple[int, int]]:
     reply = await stage.command("HGETALL", key)
     fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
     return {
-        kind: (int(fields[kind]), int(fields[f"{kind}.charge"])) for kind in KINDS if kind in fields
+        kind: (int(fields[kind]), int(fields["spent"]) - int(fields[f"{kind}.past.charge"]))
+        for kind in KINDS
+        if kind in fields
     }
 
 
