@@ -20,8 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.endings import Endings
 from gateway.ledger.wal.debts import Debts
-from gateway.ledger.wal.files import Segment
-from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.log import Log, Taken
 from gateway.store.client import Store
 from gateway.store.keys import GATEWAYS
 
@@ -62,7 +61,7 @@ class Continuity:
         self._closed_until = 0.0
         self._changed = asyncio.Event()
         self._identity: str | None = None
-        self._taken: list[tuple[Debts, list[Segment]]] = []
+        self._taken = Taken()
         self.restored = 0
         store.on_change(self._close)
 

@@ -67,7 +67,7 @@ class Mutation:
         return source
 
 
-def _as_declared(holder: type, attribute: str, made: object) -> object:
+def _as_declared(holder: object, attribute: str, made: object) -> object:
     is_static = isinstance(inspect.getattr_static(holder, attribute), staticmethod)
     return staticmethod(made) if is_static else made  # type: ignore[arg-type]
 

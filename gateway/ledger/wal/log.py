@@ -45,6 +45,9 @@ ADOPTED_MS_MIN: Final = 60_000
 BUFFER_BYTES_MAX: Final = 1_048_576
 """Of records that a full disk does not take; those of running calls are kept all the same."""
 
+Taken = list[tuple[Debts, list[Segment]]]
+"""Of each dead process what it owes, and its segments, oldest first."""
+
 log = logging.getLogger(__name__)
 
 
@@ -153,7 +156,7 @@ class Log:
         finally:
             self._readers -= 1
 
-    async def take_over(self) -> list[tuple[Debts, list[Segment]]]:
+    async def take_over(self) -> Taken:
         """Take the logs of dead processes: what each owes, and its segments, now pinned."""
         taken = []
         for debts, segments in await asyncio.to_thread(_abandoned_debts, self.folder):
@@ -336,7 +339,7 @@ def _sync_all(segments: set[Segment]) -> None:
         os.fdatasync(segment.fd)
 
 
-def _abandoned_debts(folder: Path) -> list[tuple[Debts, list[Segment]]]:
+def _abandoned_debts(folder: Path) -> Taken:
     taken = []
     for segments in abandoned(folder):
         debts = Debts()

@@ -5,7 +5,7 @@ moments around midnight, a month's end, a shift of the zone.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -149,7 +149,7 @@ async def follow(model: Model, start_ms: int, life: list[Step]) -> None:
         assert model.account() == await account_of(stage, number)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     zone=st.sampled_from(ZONES).map(ZoneInfo),
     turn=st.sampled_from(TURNS),
@@ -252,5 +252,32 @@ def test_a_budget_changed_in_mid_window_binds_the_window_as_it_stands(url: str) 
         await stage.directory.change("acme", {"budget_duration": "monthly"})
         with pytest.raises(BudgetExceeded):
             await stage.hold("acme", 1)
+
+    on_stage(url, play)
+
+
+@pytest.mark.parametrize("expires", [False, True])
+def test_a_caller_that_never_heard_of_its_hold_charges_its_windows(url: str, expires: bool) -> None:
+    """The clock stepped back, so the hold is in a later day than its caller believes.
+
+    Its reply was lost; what ends it names the wrong day, and is counted in the right one.
+    """
+    day_ms = 86_400_000
+    noon_ms = int(datetime(2025, 6, 2, 12, tzinfo=ZoneInfo("UTC")).timestamp()) * 1000
+
+    async def play(stage: Stage) -> None:
+        stage.set_time(noon_ms + day_ms)
+        await stage.directory.create("acme", {})
+        await stage.settle(await stage.hold("acme", 1), 1)
+        stage.set_time(noon_ms)
+        hold = await stage.hold("acme", 10)
+        if expires:
+            await stage.lapse(hold)
+        believed = stage.directory.calendar.at(noon_ms).ids
+        assert believed != hold.window_ids
+        await stage.settle(replace(hold, window_ids=believed), 7)
+        number = (await stage.directory.load("acme")).number
+        tomorrow = (noon_ms + day_ms // 2) // 1000
+        assert (tomorrow, 8) == (await account_of(stage, number))["day"]
 
     on_stage(url, play)
