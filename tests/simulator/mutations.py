@@ -310,8 +310,8 @@ MUTATIONS = (
     swap(
         "a log that was taken over is forgotten with the store away",
         "gateway.ledger.continuity:Continuity._take_over",
-        "self._taken += await",
-        "self._taken = await",
+        "self._inherited += await",
+        "self._inherited = await",
     ),
     swap(
         "a dead gateway's calls are free",

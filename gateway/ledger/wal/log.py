@@ -25,6 +25,7 @@ from gateway.ledger.wal.frames import frame
 from gateway.ledger.wal.records import (
     HISTORY,
     Confirmed,
+    Counted,
     Ending,
     Intent,
     KnownProfile,
@@ -44,9 +45,6 @@ ADOPTED_MS_MIN: Final = 60_000
 
 BUFFER_BYTES_MAX: Final = 1_048_576
 """Of records that a full disk does not take; those of running calls are kept all the same."""
-
-Taken = list[tuple[Debts, list[Segment]]]
-"""Of each dead process what it owes, and its segments, oldest first."""
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +112,9 @@ class Log:
         self._running.pop(request_id, None)
         self._append(Confirmed(request_id))
 
+    def counted(self, counted: Counted) -> None:
+        self._append(counted)
+
     def know(self, profile: KnownProfile) -> None:
         self._append(profile)
 
@@ -156,7 +157,7 @@ class Log:
         finally:
             self._readers -= 1
 
-    async def take_over(self) -> Taken:
+    async def take_over(self) -> list[tuple[Debts, list[Segment]]]:
         """Take the logs of dead processes: what each owes, and its segments, now pinned."""
         taken = []
         for debts, segments in await asyncio.to_thread(_abandoned_debts, self.folder):
@@ -174,8 +175,10 @@ class Log:
         return taken
 
     def unpin(self, segments: list[Segment], paid: list[Ending]) -> None:
-        """Note at their end that what `segments` owed is paid."""
-        content = b"".join(frame(Confirmed(e.request_id).payload()) for e in paid)
+        """Note at their end how what `segments` owed was paid: the store may lose it yet."""
+        content = b"".join(
+            frame(record.payload()) for e in paid for record in (e, Confirmed(e.request_id))
+        )
         newest_ms = segments[-1].newest_ms
         try:
             segments[-1].append(content)
@@ -339,7 +342,7 @@ def _sync_all(segments: set[Segment]) -> None:
         os.fdatasync(segment.fd)
 
 
-def _abandoned_debts(folder: Path) -> Taken:
+def _abandoned_debts(folder: Path) -> list[tuple[Debts, list[Segment]]]:
     taken = []
     for segments in abandoned(folder):
         debts = Debts()
