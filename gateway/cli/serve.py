@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 import shlex
+import signal
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Coroutine
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -95,7 +97,25 @@ def flush(config: Config) -> None:
     from gateway.app import run_flusher
 
     with ended_by_signals():
-        uvloop.run(run_flusher(config, store_url=resolve(config).store_url))
+        uvloop.run(_until_told(run_flusher(config, store_url=resolve(config).store_url)))
+
+
+async def _until_told(running: Coroutine[Any, Any, None]) -> None:
+    """Run until the first SIGTERM or SIGINT, which cancels this one task.
+
+    An exit raised by the handler would cancel all tasks at once, the store's connection
+    among them, and the last flush would wait for its answers for ever.
+    """
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, told.set)
+    task = asyncio.ensure_future(running)
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def curl(url: str, *, token: str, model: str) -> str:

@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.endings import Endings
 from gateway.ledger.wal.debts import Debts
+from gateway.ledger.wal.files import Segment
 from gateway.ledger.wal.log import Log
 from gateway.store.client import Store
 from gateway.store.keys import GATEWAYS
@@ -27,6 +28,9 @@ from gateway.store.keys import GATEWAYS
 WAIT_SECONDS_MAX: Final = 2.0
 POLL_SECONDS: Final = 0.05
 AWAY_PAUSE_SECONDS: Final = 0.25
+
+Inheritance = tuple[Debts, list[Segment]]
+"""What a dead process owes, and where that stands."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ class Continuity:
 
     Args:
         put_back: Puts the holds of all running calls back.
+        count_again: Counts what applications have reported, for customers as they were.
 
     Attributes:
         restored: How often the store came back as another.
@@ -49,12 +54,16 @@ class Continuity:
         clock: Clock,
         *,
         put_back: Callable[[], Awaitable[None]],
+        count_again: Callable[[Debts], Awaitable[None]],
     ) -> None:
         self._store = store
         self._endings = endings
         self._wal = wal
         self._clock = clock
         self._put_back = put_back
+        self._count_again = count_again
+        self._inherited: list[Inheritance] = []
+        self._begun: str | None = None
         self._gateway = secrets.token_hex(8)
         self._opened = asyncio.Event()
         self._opened.set()
@@ -98,7 +107,7 @@ class Continuity:
         try:
             if self._identity is None:
                 self._shut()
-                await self._take_over(identity)
+                await self._begin(identity)
             elif self._identity != identity:
                 await self._restore()
             self._identity = identity
@@ -141,19 +150,30 @@ class Continuity:
     async def _tell_again(self, debts: Debts) -> int:
         endings = debts.endings()
         await self._endings.tell_all(endings, debts.profiles, repeated=True)
-        return len(endings)
+        await self._count_again(debts)
+        return len(endings) + len(debts.reports)
+
+    async def _begin(self, identity: str) -> None:
+        """Take over, as often as the store goes away meanwhile."""
+        if self._begun not in (None, identity):
+            await self._restore()
+        self._begun = identity
+        await self._take_over(identity)
 
     async def _take_over(self, identity: str) -> None:
         """End the calls of processes that were killed."""
         if self._wal is None:
             return
-        for debts, segments in await self._wal.take_over():
-            changed = debts.identity not in ("", identity)
+        self._inherited += await self._wal.take_over()
+        while self._inherited:
+            debts, segments = self._inherited[0]
+            changed = debts.identity != identity
             if changed:
                 await self._tell_again(debts)
             unpaid = debts.unpaid()
             await self._endings.tell_all(unpaid, debts.profiles if changed else None)
             self._wal.unpin(segments, unpaid)
+            del self._inherited[0]
             if unpaid:
                 log.warning("log_replayed file=%s calls=%d", segments[0].path.name, len(unpaid))
 

@@ -191,7 +191,7 @@ class Endings:
                 )
                 numbers |= dict(zip(missing, found, strict=True))
                 batch = [replace(e, number=numbers[e.customer]) for e in batch]
-            await _all_of(self.tell(e, repeated=repeated) for e in batch)
+            await all_of(self.tell(e, repeated=repeated) for e in batch)
 
     async def _restored(self, ending: Ending, known: KnownProfile | None) -> int:
         if not ending.number:
@@ -204,7 +204,7 @@ class Endings:
             await self.tell(ending)
             self._waiting.pop(ending.request_id, None)
 
-        await _all_of(told(ending) for ending in endings)
+        await all_of(told(ending) for ending in endings)
 
     @property
     def waiting(self) -> int:
@@ -224,7 +224,7 @@ def script_of(
     return ending.verb, keys, [ending.request_id, number, *told]
 
 
-async def _all_of(awaitables: Iterable[Awaitable[object]]) -> None:
+async def all_of(awaitables: Iterable[Awaitable[object]]) -> None:
     """All of them to their end; then the first that failed is raised."""
     for outcome in await asyncio.gather(*awaitables, return_exceptions=True):
         if isinstance(outcome, BaseException):

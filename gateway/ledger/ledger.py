@@ -93,7 +93,7 @@ class Ledger:
             reject_status=reject_status,
         )
         self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
-        self._reports = Reports(store, directory, clock, self.rules, self._scopes)
+        self._reports = Reports(store, directory, clock, self.rules, self._scopes, wal=wal)
         self._leases = Leases(store)
         self._wal = wal
         self.dead_letters = DeadLetters(wal.folder if wal else None)
@@ -103,7 +103,14 @@ class Ledger:
         self.unheld = Unheld(
             directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
         )
-        self.continuity = Continuity(store, self.endings, wal, clock, put_back=self._put_back)
+        self.continuity = Continuity(
+            store,
+            self.endings,
+            wal,
+            clock,
+            put_back=self._put_back,
+            count_again=self._reports.again,
+        )
         self._holding = Holding(
             store,
             Admission(store, directory, clock, self.rules, self._scopes),

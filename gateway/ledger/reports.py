@@ -1,4 +1,8 @@
-"""Reports: usage that never passed the gateway, through ``event.lua``."""
+"""Reports: usage that never passed the gateway, through ``event.lua``.
+
+What its sender was told counts is in this process' log before it is told: a store that
+comes back without its newest writes gets it again.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,16 +10,23 @@ from typing import Final
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
+from gateway.customers.profile import Profile, Terms
 from gateway.errors import LedgerUnavailable
-from gateway.event import UsageEvent
+from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
+from gateway.ledger.endings import all_of
 from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
 from gateway.ledger.rules import Rules
 from gateway.ledger.scope_holds import ScopeHolds
+from gateway.ledger.wal.debts import Debts
+from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.records import Counted
 from gateway.store.client import Store
 from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS
+
+AGAIN_AT_ONCE_MAX: Final = 200
 
 _RECORDED: Final = {1: Recorded.ACCEPTED, 2: Recorded.DUPLICATE, 3: Recorded.CONFLICT}
 
@@ -28,12 +39,15 @@ class Reports:
         clock: Clock,
         rules: Rules,
         scopes: ScopeHolds,
+        *,
+        wal: Log | None = None,
     ) -> None:
         self._scopes = scopes
         self._store = store
         self._directory = directory
         self._clock = clock
         self._rules = rules
+        self._wal = wal
 
     async def record(
         self,
@@ -44,13 +58,56 @@ class Reports:
         fingerprint: str,
     ) -> Receipt:
         """As `Ledger.record`."""
+
+        def priced(profile: Profile, terms: Terms) -> UsageEvent:
+            return replace(event(terms.limits.markup_ppm), group=profile.group)
+
+        counted, receipt = await self._count(customer, priced, idempotency_key, fingerprint)
+        if self._wal is not None and receipt.outcome is not Recorded.CONFLICT:
+            # A duplicate, too: who took it first may have died before it wrote this.
+            self._wal.counted(counted)
+            if self._wal.strict:
+                await self._wal.synced()
+            else:
+                self._wal.flush()
+        return receipt
+
+    async def again(self, debts: Debts) -> None:
+        """Count what a store that has lost its newest writes may lack; once, as ever.
+
+        Raises:
+            LedgerUnavailable: some may still be lacking.
+        """
+        for start in range(0, len(debts.reports), AGAIN_AT_ONCE_MAX):
+            some = debts.reports[start : start + AGAIN_AT_ONCE_MAX]
+            customers = {counted.customer: counted.number for counted in some}
+            for name, number in customers.items():
+                known = debts.profiles.get(name)
+                stored = known.stored if known is not None and known.number == number else {}
+                await self._directory.restore(name, number, stored)
+            await all_of(self._count_once_more(counted) for counted in some)
+
+    async def _count_once_more(self, counted: Counted) -> None:
+        def as_it_was(_profile: Profile, _terms: Terms) -> UsageEvent:
+            return _event_of(counted)
+
+        await self._count(counted.customer, as_it_was, counted.key, counted.fingerprint)
+
+    async def _count(
+        self,
+        customer: str,
+        event: Callable[[Profile, Terms], UsageEvent],
+        idempotency_key: str | None,
+        fingerprint: str,
+    ) -> tuple[Counted, Receipt]:
         partition = self._directory.partition_of(customer)
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
         for _ in range(TRIES_MAX):
             planned = self._directory.plan(profile, {})
             terms = self._directory.terms(profile, now_ms)
-            priced = replace(event(terms.limits.markup_ppm), group=profile.group)
+            priced = event(profile, terms)
+            details = priced.details()
             await self._scopes.announce(priced.group, priced.app)
             week_ms = now_ms - now_ms % WEEK_MS
             outcome, mark = await self._store.script(
@@ -76,7 +133,7 @@ class Reports:
                     min(terms.windows.until_ms, week_ms + WEEK_MS),
                     *limits_of(terms),
                     self._rules.count,
-                    priced.details(),
+                    details,
                     IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
                     *planned.pairs,
                 ],
@@ -91,5 +148,28 @@ class Reports:
                 _, event_id, charge = mark.decode().split(" ")
                 if event_id == priced.request_id:  # the answer to our first sending was lost
                     outcome = Outcome.HELD
-                return Receipt(_RECORDED[outcome], event_id, int(charge))
+                counted = Counted(
+                    request_id=event_id,
+                    customer=customer,
+                    number=profile.number,
+                    key=idempotency_key,
+                    fingerprint=fingerprint,
+                    charge_pico=int(charge),
+                    cost_pico=priced.cost_pico,
+                    details=details,
+                )
+                return counted, Receipt(_RECORDED[outcome], event_id, int(charge))
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
+
+
+def _event_of(counted: Counted) -> UsageEvent:
+    return decode(
+        {
+            b"k": Kind.EVENT.encode(),
+            b"id": counted.request_id.encode(),
+            b"n": b"%d" % counted.number,
+            b"a": b"%d" % counted.charge_pico,
+            b"c": b"%d" % counted.cost_pico,
+            b"e": counted.details,
+        }
+    )

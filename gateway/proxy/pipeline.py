@@ -243,8 +243,12 @@ class Pipeline:
     ) -> Callable[[], Awaitable[None]]:
         """Pass the answer on; returns what is left to send once the client is not watched."""
         send = request.send
+
+        async def before_end() -> None:
+            await self._note(tab, hold)
+
         if _is_event_stream(answer):
-            relay = StreamRelay(tab, answer, self._clock, injected=injected)
+            relay = StreamRelay(tab, answer, self._clock, injected=injected, before_end=before_end)
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
             self.progress.begin(tab, hold)
@@ -252,9 +256,8 @@ class Pipeline:
                 await relay.forward(chunks, send)
             finally:
                 self.progress.end(tab)
-            tab.whole = True
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer, self._clock)
+        whole = WholeRelay(tab, answer, self._clock, before_end=before_end)
         complete = await whole.gather(chunks)
         if injected and whole.refuses_to_count:
             raise _RefusesToCount
@@ -262,19 +265,23 @@ class Pipeline:
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, None)))
             await whole.forward(chunks, send)
-            tab.whole = True
             return lambda: send(body(b"", more=False))
         tab.whole = True
 
         async def finish() -> None:
-            event = self._closing(tab, hold)
-            crash.at("before_final")
-            await self._ledger.note(hold, event)
+            event = await self._note(tab, hold)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
             await send(body(whole.content, more=False))
 
         return finish
+
+    async def _note(self, tab: Tab, hold: Hold) -> UsageEvent:
+        """Write down how the call ends, before its client can have seen that it has."""
+        event = self._closing(tab, hold)
+        crash.at("before_final")
+        await self._ledger.note(hold, event)
+        return event
 
     def _closing(self, tab: Tab, hold: Hold) -> UsageEvent:
         """The one event that ends the call, made once."""

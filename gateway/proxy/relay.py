@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.openai.answer import read_answer
 from gateway.openai.sse import StreamReader
 from gateway.proxy.client import Answer
@@ -14,6 +14,7 @@ from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
 
 Send = Callable[[Any], Awaitable[None]]
+BeforeEnd = Callable[[], Awaitable[None]]
 
 WAIT_BYTES_MAX: Final = 1_048_576
 WAIT_SECONDS_MAX: Final = 2.0
@@ -87,9 +88,16 @@ class Chunks:
 
 
 class StreamRelay:
-    """A stream of events: forwarded as it arrives, frame by frame where we injected."""
+    """A stream of events: forwarded as it arrives, frame by frame where we injected.
 
-    def __init__(self, tab: Tab, answer: Answer, clock: Clock, *, injected: bool) -> None:
+    Args:
+        before_end: Awaited when all is known and the client has not seen the end yet.
+    """
+
+    def __init__(
+        self, tab: Tab, answer: Answer, clock: Clock, *, injected: bool, before_end: BeforeEnd
+    ) -> None:
+        self._before_end = before_end
         self._tab = tab
         self._answer = answer
         self._clock = clock
@@ -111,17 +119,31 @@ class StreamRelay:
                 if tab.first_token is None:
                     tab.first_token = self._clock.monotonic()
                 out = self._step(chunk)
-                tab.whole = reader.done  # openai-python hangs up at [DONE]: a good end
+                if reader.done and not tab.whole:
+                    tab.whole = True  # openai-python hangs up at [DONE]: a good end
+                    self._read()
+                    await self._before_end()
                 if out:
                     await send(body(out, more=True))
-            if rest := reader.finish():
-                await send(body(rest, more=True))
+            rest = reader.finish()
             if self._readable and not reader.ended:
+                if rest:
+                    await send(body(rest, more=True))
                 raise UpstreamBroken("The provider's stream ended before its answer did.")
+            if not tab.whole:
+                tab.whole = True
+                self._read()
+                await self._before_end()
+            if rest:
+                await send(body(rest, more=True))
         finally:
-            tab.reading = reader.reading()
-            tab.seen_bytes = reader.seen_text_bytes
-            tab.stream_error = reader.error_seen
+            self._read()
+
+    def _read(self) -> None:
+        reader, tab = self.reader, self._tab
+        tab.reading = reader.reading()
+        tab.seen_bytes = reader.seen_text_bytes
+        tab.stream_error = reader.error_seen
 
     def _step(self, chunk: bytes) -> bytes:
         if self._edits:  # we asked for no encoding; an encoded answer is decoded for good
@@ -131,9 +153,14 @@ class StreamRelay:
 
 
 class WholeRelay:
-    """A plain answer: kept until it is whole, or until waiting would be noticed."""
+    """A plain answer: kept until it is whole, or until waiting would be noticed.
 
-    def __init__(self, tab: Tab, answer: Answer, clock: Clock) -> None:
+    Args:
+        before_end: As for streams.
+    """
+
+    def __init__(self, tab: Tab, answer: Answer, clock: Clock, *, before_end: BeforeEnd) -> None:
+        self._before_end = before_end
         self._tab = tab
         self._answer = answer
         self._clock = clock
@@ -175,14 +202,27 @@ class WholeRelay:
         return b"".join(self._kept)
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
-        """Send what was gathered, then the rest as it comes."""
+        """Send what was gathered, then the rest as it comes; its last chunk waits for its end."""
+        last = self.content
         try:
-            await send(body(self.content, more=True))
-            while (chunk := await chunks.next()) is not None:
+            while (chunk := await self._next(chunks, send, last)) is not None:
                 self._keep(chunk)
-                await send(body(chunk, more=True))
+                await send(body(last, more=True))
+                last = chunk
+            self._tab.whole = True
+            self._read()
+            await self._before_end()
+            await send(body(last, more=True))
         finally:
             self._read()
+
+    @staticmethod
+    async def _next(chunks: Chunks, send: Send, last: bytes) -> bytes | None:
+        try:
+            return await chunks.next()
+        except GatewayError:  # what came of a broken answer is passed on, to its last byte
+            await send(body(last, more=True))
+            raise
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)

@@ -90,6 +90,21 @@ def test_r03_a_gateway_that_dies_leaves_exact_books(tmp_path, upstream, point, c
 
 
 @pytest.mark.parametrize(
+    ("point", "source"), [("before_final", Source.ESTIMATED), ("after_final", Source.REPORTED)]
+)
+def test_r03_who_has_seen_the_end_of_a_stream_is_charged_exactly(tmp_path, upstream, point, source):
+    """The end is in the log before its client can see it."""
+    customer = a_customer()
+    with farebox(tmp_path, *upstream, crash_at=point) as running:
+        got = call_until_dead(running, customer, "Hi", stream=True)
+        assert b"[DONE]" not in got
+        with farebox(tmp_path, *upstream) as again:
+            (event,) = again.gateway.settled(customer)
+            assert (Kind.SETTLE, source) == (event.kind, event.source)
+            assert 0 == again.stop()
+
+
+@pytest.mark.parametrize(
     "point", ["flusher_read", "flusher_indexed", "flusher_counted", "flusher_archived"]
 )
 def test_r05_a_flusher_that_dies_counts_each_event_once(tmp_path, upstream, point):
@@ -107,7 +122,7 @@ def test_r05_a_flusher_that_dies_counts_each_event_once(tmp_path, upstream, poin
             user = door.user(customer)
             assert total_usd(events) == door.spent(customer) == Decimal(str(user["total_cost"]))
             rows = door.logs(customer, 5)
-            assert 5 == len(rows) == len({row["id"] for row in rows})
+            assert 5 == len(rows) == len({row["unique_id"] for row in rows})
             assert 0 == again.stop()
 
 

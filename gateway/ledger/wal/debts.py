@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.ledger.wal.records import (
     Confirmed,
+    Counted,
     Ending,
     Intent,
     KnownProfile,
@@ -29,10 +30,12 @@ class Debts:
 
     Attributes:
         profiles: The newest that the log knows of each customer.
+        reports: What applications were told counts.
         identity: Of the store that the last records were sent to; '' when it is not told.
     """
 
     profiles: dict[str, KnownProfile] = field(default_factory=dict)
+    reports: list[Counted] = field(default_factory=list)
     identity: str = ""
     _calls: dict[str, _Call] = field(default_factory=dict)
 
@@ -43,13 +46,15 @@ class Debts:
                     self.profiles[record.customer] = record
                 case StoreIdentity():
                     self.identity = record.identity
+                case Counted():
+                    self.reports.append(record)
                 case _:
                     self._note(self._calls.setdefault(record.request_id, _Call()), record)
 
     @property
     def are_none(self) -> bool:
-        """The log tells of no call at all."""
-        return not self._calls
+        """The log tells of no call, and of no reported usage."""
+        return not self._calls and not self.reports
 
     def unpaid(self) -> list[Ending]:
         """Of a dead gateway: how every call ends that the store may not know the end of."""

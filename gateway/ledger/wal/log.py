@@ -25,6 +25,7 @@ from gateway.ledger.wal.frames import frame
 from gateway.ledger.wal.records import (
     HISTORY,
     Confirmed,
+    Counted,
     Ending,
     Intent,
     KnownProfile,
@@ -111,6 +112,9 @@ class Log:
         self._running.pop(request_id, None)
         self._append(Confirmed(request_id))
 
+    def counted(self, counted: Counted) -> None:
+        self._append(counted)
+
     def know(self, profile: KnownProfile) -> None:
         self._append(profile)
 
@@ -171,8 +175,10 @@ class Log:
         return taken
 
     def unpin(self, segments: list[Segment], paid: list[Ending]) -> None:
-        """Note at their end that what `segments` owed is paid."""
-        content = b"".join(frame(Confirmed(e.request_id).payload()) for e in paid)
+        """Note at their end how what `segments` owed was paid: the store may lose it yet."""
+        content = b"".join(
+            frame(record.payload()) for e in paid for record in (e, Confirmed(e.request_id))
+        )
         newest_ms = segments[-1].newest_ms
         try:
             segments[-1].append(content)

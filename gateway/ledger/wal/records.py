@@ -4,6 +4,7 @@
     s  so far     before the call is sent upstream, then as its answer grows
     f  final      how it ended, before the store is told
     c  confirmed  the store has it, or nothing was ever held
+    e  counted    usage that an application reported, once the store has taken it
     p  profile    a customer as a call has changed it
     d  identity   the store that what follows was sent to
 
@@ -22,7 +23,7 @@ from gateway.event import Kind, Source, Status
 DIED: Final = "gateway_died"
 """The error code of a call whose gateway was killed while it ran."""
 
-HISTORY: Final = (b'["f"', b'["p"')
+HISTORY: Final = (b'["f"', b'["e"', b'["p"')
 """How the payloads begin that a store which has lost its newest writes may lack."""
 
 Change = Mapping[str, Any] | None
@@ -131,6 +132,41 @@ class Ending:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Reported usage: its sender has been told that it counts.
+
+    Attributes:
+        request_id: Under which it was counted, perhaps by an earlier sending.
+        key: The idempotency key, scoped to its app; None: without one.
+        details: Of the event; JSON.
+    """
+
+    request_id: str
+    customer: str
+    number: int
+    key: str | None
+    fingerprint: str
+    charge_pico: int
+    cost_pico: int
+    details: bytes
+
+    def payload(self) -> bytes:
+        return orjson.dumps(
+            (
+                "e",
+                self.request_id,
+                self.customer,
+                self.number,
+                self.key,
+                self.fingerprint,
+                str(self.charge_pico),
+                str(self.cost_pico),
+                orjson.Fragment(self.details),
+            )
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Confirmed:
     request_id: str
@@ -159,7 +195,7 @@ class StoreIdentity:
         return orjson.dumps(("d", self.identity))
 
 
-Record = Intent | SoFar | Ending | Confirmed | KnownProfile | StoreIdentity
+Record = Intent | SoFar | Ending | Confirmed | Counted | KnownProfile | StoreIdentity
 
 
 def read(payload: bytes) -> Record | None:
@@ -212,10 +248,24 @@ def _ending(told: list[Any]) -> Ending:
     )
 
 
+def _counted(told: list[Any]) -> Counted:
+    return Counted(
+        request_id=told[0],
+        customer=told[1],
+        number=told[2],
+        key=told[3],
+        fingerprint=told[4],
+        charge_pico=int(told[5]),
+        cost_pico=int(told[6]),
+        details=orjson.dumps(told[7]),
+    )
+
+
 _READERS: Final[Mapping[str, Any]] = {
     "i": _intent,
     "s": _so_far,
     "f": _ending,
+    "e": _counted,
     "c": lambda told: Confirmed(told[0]),
     "p": lambda told: KnownProfile(told[0], told[1], told[2]),
     "d": lambda told: StoreIdentity(told[0]),

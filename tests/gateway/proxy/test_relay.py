@@ -125,8 +125,11 @@ def test_a_reading_that_was_given_up_goes_on():
 
 
 def whole_of(answer) -> tuple[WholeRelay, Any]:
-    tab: Any = SimpleNamespace(reading=None, seen_bytes=0)
-    return WholeRelay(tab, answer, SystemClock()), tab
+    async def before_end() -> None:
+        tab.ends += 1
+
+    tab: Any = SimpleNamespace(reading=None, seen_bytes=0, whole=False, ends=0)
+    return WholeRelay(tab, answer, SystemClock(), before_end=before_end), tab
 
 
 def test_a_whole_answer_is_gathered():
@@ -157,6 +160,47 @@ def test_a_late_answer_is_not_waited_for(monkeypatch):
         return sent
 
     assert [b"0123456789"] * 3 == reading(says(*[b"0123456789"] * 3, pause=0.4), story, 1.0)
+
+
+def test_a_late_answer_ends_after_its_end_is_known(monkeypatch):
+    """Who has seen its last byte is charged for all of it, whatever dies then."""
+    monkeypatch.setattr(relay, "WAIT_BYTES_MAX", 5)
+    ends_seen = []
+
+    async def story(answer, chunks):
+        whole, tab = whole_of(answer)
+
+        async def send(_):
+            ends_seen.append(tab.ends)
+
+        assert not await whole.gather(chunks)
+        await whole.forward(chunks, send)
+
+    reading(says(*[b"0123456789"] * 3, pause=0.1), story, 1.0)
+    assert [0, 0, 1] == ends_seen
+
+
+def test_what_came_of_a_late_answer_is_passed_on(monkeypatch):
+    """It breaks off: the client has every byte that came, and no end."""
+    monkeypatch.setattr(relay, "WAIT_BYTES_MAX", 5)
+    sent = []
+
+    async def script(peer):
+        await peer.request()
+        await peer.say(HEAD + b"0123456789")
+
+    async def send(message):
+        sent.append(message["body"])
+
+    async def story(answer, chunks):
+        whole, tab = whole_of(answer)
+        assert not await whole.gather(chunks)
+        with pytest.raises(UpstreamBroken):
+            await whole.forward(chunks, send)
+        return tab.ends
+
+    assert 0 == reading(script, story, 1.0)
+    assert b"0123456789" == b"".join(sent)
 
 
 def test_a_big_answer_is_not_kept_back(monkeypatch):
