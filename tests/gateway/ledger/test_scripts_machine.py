@@ -108,7 +108,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(hold=holds, so_far=AMOUNTS)
     def renew(self, hold: Hold | None, so_far: int) -> None:
         if hold is not None:
-            self.bench.ledger.progress(hold, so_far)
+            self.bench.progress(hold, so_far)
             self.run(self.bench.ledger.renew())
             self.model.progress(hold.request_id, so_far)
 
