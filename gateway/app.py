@@ -61,7 +61,7 @@ def build_app(
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
-    telemetry = Telemetry()
+    telemetry = _telemetry(parts)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
     pipeline = Pipeline(
         telemetry=telemetry,
@@ -139,6 +139,22 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 def _background(parts: Parts) -> Background:
     jobs = (parts.trimmer, parts.retention, parts.auditor)
     return Background(parts.background_store, parts.flusher, jobs)
+
+
+def _telemetry(parts: Parts) -> Telemetry:
+    """With the gauges of this process."""
+    telemetry, ledger = Telemetry(), parts.ledger
+    telemetry.gauge(
+        "endings_waiting",
+        "Calls that ended, and the ledger's store has not taken it yet.",
+        lambda: ledger.endings.waiting,
+    )
+    telemetry.gauge(
+        "calls_unheld",
+        "Calls that were let through while the store was away, since the workers started.",
+        lambda: ledger.unheld.passed,
+    )
+    return telemetry
 
 
 def _tasks(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:

@@ -16,6 +16,7 @@ know, so that two versions can run side by side.
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -127,8 +128,7 @@ class UsageEvent:
     def details(self) -> bytes:
         """The JSON of field ``e``: every field that is not at its default."""
         document: dict[str, Any] = {"v": SCHEMA}
-        for name, default in _DETAILS:
-            value = getattr(self, name)
+        for (name, default), value in zip(_DETAILS, _values(self), strict=True):
             if value != default:
                 document[name] = value
         if self.usage != _NO_USAGE:
@@ -163,6 +163,7 @@ _OUTER: Final = frozenset({"request_id", "kind", "customer_number", "charge_pico
 _DETAILS: Final = tuple(
     (f.name, f.default) for f in fields(UsageEvent) if f.name not in _OUTER and f.name != "usage"
 )
+_values: Final = attrgetter(*(name for name, _ in _DETAILS))
 _DEFAULTS: Final = dict(_DETAILS)
 _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 _Reader = Callable[[Any], Any]

@@ -29,6 +29,7 @@ class Directory:
         self._defaults = defaults
         self._clock = clock
         self._cache: OrderedDict[str, Profile] = OrderedDict()
+        self._terms: dict[str, tuple[Profile, Terms]] = {}
 
     def partition_of(self, identifier: str) -> Partition:
         return self._store.keyspace.partition_of(identifier)
@@ -85,7 +86,15 @@ class Directory:
         return self._checked(upsert(profile, change, now_ms=self._clock.now_ms(), by_call=True))
 
     def terms(self, profile: Profile, now_ms: int) -> Terms:
-        return terms(profile, self._defaults, self.calendar, now_ms)
+        """The terms of a profile; of the same one in the same windows made once."""
+        of, made = self._terms.get(profile.identifier, (None, None))
+        if of is profile and made and made.windows.from_ms <= now_ms < made.windows.until_ms:
+            return made
+        made = terms(profile, self._defaults, self.calendar, now_ms)
+        if len(self._terms) >= CACHED_MAX:
+            self._terms.clear()
+        self._terms[profile.identifier] = (profile, made)
+        return made
 
     async def create(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
         """Create a customer without a call.

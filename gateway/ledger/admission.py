@@ -84,8 +84,9 @@ class Admission:
                 now_ms = extra
                 continue
             if code == Outcome.DUPLICATE:
+                # It may have been ours: held, its reply lost, and expired meanwhile. So it stays
+                # in doubt and is withdrawn, which changes nothing where it ended otherwise.
                 attempt.answered = True
-                attempt.over()
                 raise LedgerUnavailable(f"Request {attempt.request_id} has ended already.")
             if planned.pairs:
                 self._directory.remember(planned.profile)

@@ -78,9 +78,7 @@ class Holding:
         if isinstance(problem.__cause__, ResponseError):  # it is there, and full
             attempt.over()
             return None
-        if attempt.answered:
-            return None
-        passed = self._unheld.admit(attempt)
+        passed = None if attempt.answered else self._unheld.admit(attempt)
         if passed is None and attempt.in_doubt:
             self._endings.withdraw(attempt.withdrawal(Status.ERROR))
         return passed  # if its hold has landed after all, its end takes it off

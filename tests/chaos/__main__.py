@@ -23,8 +23,8 @@ def main() -> int:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         outcome = chaos(folder, asked.store, seconds=asked.seconds, seed=asked.seed)
-    print(f"seed {asked.seed}, {asked.seconds:g} s, {asked.store}")  # noqa: T201
-    print("\n".join(outcome.lines()))  # noqa: T201
+    print(f"seed {asked.seed}, {asked.seconds:g} s, {asked.store}")
+    print("\n".join(outcome.lines()))
     return 1 if outcome.findings.faults else 0
 
 

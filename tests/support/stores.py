@@ -25,8 +25,8 @@ def server(kind: str = "valkey") -> Iterator[str]:
 
 
 @contextmanager
-def running(kind: str, folder: Path) -> Iterator[str]:
-    """Run a server whose data is in `folder`; yields its URL."""
+def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
+    """Run a server whose data is in `folder`; yields its URL. The last option counts."""
     binary = SERVERS[kind]()
     assert binary is not None, f"no {kind} server on this machine"
     socket = folder / "s.sock"
@@ -35,6 +35,7 @@ def running(kind: str, folder: Path) -> Iterator[str]:
             binary,
             *("--port", "0", "--unixsocket", str(socket), "--dir", str(folder)),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
+            *options,
         ],
         stdout=subprocess.DEVNULL,
     )

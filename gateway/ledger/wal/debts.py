@@ -80,7 +80,8 @@ class Debts:
     def _note(call: _Call, record: Intent | SoFar | Ending | Confirmed) -> None:
         match record:
             case Intent():
-                call.intent = record
+                # Confirmed was at most an earlier try, which the store had sent back.
+                call.intent, call.confirmed = record, False
             case SoFar():
                 call.so_far = record
             case Ending():

@@ -8,7 +8,7 @@
 -- KEYS[3] {p}hx          zset    request id -> lease expiry, Unix ms
 -- KEYS[4] {p}ev          stream  usage events
 -- KEYS[5] {p}d:<hour>    set     request ids that have ended
--- KEYS[6] {p}o:<hour>    hash    request id -> charge posted here
+-- KEYS[6] {p}o:<hour>    hash    request id -> what is posted here
 -- ARGV[1] request id  ARGV[2] customer number, as the caller read it from the record
 --
 -- Returns 1 EXPIRED, 2 NOT_DUE (renewed meanwhile), 3 GONE (ended, or another customer's).
@@ -41,7 +41,6 @@ count_freed(row, changed, hold.amount)
 redis.call('HSET', account, unpack(changed))
 take_off(holds, expiries, request_id)
 remember_end(ended, request_id, has_bucket)
-redis.call('HSET', orphans, request_id, hold.orphan)
-redis.call('EXPIRE', orphans, TOMBSTONE_SECONDS)
+remember_orphan(orphans, request_id, hold.orphan, hold.ids)
 post(stream, 'orphan', request_id, number, hold.orphan, hold.orphan, hold.details)
 return EXPIRED

@@ -7,7 +7,7 @@
 -- KEYS[3] {p}hx          zset    request id -> lease expiry
 -- KEYS[4] {p}ev          stream  usage events
 -- KEYS[5] {p}d:<hour>    set     request ids that have ended
--- KEYS[6] {p}o:<hour>    hash    request id -> charge posted when its hold expired
+-- KEYS[6] {p}o:<hour>    hash    request id -> what was posted when its hold expired
 -- ARGV[1] request id           ARGV[2] customer number
 -- ARGV[3] window ids of the hold   ARGV[4] details of the event, JSON
 -- ARGV[5] kind of the event: `release` or `refuse`
@@ -31,7 +31,7 @@ local kind = ARGV[5]
 --@include finish
 
 local has_ended, has_bucket = find_end(ended, request_id)
-local posted = has_ended and redis.call('HGET', orphans, request_id)
+local posted, posted_ids = find_orphan(orphans, has_ended, request_id)
 if has_ended and not posted then
     return DUPLICATE
 end
@@ -42,7 +42,7 @@ end
 
 if posted then
     local back = negated(posted)
-    local changed = counted(account, read_account(account), split_ids(window_ids), back, back)
+    local changed = counted(account, read_account(account), split_ids(posted_ids), back, back)
     redis.call('HDEL', orphans, request_id)
     redis.call('HSET', account, unpack(changed))
     post_adjust(stream, request_id, number, back, back, posted, details)

@@ -6,10 +6,10 @@
 -- KEYS[3] {p}hx          zset    request id -> lease expiry
 -- KEYS[4] {p}ev          stream  usage events
 -- KEYS[5] {p}d:<hour>    set     request ids that have ended
--- KEYS[6] {p}o:<hour>    hash    request id -> charge posted when its hold expired
+-- KEYS[6] {p}o:<hour>    hash    request id -> what was posted when its hold expired
 -- ARGV[1] request id     ARGV[2] customer number
 -- ARGV[3] charge, pico-USD         ARGV[4] cost, pico-USD
--- ARGV[5] window ids of the hold   ARGV[6] details of the event, JSON
+-- ARGV[5] window ids, where no hold knows them   ARGV[6] details of the event, JSON
 --
 -- Returns one of
 --   1 SETTLED    the charge is booked, the hold is gone, the event is posted.
@@ -20,7 +20,7 @@
 --
 -- A charge may exceed what was reserved for it: the provider has been paid, and refusing to
 -- book it would be a lie. That part is counted as `over.settle`. A hold that the store lost
--- is settled all the same, from the caller's windows.
+-- is settled all the same, in the caller's windows.
 -- Runs when memory is full: what was held must always be able to end. O(log n).
 
 local SETTLED, DUPLICATE, ADJUSTED, TOO_OLD = 1, 2, 3, 4
@@ -35,7 +35,7 @@ local window_ids, details = ARGV[5], ARGV[6]
 --@include finish
 
 local has_ended, has_bucket = find_end(ended, request_id)
-local posted = has_ended and redis.call('HGET', orphans, request_id)
+local posted, posted_ids = find_orphan(orphans, has_ended, request_id)
 if has_ended and not posted then
     return DUPLICATE
 end
@@ -48,7 +48,7 @@ local row = read_account(account)
 if posted then
     -- The orphan counted one amount as charge and as cost alike.
     local more_charge, more_cost = minus(charge, posted), minus(cost, posted)
-    local changed = counted(account, row, split_ids(window_ids), more_charge, more_cost)
+    local changed = counted(account, row, split_ids(posted_ids), more_charge, more_cost)
     if less('0', more_charge) then
         count_over(account, changed, 'over.settle', more_charge)
     end
@@ -58,9 +58,12 @@ if posted then
     return ADJUSTED
 end
 
+local amount
+if record then    -- it knows its windows better than a caller who never heard of it
+    amount, window_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
+end
 local changed = counted(account, row, split_ids(window_ids), charge, cost)
 if record then
-    local amount = string.match(record, '^%d+|(%d+)')
     count_freed(row, changed, amount)
     if less(amount, charge) then
         count_over(account, changed, 'over.settle', minus(charge, amount))

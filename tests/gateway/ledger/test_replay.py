@@ -2,10 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import orjson
 import pytest
 
+from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Source, Status
 from gateway.ledger.dead_letters import FILE
 from gateway.ledger.requests import new_request_id
@@ -116,6 +118,22 @@ async def test_replay_waits_for_the_store(url, folder):
                 while not b.store.is_ready or not await b.events("acme"):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             assert (33, 0) == (await b.spent("acme"), await b.held("acme"))
+
+
+async def test_a_log_is_kept_in_mind_when_the_store_goes_away_amid_its_replay(
+    url, folder, monkeypatch
+):
+    """It has been taken over by then, and nobody else would replay it."""
+    async with bench(url, wal=folder) as b:
+        await noted(b)
+        raise Killed
+    async with bench(url, wal=folder) as b:
+        with monkeypatch.context() as away:
+            away.setattr(b.ledger.endings, "tell_all", AsyncMock(side_effect=LedgerUnavailable("")))
+            with pytest.raises(LedgerUnavailable):
+                await b.ledger.continuity.step()
+        await recovered(b)
+        assert (33, 0) == (await b.spent("acme"), await b.held("acme"))
 
 
 async def test_several_heirs_replay_once(url, folder):

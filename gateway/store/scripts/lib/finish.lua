@@ -30,6 +30,20 @@ local function remember_end(ended, request_id, has_bucket)
     end
 end
 
+-- An orphan is remembered as "<charge> <window ids>": the truth has to correct it where it
+-- was counted, which a caller that never heard of its hold cannot know.
+local function remember_orphan(orphans, request_id, charge, ids)
+    redis.call('HSET', orphans, request_id, charge .. ' ' .. ids)
+    redis.call('EXPIRE', orphans, TOMBSTONE_SECONDS)
+end
+
+local function find_orphan(orphans, has_ended, request_id)
+    local found = has_ended and redis.call('HGET', orphans, request_id)
+    if found then
+        return string.match(found, '^(%d+) (.*)$')
+    end
+end
+
 local function take_off(holds, expiries, request_id)
     redis.call('HDEL', holds, request_id)
     redis.call('ZREM', expiries, request_id)

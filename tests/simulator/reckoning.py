@@ -1,0 +1,67 @@
+"""The reckoning, once everything has come to rest: was each call charged what it cost?"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from gateway.event import Kind, UsageEvent
+from tests.simulator.oracle import Call
+from tests.simulator.promises import expect
+
+if TYPE_CHECKING:
+    from tests.simulator.simulation import Simulation
+
+
+def reckon(simulation: "Simulation") -> None:
+    books = simulation.books
+    alive = {gateway.name for gateway in simulation.gateways}
+    for call in simulation.oracle.calls.values():
+        events, orphaned = books.by_call[call.request_id], books.orphaned.get(call.request_id)
+        expected = charges(call, simulation.has_logs, call.gateway in alive, orphaned)
+        check_call(call, events, expected, was_held=orphaned is not None)
+    check_reports(simulation)
+    for partition in simulation.keyspace.partitions:
+        left = simulation.server.ask("HLEN", partition.holds)
+        expect(left == 0, f"{left} holds are left for ever in {partition.tag}")
+    for counting in books.counting:
+        counting.check_complete()
+    expect(books.log == simulation.archive.rows, "the archive is not what was posted")
+
+
+def charges(call: Call, has_log: bool, is_alive: bool, orphaned: int | None) -> set[int]:
+    """What the call may have been charged in the end, by what is left that knows of it."""
+    if is_alive or (has_log and call.noted):
+        return {call.asked or 0}
+    if has_log:
+        return set(call.so_far) if call.sent else {0}
+    # Its gateway died with all it knew: what it asked for may have arrived; else its hold stays.
+    return {call.asked or 0, orphaned or 0}
+
+
+def check_call(call: Call, events: list[UsageEvent], expected: set[int], *, was_held: bool) -> None:
+    """It ended once, for what it truly cost, or for what is known of it."""
+    name = call.request_id
+    kinds = [event.kind for event in events]
+    net = sum(event.charge_pico for event in events)
+    ends = [kind for kind in kinds if kind is not Kind.ADJUST]
+    expect(len(ends) == 1 or not was_held, f"{name} was held and has {len(ends)} ends")
+    expect(net in expected, f"{name} was charged {net} by {kinds}, not {expected}")
+    expect(not call.noted or kinds or not call.sent, f"{name} was sent and left no event")
+    if net != (call.asked or 0):
+        resolved = {Kind.SETTLE, Kind.ADJUST} & set(kinds)
+        expect(call.so_far or not resolved, f"{name} was charged {net} by {kinds}")
+
+
+def check_reports(simulation: "Simulation") -> None:
+    """A usage that was acknowledged is counted; one that was sent often, once."""
+    posted = Counter(
+        (event.customer_number, event.charge_pico)
+        for events in simulation.books.by_call.values()
+        for event in events
+        if event.kind is Kind.EVENT
+    )
+    total = sum(number * charge for (_, charge), number in posted.items())
+    reports = simulation.oracle.reports.values()
+    surely = sum(report.charge for report in reports if report.received)
+    at_most = sum(report.charge for report in reports)
+    expect(surely <= total <= at_most, f"reported {surely} to {at_most}, counted {total}")
+    expect(sum(posted.values()) <= len(reports), "a report was counted twice")
