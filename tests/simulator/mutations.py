@@ -114,6 +114,12 @@ MUTATIONS = (
     swap("release leaves no tombstone", "release", REMEMBER + "post(", "post("),
     swap("expire leaves no tombstone", "expire", REMEMBER + "remember_orphan", "remember_orphan"),
     swap("a hold that is sent again is held again", "hold", "if record then", "if false then"),
+    swap(
+        "a hold that is sent again is measured by its own change",
+        "hold",
+        "if not record then    -- one that is repeated",
+        "if true then    --",
+    ),
     drop(
         "a report leaves no mark under its key",
         "event",

@@ -19,6 +19,9 @@ def reckon(simulation: "Simulation") -> None:
         expected = charges(call, simulation.has_logs, call.gateway in alive, orphaned)
         check_call(call, events, expected, was_held=orphaned is not None)
     check_reports(simulation)
+    if simulation.is_calm:
+        orphans = [e.request_id for e in books.log.values() if e.kind is Kind.ORPHAN]
+        expect(not orphans, f"nobody died and nothing was cut off, yet {orphans} expired")
     for partition in simulation.keyspace.partitions:
         left = simulation.server.ask("HLEN", partition.holds)
         expect(left == 0, f"{left} holds are left for ever in {partition.tag}")

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
-EPOCH_MS = 1_790_000_000_000
-"""When a simulation begins: 2026-09-21, in the middle of a month."""
+EPOCH_MS = 1_789_948_800_000 - 90_000
+"""When a simulation begins: shortly before midnight and a new week, 2026-09-20 UTC."""
 
 
 class Stuck(RuntimeError):

@@ -69,11 +69,14 @@ end
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
-if now_ms < valid_from or now_ms >= valid_until then
-    return {STALE, '0', '0', '0', '0', now_ms, ''}
-end
-if not is_current(number_key, profile, number, version) then
-    return {POLICY, '0', '0', '0', '0', 0, ''}
+local record = redis.call('HGET', holds, request_id)
+if not record then    -- one that is repeated is held, though its own upsert made a new version
+    if now_ms < valid_from or now_ms >= valid_until then
+        return {STALE, '0', '0', '0', '0', now_ms, ''}
+    end
+    if not is_current(number_key, profile, number, version) then
+        return {POLICY, '0', '0', '0', '0', 0, ''}
+    end
 end
 
 -- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PAST.
@@ -90,7 +93,6 @@ end
 if period_is_open then
     in_period = minus(spent, row[PAST] or '0')
 end
-local record = redis.call('HGET', holds, request_id)
 if record then
     local granted, its_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
     return {HELD, granted, in_period, spent, held, 0, its_ids}

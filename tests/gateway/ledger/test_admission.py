@@ -203,6 +203,22 @@ async def test_a_hold_is_made_once(url: str) -> None:
         assert 10 == await b.held("acme")
 
 
+async def test_a_hold_that_made_its_customer_is_found_again(url: str, monkeypatch) -> None:
+    """Its reply was lost, and it is sent again as it was: held, not sent back as outdated."""
+    replies = []
+    async with bench(url) as b:
+        script = b.store.script
+
+        async def twice(name, keys, args, **options):
+            replies.extend([await script(name, keys, args, **options) for _ in range(2)])
+            return replies[-1]
+
+        monkeypatch.setattr(b.store, "script", twice)
+        hold = await b.hold("acme", 10, total_budget=10)
+        assert (10, 10) == (hold.amount_pico, await b.held("acme"))
+        assert [1, 1] == [code for code, *_ in replies]
+
+
 async def test_a_refused_call_still_says_what_it_says_of_its_customer(url: str) -> None:
     """The upsert of a call that is refused stands: its name, and its limit."""
     async with bench(url) as b:
