@@ -23,10 +23,10 @@ from gateway.ledger.wal.records import Ending, KnownProfile
 from gateway.store.client import Part, Store
 
 TOO_OLD: Final = 4
-"""What ``settle.lua`` and ``release.lua`` say to an end that may have been told before."""
+"""What ``settle.lua``, ``release.lua`` and ``event.lua`` say to what may have been told before."""
 
 WAITING_MAX: Final = 10_000
-"""More are remembered by the log alone, where there is one."""
+"""More are remembered by the log alone, where there is one that can be written."""
 
 AT_ONCE_MAX: Final = 200
 PAUSE_SECONDS_MIN: Final = 0.05
@@ -40,6 +40,8 @@ class Endings:
 
     Args:
         announce: Makes the groups and apps known again that the events name.
+        announce_named: Makes those known that an event names, given its details: of a call
+            that was not held, or not in this store, nobody has announced them.
 
     Attributes:
         on_disk: Ends that only the log remembers are waiting.
@@ -53,8 +55,10 @@ class Endings:
         dead_letters: DeadLetters,
         *,
         announce: Callable[[], Awaitable[None]],
+        announce_named: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._announce = announce
+        self._announce_named = announce_named
         self._store = store
         self._directory = directory
         self._wal = wal
@@ -77,6 +81,8 @@ class Endings:
             ending.customer, ending.change or {}
         )
         await self._announce()
+        if not ending.number:
+            await self._announce_named(ending.details)
         sent = self._store.script(*script_of(self._directory, ending, number))
         await self._heard(ending, sent, repeated=repeated)
 
@@ -126,8 +132,8 @@ class Endings:
 
     def later(self, ending: Ending) -> None:
         """Tell it when the store is back."""
-        if self._wal is not None and len(self._waiting) >= WAITING_MAX:
-            self._wal.leave_on_disk(ending.request_id)
+        wal = self._wal if len(self._waiting) >= WAITING_MAX else None
+        if wal is not None and wal.leave_on_disk(ending.request_id):
             self.on_disk = True
         else:
             self._waiting[ending.request_id] = ending
@@ -156,11 +162,15 @@ class Endings:
             while self._waiting:
                 await self._tell_some(list(self._waiting.values())[:AT_ONCE_MAX])
             if self.on_disk and self._wal is not None:
-                segments, left = self._wal.left_on_disk()
-                await self.tell_all(left)
-                self._wal.unpin(segments, left)
                 self.on_disk = False
-        except LedgerUnavailable:
+                segments, left = self._wal.left_on_disk()
+                try:
+                    await self.tell_all(left)
+                except BaseException:
+                    self.on_disk = True
+                    raise
+                self._wal.unpin(segments, left)
+        except BaseException:  # whatever it was: what waits is told again
             self._wake.set()
             raise
 
@@ -190,6 +200,8 @@ class Endings:
                     *(self._restored(e, profiles.get(name)) for name, e in missing.items())
                 )
                 numbers |= dict(zip(missing, found, strict=True))
+                for ending in batch:
+                    await self._announce_named(ending.details)
                 batch = [replace(e, number=numbers[e.customer]) for e in batch]
             await all_of(self.tell(e, repeated=repeated) for e in batch)
 

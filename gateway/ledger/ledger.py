@@ -98,7 +98,12 @@ class Ledger:
         self._wal = wal
         self.dead_letters = DeadLetters(wal.folder if wal else None)
         self.endings = Endings(
-            store, directory, wal, self.dead_letters, announce=self._scopes.announce_again
+            store,
+            directory,
+            wal,
+            self.dead_letters,
+            announce=self._scopes.announce_again,
+            announce_named=self._scopes.announce_named,
         )
         self.unheld = Unheld(
             directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
@@ -349,9 +354,9 @@ class Ledger:
             crash.at(point)
 
     async def _end(self, hold: Hold, event: UsageEvent) -> None:
-        await self.note(hold, event)
-        ending = self._noted.pop(hold.request_id, None) or _ending(hold, event)
         try:
+            await self.note(hold, event)
+            ending = self._noted.pop(hold.request_id, None) or _ending(hold, event)
             await self.endings.tell_or_keep(ending)
         finally:
             # Even if it failed: a hold that nobody ends any more must not be kept alive.

@@ -5,6 +5,7 @@ comes back without its newest writes gets it again.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +15,7 @@ from gateway.customers.profile import Profile, Terms
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
-from gateway.ledger.endings import all_of
+from gateway.ledger.endings import TOO_OLD, all_of
 from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
@@ -91,7 +92,8 @@ class Reports:
         def as_it_was(_profile: Profile, _terms: Terms) -> UsageEvent:
             return _event_of(counted)
 
-        await self._count(counted.customer, as_it_was, counted.key, counted.fingerprint)
+        with suppress(_TooOld):  # nobody knows by now, but it was counted when it was new
+            await self._count(counted.customer, as_it_was, counted.key, counted.fingerprint)
 
     async def _count(
         self,
@@ -138,6 +140,8 @@ class Reports:
                     *planned.pairs,
                 ],
             )
+            if outcome == TOO_OLD:
+                raise _TooOld("The clocks of the gateway and of its store are days apart.")
             if outcome == Outcome.POLICY:
                 profile = await self._directory.load(customer)
             elif outcome == Outcome.STALE:
@@ -160,6 +164,10 @@ class Reports:
                 )
                 return counted, Receipt(_RECORDED[outcome], event_id, int(charge))
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
+
+
+class _TooOld(LedgerUnavailable):
+    """An event was made so long ago that it may have been counted and forgotten."""
 
 
 def _event_of(counted: Counted) -> UsageEvent:

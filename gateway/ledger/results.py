@@ -74,12 +74,12 @@ class Hold:
     def group(self) -> str | None:
         return self.profile.group
 
-    def remaining_pico(self, charge_pico: int) -> int | None:
-        """What is left of the tightest limit once this call has cost `charge_pico`."""
+    def remaining_pico(self, taken_pico: int) -> int | None:
+        """What is left of the tightest limit once this call has taken so much of it."""
         if not self.is_held:
             return None
         tightest = self._tightest
-        return tightest.amount_pico - charge_pico if tightest else None
+        return tightest.amount_pico - taken_pico if tightest else None
 
     @property
     def resets_ms(self) -> int | None:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+import orjson
+
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.profile import Terms
@@ -57,6 +59,15 @@ class ScopeHolds:
         if self._registry.in_doubt:
             with suppress(LedgerUnavailable):
                 await self._registry.ensure(())
+
+    async def announce_named(self, details: bytes) -> None:
+        """Before an event with these details is posted for a call that was not held here.
+
+        Raises:
+            LedgerUnavailable: it may not.
+        """
+        told = orjson.loads(details)
+        await self.announce(told.get("group"), told.get("app", ""))
 
     async def hold(self, hold: Hold, asked: Bound) -> Hold:
         """The customer's hold, with what its group and its app grant of it.

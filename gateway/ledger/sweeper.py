@@ -36,6 +36,9 @@ class Sweeper:
                 expired = await self.step()
             except LedgerUnavailable:
                 expired = 0
+            except Exception:  # the loop outlives whatever a step meets
+                log.exception("sweeper_failed")
+                expired = 0
             if not expired:
                 await asyncio.sleep(PAUSE_SECONDS)
 
@@ -46,32 +49,38 @@ class Sweeper:
         seconds, micros = await self._store.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         partitions = self._store.keyspace.partitions
-        due = await self._store.commands(
-            [
-                ("ZRANGEBYSCORE", p.expiries, "-inf", now_ms, "LIMIT", 0, EXPIRED_A_STEP_MAX)
-                for p in partitions
-            ]
-        )
+        due = await asyncio.gather(*(self._due(partition, now_ms) for partition in partitions))
         outcomes = await asyncio.gather(
             *(
-                self._expire(partition, request_id.decode())
+                self._expire(partition, request_id.decode(errors="replace"))
                 for partition, ids in zip(partitions, due, strict=True)
                 for request_id in ids
             )
         )
         return sum(outcomes)
 
-    async def _expire(self, partition: Partition, request_id: str) -> bool:
-        record = await self._store.command("HGET", partition.holds, request_id)
-        if record is None:
-            return False
-        number = record.split(b"|", 1)[0].decode()
-        hour = hour_of(request_id)
+    async def _due(self, partition: Partition, now_ms: int) -> list[bytes]:
         try:
+            found: list[bytes] = await self._store.command(
+                *("ZRANGEBYSCORE", partition.expiries, "-inf", now_ms),
+                *("LIMIT", 0, EXPIRED_A_STEP_MAX),
+            )
+        except ResponseError as exc:
+            log.error("sweeper_stuck index=%d error=%s", partition.index, exc)  # noqa: TRY400 - every step
+            return []
+        return found
+
+    async def _expire(self, partition: Partition, request_id: str) -> bool:
+        try:
+            record = await self._store.command("HGET", partition.holds, request_id)
+            if record is None:
+                return False
+            number = int(record.split(b"|", 1)[0])
+            hour = hour_of(request_id)
             outcome = await self._store.script(
                 "expire",
                 [
-                    partition.account(int(number)),
+                    partition.account(number),
                     partition.holds,
                     partition.expiries,
                     partition.stream,
@@ -81,8 +90,8 @@ class Sweeper:
                 [request_id, number],
                 fragile=True,  # a store that lost a renewal must not be told to expire
             )
-        except ResponseError as exc:
-            # An account that can take no more, say. The others' holds must not wait for it.
+        except (ResponseError, ValueError) as exc:
+            # What is damaged, say. The others' holds must not wait for it.
             log.error("hold_not_expired request_id=%s error=%s", request_id, exc)  # noqa: TRY400 - every step
             return False
         if outcome == EXPIRED:

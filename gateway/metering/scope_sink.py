@@ -82,14 +82,14 @@ class ScopeSink:
         self._targets: dict[int, _Target] = {}
         self._apps: set[str] = set()
         self._scopes = 0
-        self._rewind = False
+        self._changes = self._rewound = 0
         store.on_change(self.store_changed)
 
     def store_changed(self) -> None:
         """What was acknowledged may be lost: ask again where everything stands."""
         self._targets.clear()
         self._scopes = 0
-        self._rewind = True
+        self._changes += 1
 
     async def cursors(self, partitions: Sequence[Partition]) -> Sequence[str | None]:
         """For each source the lowest place of any target; None while there are no scopes.
@@ -191,11 +191,15 @@ class ScopeSink:
             return
         names = await self._store.command("SMEMBERS", SCOPES)
         homes = {self._store.keyspace.partition_of(name.decode()).index for name in names}
-        rewind, self._rewind = self._rewind, False
+        changes = self._changes
+        rewind = changes != self._rewound
         await asyncio.gather(
             *(self._load(partitions[home], rewind=rewind) for home in homes - set(self._targets))
         )
-        self._scopes = scopes
+        if changes == self._changes:  # else those that were found before are forgotten again
+            self._rewound, self._scopes = changes, scopes
+        else:
+            self._targets.clear()
 
     async def _load(self, partition: Partition, *, rewind: bool = False) -> None:
         sources = range(len(self._store.keyspace.partitions))

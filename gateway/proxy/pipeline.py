@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.event import Kind, Status, UsageEvent
-from gateway.ledger.ledger import Hold, Ledger
+from gateway.ledger.ledger import Hold, Ledger, Spent
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
 from gateway.proxy.bounding import Budgeting
@@ -343,8 +343,10 @@ class Pipeline:
         return 0.0
 
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
-        charge = event.charge_pico if event else hold.amount_pico
-        remaining = hold.remaining_pico(charge)
+        taken = hold.amount_pico
+        if event is not None:
+            taken = Spent(event.charge_pico, event.cost_pico).of(self._ledger.rules.count)
+        remaining = hold.remaining_pico(taken)
         resets_ms = hold.resets_ms
         priced = event is not None and not event.unpriced
         return ours(

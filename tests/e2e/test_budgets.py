@@ -32,6 +32,14 @@ def polite():
 
 
 @pytest.fixture(scope="module")
+def by_cost():
+    with gateway(
+        budgets={"count": "cost"}, customers={"default": {"markup_percentage": 100}}
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def strict():
     with gateway(unpriced="reject", customers={"registered_only": True}) as running:
         yield running
@@ -96,6 +104,16 @@ def test_the_reset_is_told_where_clients_look(door):
     assert answer.headers["x-farebox-budget-resets-at"].endswith("T00:00:00Z")
     assert "x-farebox-cost-usd" not in answer.headers
     assert customer == answer.headers["x-farebox-customer"]
+
+
+def test_what_is_left_is_told_in_what_the_limit_is_about(by_cost):
+    """`count: cost`: the markup is charged, and takes nothing from the limit."""
+    customer = a_customer()
+
+    answer = by_cost.chat(customer, customer_params={"period_budget": 1})
+
+    charge = Decimal(answer.headers["x-farebox-charge-usd"])
+    assert 1 - charge / 2 == Decimal(answer.headers["x-farebox-budget-remaining-usd"])
 
 
 def test_429_where_it_is_wished(polite):

@@ -96,21 +96,24 @@ def create(folder: Path, process: str, number: int) -> Segment:
 def abandoned(folder: Path) -> Iterator[list[Segment]]:
     """The logs of dead processes, now locked by us: of each, its segments, oldest first.
 
-    A process that goes through the folder at the same time finds the first segment of a log
-    locked, and leaves the log to us.
+    All of a log or nothing: whose owner is dropping his files one by one, or who shares the
+    log with another heir, would read half of what it tells.
     """
     by_process = defaultdict(list)
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         by_process[path.name.split(".", 1)[0]].append(path)
     for paths in by_process.values():
-        segments = []
+        segments: list[Segment] = []
         for path in paths:
             segment = _claimed(path)
             if segment is None:
                 break
             segments.append(segment)
-        if segments:
+        if len(segments) == len(paths):
             yield segments
+        else:
+            for segment in segments:
+                segment.close()
 
 
 def _claimed(path: Path) -> Segment | None:
@@ -118,6 +121,9 @@ def _claimed(path: Path) -> Segment | None:
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND)
     except FileNotFoundError:
+        return None
+    except OSError as exc:
+        log.error("wal_not_readable file=%s error=%s", path.name, exc.strerror)  # noqa: TRY400
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -123,11 +123,18 @@ class Log:
         self._identity = frame(StoreIdentity(identity).payload())
         self._gather(self._identity)
 
-    def leave_on_disk(self, request_id: str) -> None:
-        """Remember a call's end no longer; `left_on_disk` finds it again."""
-        if self._running.pop(request_id, None):
-            self.flush()
-            self._segments[-1].pinned = True
+    def leave_on_disk(self, request_id: str) -> bool:
+        """Remember a call's end no longer; `left_on_disk` finds it again.
+
+        Returns:
+            Whether it is there. If not, the disk is full, and the caller has to remember.
+        """
+        self.flush()
+        if self.failing or request_id not in self._running:
+            return False
+        del self._running[request_id]
+        self._segments[-1].pinned = True
+        return True
 
     def left_on_disk(self) -> tuple[list[Segment], list[Ending]]:
         """The ends that only the disk remembers, and the segments to `unpin` once paid."""
@@ -191,7 +198,7 @@ class Log:
     def flush(self) -> None:
         """Hand what has gathered to the kernel: it survives this process from here on."""
         self._is_due = False
-        if not self._buffer:
+        if not self._buffer or not self._segments:  # nothing to write, or nowhere any more
             return
         if self.failing and not self._try_again():
             return

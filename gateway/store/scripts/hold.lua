@@ -66,11 +66,12 @@ local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 if redis.call('SISMEMBER', ended, request_id) == 1 then
     return {DUPLICATE, '0', '0', '0', '0', 0, ''}
 end
+-- One that is held already stays so: its own upsert has made the profile another version.
+local record = redis.call('HGET', holds, request_id)
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
-local record = redis.call('HGET', holds, request_id)
-if not record then    -- one that is repeated is held, though its own upsert made a new version
+if not record then
     if now_ms < valid_from or now_ms >= valid_until then
         return {STALE, '0', '0', '0', '0', now_ms, ''}
     end

@@ -161,6 +161,18 @@ async def test_thousands_of_leases_are_renewed_in_parts(url: str, monkeypatch) -
         assert 7 == await b.held("acme")
 
 
+async def test_a_damaged_hold_keeps_no_other_from_expiring(url: str) -> None:
+    """Nor does a damaged partition: whoever's gateway is gone gets its room back."""
+    async with bench(url) as b:
+        damaged, good, other = [await b.hold(c, 7) for c in ("acme", "acme", "other")]
+        assert other.partition != good.partition
+        await b.command("HSET", damaged.partition.holds, damaged.request_id, "?")
+        await b.command("ZADD", damaged.partition.expiries, "XX", 0, damaged.request_id)
+        await b.command("DEL", other.partition.expiries)
+        await b.command("SET", other.partition.expiries, "?")
+        assert 1 == await b.lapse(good)
+
+
 @pytest.mark.parametrize(
     ("count", "admitted"), [("charge", 3), ("cost", 4)], ids=["charge", "cost"]
 )

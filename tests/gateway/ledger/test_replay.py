@@ -50,6 +50,14 @@ async def settled(b: Bench) -> None:
     await b.settle(hold, 33)
 
 
+async def sent_on_second_thoughts(b: Bench) -> None:
+    """The first hold was asked for by an old profile, which another process had changed."""
+    old = await b.directory.load("acme")
+    await b.directory.create("acme", {"email": "a@b.c"})
+    b.directory.remember(old)
+    await sent(b)
+
+
 async def released(b: Bench) -> None:
     await b.release(await b.hold("acme", 100))
 
@@ -59,6 +67,7 @@ async def released(b: Bench) -> None:
     [
         (held_only, (Kind.RELEASE, Status.ERROR, 0)),
         (sent, (Kind.SETTLE, Status.ERROR, 7)),
+        (sent_on_second_thoughts, (Kind.SETTLE, Status.ERROR, 7)),
         (noted, (Kind.SETTLE, Status.OK, 33)),
         (settled, (Kind.SETTLE, Status.OK, 33)),
         (released, (Kind.RELEASE, Status.OK, 0)),

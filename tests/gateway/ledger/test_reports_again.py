@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 
+from gateway.clock import SystemClock
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.ledger.results import Recorded
+from gateway.ledger.wal.log import Log
+from gateway.ledger.wal.records import Counted
+from gateway.store.keys import HOUR_MS
 from tests.support.ledgers import Killed, bench
 from tests.support.losses import mortal_store, until
 
@@ -94,6 +98,33 @@ async def test_a_repetition_is_remembered_where_the_first_was_not(mortal, folder
         await heir.ledger.continuity.step()
         (event,) = await heir.events("acme")
         assert (first.event_id, 5) == (event.request_id, event.charge_pico)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_log_that_is_found_days_later_counts_nothing_twice(url, folder, key):
+    """By then the store has forgotten what it has counted, but not the count."""
+    old_ms = SystemClock().now_ms() - 50 * HOUR_MS
+    log = Log(folder)
+    log.open()
+    log.sent_to("another store")
+    log.counted(
+        Counted(
+            request_id=new_request_id(old_ms),
+            customer="acme",
+            number=5,
+            key=key,
+            fingerprint="f",
+            charge_pico=7,
+            cost_pico=7,
+            details=b'{"v":1,"at_ms":%d}' % old_ms,
+        )
+    )
+    log.flush()
+    log.abandon()
+    async with bench(url, wal=folder) as b:
+        await b.ledger.continuity.step()
+        assert 0 == await b.spent("acme")
+        assert [] == await b.events("acme")
 
 
 async def test_what_was_paid_for_the_dead_comes_back(mortal, folder):

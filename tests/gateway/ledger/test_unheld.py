@@ -1,15 +1,20 @@
 """The store is away: who passes, who does not, and that what passed is counted once."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from gateway.customers.profile import Limits
+from gateway.customers.windows import Calendar
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.event import Kind
 from gateway.ledger import endings
 from gateway.ledger.unheld import WARNING
-from tests.support.ledgers import Bench, Killed, bench
+from gateway.metering.reader import Reader
+from gateway.metering.scope_sink import ScopeSink
+from tests.gateway.ledger.scopes import Shared
+from tests.support.ledgers import UTC, Bench, Killed, bench
 from tests.support.losses import MortalStore, mortal_store, until
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +133,28 @@ async def test_r21_a_store_that_flaps_counts_each_call_once(mortal, folder):
             await back(b, mortal)
         assert (truth, 0) == (await b.spent("acme"), await b.held("acme"))
         assert 30 == len(await b.events("acme"))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_an_unheld_call_counts_on_its_group(mortal, folder, killed):
+    """One that nobody has named before: it is made known before the call's end names it."""
+    with suppress(Killed):
+        async with bench(mortal.url, wal=folder, whole=True) as b:
+            await gone(b, mortal)
+            hold = await b.hold("acme", 10, group_identifier="sales")
+            assert not hold.is_held
+            await b.settle(hold, 7)
+            if killed:
+                raise Killed
+            await back(b, mortal)
+    if killed:
+        await asyncio.to_thread(mortal.start)
+    async with bench(mortal.url, wal=folder) as b:
+        await b.ledger.continuity.step()
+        assert 7 == await b.spent("acme")
+        shared = Shared(b, ScopeSink(b.store, Calendar(UTC), b.clock), Reader(b.store))
+        await shared.flush()
+        assert (7, 0) == await shared.account()
 
 
 async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder):

@@ -193,6 +193,35 @@ async def test_a_stream_that_lost_its_end_is_read_again(store, archive, clock, r
     await assert_exact(store, kept, apps=())
 
 
+async def test_a_store_that_changes_while_it_is_asked_is_asked_again(
+    store, archive, clock, registry, monkeypatch
+):
+    """One server of a cluster is back before the others: no target is forgotten for that."""
+    sink = sink_of(store, clock)
+    flusher = Flusher(store, archive, zone=ZONE, clock=clock, more=[sink])
+    command, asked = store.command, []
+
+    async def late(reply):
+        found = await reply
+        await asyncio.sleep(0.05)
+        sink.store_changed()
+        return found
+
+    def changing(*parts, **options):
+        reply = command(*parts, **options)
+        if parts[0] == "HMGET" and str(parts[2]).startswith("g:"):
+            asked.append(parts)
+            if len(asked) == 2:
+                return late(reply)
+        return reply
+
+    monkeypatch.setattr(store, "command", changing)
+    events = calls(100)
+    await post(store, *events)
+    await drain(flusher)
+    await assert_exact(store, events)
+
+
 async def test_windows_are_those_in_which_the_usage_was(store, archive, clock, registry):
     """What was posted late counts in the total, and in windows that had not ended by then."""
     day = 86_400_000

@@ -88,8 +88,9 @@ def test_what_is_not_known_is_skipped(payload):
         ([intent, sent, final], [("settle", 33)]),
         ([intent, released], [("release", 0)]),
         ([intent, Confirmed(ID)], []),
-        ([intent, Confirmed(ID), intent], [("release", 0)]),  # sent back once, then held
+        ([intent, Confirmed(ID), intent], [("release", 0)]),
         ([intent, Confirmed(ID), intent, sent], [("settle", 10)]),
+        ([intent, Confirmed(ID), intent, sent, final, Confirmed(ID)], []),
         ([intent, sent, final, Confirmed(ID)], []),
         ([sent], []),
         ([final], [("settle", 33)]),

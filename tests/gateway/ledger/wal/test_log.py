@@ -143,7 +143,7 @@ async def test_ends_that_only_the_disk_remembers_stay_there(folder):
     log = opened(folder, segment_bytes_max=1_000, total_bytes_max=5_000)
     for n in range(1, 50):
         log.end(ending(n))
-        log.leave_on_disk(an_id(n))
+        assert log.leave_on_disk(an_id(n))
         log.step()
     assert 0 == log.running
     segments, left = log.left_on_disk()
@@ -197,6 +197,25 @@ async def test_a_full_disk_is_said_and_forgotten_when_it_is_over(folder, monkeyp
     assert [("release", 0), ("release", 0), ("settle", 3)] == sorted(await owed(folder))
 
 
+async def test_a_full_disk_remembers_no_end_alone(folder, monkeypatch):
+    """Whoever wanted to forget it is told, and keeps it."""
+    log = opened(folder)
+    log.end(ending(1))
+
+    def full(fd, content):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        assert not log.leave_on_disk(an_id(1))
+    assert 1 == log.running
+    log._retry_at = 0.0
+    log.confirm(an_id(2))
+    log.flush()
+    log.abandon()
+    assert [("settle", 1)] == await owed(folder)
+
+
 async def test_a_torn_write_is_taken_back(folder, monkeypatch):
     """Half a frame, then no space: what follows must be readable."""
     log = opened(folder)
@@ -247,6 +266,40 @@ async def test_a_closed_log_that_says_nothing_is_gone(folder):
     log = opened(folder)
     await log.close()
     assert [] == list(folder.iterdir())
+
+
+async def test_a_closed_log_is_told_in_vain(folder):
+    """A reply may come after it: neither the loop nor the store's sender may fail for that."""
+    log = opened(folder)
+    log.end(ending(1))
+    await log.close()
+    log.confirm(an_id(1))
+    log.flush()
+    assert [("settle", 1)] == await owed(folder)
+
+
+async def test_a_log_that_is_let_go_of_file_by_file_is_left_alone(folder):
+    """Its owner is dying, or stops: half a log does not tell how its calls ended."""
+    log = opened(folder, segment_bytes_max=1)
+    log.intend(intent(1))
+    log.step()
+    log.end(ending(1))
+    log.flush()
+    first, *rest = log._segments
+    first.close()
+    assert [] == await owed(folder)
+    for segment in rest:
+        segment.close()
+    assert [("settle", 1)] == await owed(folder)
+
+
+async def test_a_file_that_cannot_be_opened_keeps_nobody_from_the_others(folder):
+    log = opened(folder)
+    log.end(ending(1))
+    log.flush()
+    log.abandon()
+    (folder / "000000000000-other.000000.wal").symlink_to(folder / "000000000000-other.000000.wal")
+    assert [("settle", 1)] == await owed(folder)
 
 
 async def test_abandoned_files_are_locked_when_found(folder):
