@@ -117,8 +117,8 @@ MUTATIONS = (
     swap(
         "a hold that is sent again is measured by its own change",
         "hold",
-        "if not record then    -- one that is repeated",
-        "if true then    --",
+        "if not record then\n    if now_ms",
+        "if true then\n    if now_ms",
     ),
     drop(
         "a report leaves no mark under its key",
