@@ -58,25 +58,6 @@ async def test_r18_a_first_call_brings_its_own_limit(url: str) -> None:
         assert 10 == (await b.hold("acme", 10)).amount_pico
 
 
-async def test_a_hold_whose_reply_was_lost_is_granted_when_it_is_asked_again(url: str) -> None:
-    """It wrote the profile, too: that it is another by now says nothing against it."""
-    async with bench(url) as b:
-        before = await b.directory.load("acme")
-        hold = await b.hold("acme", 10, email="a@b.c")
-        b.directory.remember(before)
-        script, asked = b.store.script, []
-
-        def noting(name, *args, **options):
-            asked.append(name)
-            return script(name, *args, **options)
-
-        b.store.script = noting  # type: ignore[method-assign]
-        again = await b.hold("acme", 10, request_id=hold.request_id, email="a@b.c")
-        assert 1 == asked.count("hold")
-        assert (10, 10) == (again.amount_pico, await b.held("acme"))
-        assert 1 == (await b.directory.load("acme")).version
-
-
 async def test_r20_every_process_sees_one_number(url: str) -> None:
     """A limit is not multiplied by the processes; what one settles, all know at once."""
     async with AsyncExitStack() as stack:

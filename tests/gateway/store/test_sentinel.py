@@ -27,6 +27,7 @@ async def test_a_failover_is_followed(kind: str) -> None:
                 await b.hold("acme", 5)
             async with asyncio.timeout(20):
                 await b.settle(hold, 3)
+                await b.told()
             assert [b.store.identity] == told != [before]
             assert (3, 0) == (await b.spent("acme"), await b.held("acme"))
             assert b"3" == watched.replica.client.hget(
