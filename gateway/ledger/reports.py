@@ -5,7 +5,6 @@ comes back without its newest writes gets it again.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +14,7 @@ from gateway.customers.profile import Profile, Terms
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
-from gateway.ledger.endings import TOO_OLD, all_of
+from gateway.ledger.endings import all_of
 from gateway.ledger.outcomes import Outcome, limits_of
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
@@ -25,7 +24,7 @@ from gateway.ledger.wal.debts import Debts
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Counted
 from gateway.store.client import Store
-from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS
+from gateway.store.keys import HOUR_MS, IDEMPOTENCY_SECONDS, TOO_OLD_SECONDS, WEEK_MS
 
 AGAIN_AT_ONCE_MAX: Final = 200
 
@@ -79,8 +78,11 @@ class Reports:
         Raises:
             LedgerUnavailable: some may still be lacking.
         """
-        for start in range(0, len(debts.reports), AGAIN_AT_ONCE_MAX):
-            some = debts.reports[start : start + AGAIN_AT_ONCE_MAX]
+        # An older one may have been counted and forgotten: its tombstone is gone.
+        oldest_hour = self._clock.now_ms() // HOUR_MS - TOO_OLD_SECONDS * 1000 // HOUR_MS
+        reports = [c for c in debts.reports if hour_of(c.request_id) > oldest_hour]
+        for start in range(0, len(reports), AGAIN_AT_ONCE_MAX):
+            some = reports[start : start + AGAIN_AT_ONCE_MAX]
             customers = {counted.customer: counted.number for counted in some}
             for name, number in customers.items():
                 known = debts.profiles.get(name)
@@ -92,8 +94,7 @@ class Reports:
         def as_it_was(_profile: Profile, _terms: Terms) -> UsageEvent:
             return _event_of(counted)
 
-        with suppress(_TooOld):  # nobody knows by now, but it was counted when it was new
-            await self._count(counted.customer, as_it_was, counted.key, counted.fingerprint)
+        await self._count(counted.customer, as_it_was, counted.key, counted.fingerprint)
 
     async def _count(
         self,
@@ -140,8 +141,6 @@ class Reports:
                     *planned.pairs,
                 ],
             )
-            if outcome == TOO_OLD:
-                raise _TooOld("The clocks of the gateway and of its store are days apart.")
             if outcome == Outcome.POLICY:
                 profile = await self._directory.load(customer)
             elif outcome == Outcome.STALE:
@@ -164,10 +163,6 @@ class Reports:
                 )
                 return counted, Receipt(_RECORDED[outcome], event_id, int(charge))
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
-
-
-class _TooOld(LedgerUnavailable):
-    """An event was made so long ago that it may have been counted and forgotten."""
 
 
 def _event_of(counted: Counted) -> UsageEvent:

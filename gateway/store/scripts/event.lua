@@ -28,13 +28,11 @@
 --   2 DUPLICATE  the same key and body came before, or without a key the same event id;
 --                `mark` is that one's. Nothing changed.
 --   3 CONFLICT   the same key came with another body. Nothing changed.
---   4 TOO_OLD    so old an event id that it may have been counted and forgotten. Nothing
---                changed.
 --   5 POLICY     the customer is another version, or none: load it and try again. Its markup
 --                and its windows may be others. Nothing changed.
 --   6 STALE      server time is outside [from, until); mark: server time, Unix ms.
 
-local ACCEPTED, DUPLICATE, CONFLICT, TOO_OLD, POLICY, STALE = 1, 2, 3, 4, 5, 6
+local ACCEPTED, DUPLICATE, CONFLICT, POLICY, STALE = 1, 2, 3, 5, 6
 local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended = KEYS[4], KEYS[5]
 local FIRST_BUCKET, UPSERT_FROM = 6, 17
@@ -72,9 +70,6 @@ else
             return {CONFLICT, earlier}
         end
     end
-end
-if is_too_old(event_id) then
-    return {TOO_OLD, ''}
 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
