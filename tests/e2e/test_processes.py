@@ -163,7 +163,8 @@ def test_a_killed_store_comes_back(tmp_path, upstream):
 def test_r20_a_limit_holds_over_all_workers(tmp_path, upstream, workers):
     """50 calls at once, room for the holds of 4: exactly 4 reach the upstream."""
     app, _ = upstream
-    with farebox(tmp_path, *upstream, workers=workers) as running:
+    all_or_nothing = {"budgets": {"policy": "reject"}}
+    with farebox(tmp_path, *upstream, workers=workers, changes=all_or_nothing) as running:
         door, customer, probe = running.gateway, a_customer(), a_customer()
         door.chat(probe, "!stall 1", customer_params={"total_budget": 1})
         hold = Decimal(door.settled(probe)[0].hold_pico).scaleb(-12)
