@@ -8,8 +8,8 @@ import pytest
 from tests.simulator.mutations import MUTATIONS, Mutation
 from tests.simulator.simulation import Outcome, simulate
 
-MUTATION_SEEDS_MAX = 60
-MUTATION_STEPS = 150
+MUTATION_SEEDS_MAX = 100
+MUTATION_STEPS = 400
 AT_ONCE = (
     "a hold that is sent again is held again",
     "settle leaves no tombstone",
