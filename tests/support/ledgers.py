@@ -84,9 +84,9 @@ class Bench:
         await self.store.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
         return await self.sweeper.step()
 
-    async def told(self) -> None:
+    async def told(self, seconds_max: float = 10) -> None:
         """Until the store has heard of every end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(seconds_max):
             while self.ledger.endings.waiting:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 import pytest
-import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +24,7 @@ from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
 from tests.support.ledger_model import IN_FLIGHT, REFUSED, Model
 from tests.support.ledgers import bench
+from tests.support.stores import empty
 
 CUSTOMERS = st.sampled_from(["acme", "globex", "~anonymous"])
 AMOUNTS = st.one_of(
@@ -55,8 +55,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
+        empty(self.url)
         self.loop = asyncio.new_event_loop()
         self.stack = AsyncExitStack()
         self.bench = self.run(self.stack.enter_async_context(bench(self.url, orphans="progress")))

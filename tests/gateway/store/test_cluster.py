@@ -230,9 +230,8 @@ async def test_a_replica_takes_over(kind: str) -> None:
             nodes.owner(slot).kill()
             with pytest.raises(LedgerUnavailable):
                 await b.hold(name, 5)
-            settling = asyncio.create_task(b.settle(hold, 3))
-            async with asyncio.timeout(30):
-                await settling
+            await b.settle(hold, 3)
+            await b.told(seconds_max=30)
             assert told
             assert (3, 0) == (await b.spent(name), await b.held(name))
             await b.hold(name, 1)
