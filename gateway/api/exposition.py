@@ -23,7 +23,11 @@ PREFIX: Final = "farebox_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a scrape shows. All but `version` and `gauges` are None while the store is away."""
+    """What a scrape shows. All but `version` and `gauges` are None while the store is away.
+
+    Attributes:
+        admits: The store lets new calls in: its memory is not full.
+    """
 
     version: str
     store: str
@@ -33,6 +37,7 @@ class Facts:
     backlog: Backlog | None = None
     audit: Mapping[int, Record] | None = None
     told: Told | None = None
+    admits: bool = False
 
 
 class _Once(Collector):
@@ -60,6 +65,11 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
     build.add_metric([facts.version, facts.store], 1)
     yield build
     yield _gauge("ledger_up", "1 while the ledger's store answers.", facts.told is not None)
+    yield _gauge(
+        "ledger_admits",
+        "1 while the store takes new calls; 0 while it is full, read-only or away.",
+        facts.admits,
+    )
     if facts.audit is not None:
         yield from _audited(facts.audit, facts)
     if facts.backlog is not None:

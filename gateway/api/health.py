@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from redis.exceptions import ResponseError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,27 +30,27 @@ class Health:
 
     async def ready(self, _: Request) -> Response:
         """200 when calls are taken: all of them, or all that pass while the ledger is away."""
-        reasons = []
-        if self._services.draining():
-            reasons.append("draining")
         ledger = self._services.ledger
-        if not await self._ledger_answers():
-            reasons += ledger.troubles() or ["ledger: no answer"]
-        elif not ledger.continuity.is_open:
-            reasons.append("ledger: being restored")
-        if not reasons:
+        away, refuses = await self._ledger()
+        if not (away or refuses) and not ledger.continuity.is_open:
+            away = ["ledger: being restored"]
+        final = [*(["draining"] if self._services.draining() else ()), *refuses]
+        if not (final or away):
             return answer({"status": "ready", **_degraded(ledger.troubles())})
-        if ledger.unheld.passes_all and not self._services.draining():
-            return answer({"status": "ready", **_degraded(reasons)})
-        return answer({"status": "not ready", "reasons": reasons}, 503)
+        if not final and ledger.unheld.passes_all:
+            return answer({"status": "ready", **_degraded(away)})
+        return answer({"status": "not ready", "reasons": [*final, *away]}, 503)
 
-    async def _ledger_answers(self) -> bool:
+    async def _ledger(self) -> tuple[list[str], list[str]]:
+        """Why its store is away; why it is there, and lets no call in (its memory is full)."""
         try:
             async with asyncio.timeout(PING_SECONDS_MAX):
-                await self._services.store.ping()
-        except (LedgerUnavailable, TimeoutError):
-            return False
-        return True
+                await self._services.store.admits()
+        except (LedgerUnavailable, TimeoutError) as exc:
+            if isinstance(exc.__cause__, ResponseError):
+                return [], [f"ledger: takes no new calls: {exc.__cause__}"]
+            return self._services.ledger.troubles() or ["ledger: no answer"], []
+        return [], []
 
 
 def _degraded(reasons: list[str]) -> dict[str, list[str]]:

@@ -44,9 +44,16 @@ class Metrics:
         try:
             async with asyncio.timeout(STORE_SECONDS_MAX):
                 await tallies.tell()
-                waiting, audit, told = await asyncio.gather(
-                    backlog(store), records(store), tallies.told()
+                waiting, audit, told, admits = await asyncio.gather(
+                    backlog(store), records(store), tallies.told(), self._admits()
                 )
         except (LedgerUnavailable, TimeoutError):
             return facts
-        return replace(facts, backlog=waiting, audit=audit, told=told)
+        return replace(facts, backlog=waiting, audit=audit, told=told, admits=admits)
+
+    async def _admits(self) -> bool:
+        try:
+            await self._services.store.admits()
+        except LedgerUnavailable:
+            return False
+        return True

@@ -68,15 +68,12 @@ class Tallies:
         mine = orjson.dumps({"at_ms": self._clock.now_ms(), "gauges": gauges})
         counts = self._telemetry.take()
         try:
-            await self._store.commands(
-                [
-                    ("HSET", TALLIES, self._me, mine),
-                    *(
-                        ("HINCRBY", TALLIES, f"{name}|{label}", count)
-                        for (name, label), count in counts.items()
-                    ),
-                ]
+            counted = (
+                part
+                for (name, label), count in counts.items()
+                for part in (f"{name}|{label}", count)
             )
+            await self._store.script("tally", [TALLIES], [self._me, mine, *counted])
         except LedgerUnavailable:
             self._telemetry.give_back(counts)
             raise

@@ -174,11 +174,24 @@ class Store:
         """What the servers' settings promise, as they are now; raises as `audited`."""
         return await audited(self._url, strict=self._durable)
 
-    async def ping(self) -> None:
-        """Does every server answer? Raises LedgerUnavailable otherwise."""
+    async def admits(self) -> None:
+        """Would every server let a new call in? Nothing is written.
+
+        Raises:
+            LedgerUnavailable: one would not. Caused by a ResponseError where it is there, and
+                refuses to write what is new: its memory is full, say.
+        """
         if not self.is_ready:
             raise LedgerUnavailable(NOT_REACHABLE)
         await self._reach()
+        one_a_server = {self._way.link_of(p.cursors): p for p in self.keyspace.partitions}
+        # What is asked for is nobody's, so that a server which would do it finds nothing to do.
+        await asyncio.gather(
+            *(
+                self.script("profile", [p.number(""), p.profile(0), p.account(0)], [0, 1, 0])
+                for p in one_a_server.values()
+            )
+        )
 
     async def _reach(self) -> None:
         pings: list[asyncio.Future[Any]] = []

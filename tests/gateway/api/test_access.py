@@ -8,6 +8,7 @@ from gateway.api.answers import MalformedRequest
 from gateway.api.hosts import check_host
 from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
+from gateway.ledger.unheld import Unheld
 from gateway.store.client import Store
 
 from .conftest import ADMIN_KEY, MANAGER_TOKEN, TOKEN, admin
@@ -167,9 +168,26 @@ async def test_readiness_has_its_reasons(api, monkeypatch) -> None:
     def silent(*_):
         return asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr(Store, "ping", silent)
+    monkeypatch.setattr(Store, "admits", silent)
     monkeypatch.setattr("gateway.api.health.PING_SECONDS_MAX", 0.05)
     silenced = await api.client.get("/readyz")
 
     assert (503, ["draining"]) == (draining.status_code, draining.json()["reasons"])
     assert (503, ["ledger: no answer"]) == (silenced.status_code, silenced.json()["reasons"])
+
+
+async def test_a_full_store_is_not_ready(api, monkeypatch) -> None:
+    """It answers, and lets nobody in; whoever passes while it is away does not now either."""
+    monkeypatch.setattr(Unheld, "passes_all", True)
+    await api.bench.command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        full = await api.client.get("/readyz")
+    finally:
+        await api.bench.command("CONFIG", "SET", "maxmemory", "0")
+
+    assert 503 == full.status_code
+    (reason,) = full.json()["reasons"]
+    assert reason.startswith("ledger: takes no new calls: ")
+    assert "maxmemory" in reason
+    assert 200 == (await api.client.get("/readyz")).status_code
+    assert [] == await api.bench.command("KEYS", "{fb?.*"), "asking writes nothing"

@@ -140,6 +140,28 @@ async def test_metrics_without_a_store_say_so(api) -> None:
     assert ("farebox_ledger_drift",) not in found
 
 
+async def test_metrics_of_a_full_store_are_all_there(api) -> None:
+    """That is when somebody looks: what waits, what was refused, and that nobody is let in."""
+    telemetry = Telemetry()
+    tallies = Tallies(api.bench.store, telemetry, api.bench.clock)
+    await api.call("acme", charge_pico=5, cost_pico=5)
+    async with api.serving(tallies=tallies) as client:
+        before = await scraped(client)
+        telemetry.count(REFUSED, "ledger_unavailable")
+        await api.bench.command("CONFIG", "SET", "maxmemory", "1")
+        try:
+            full = await scraped(client)
+        finally:
+            await api.bench.command("CONFIG", "SET", "maxmemory", "0")
+
+    up, admits = ("farebox_ledger_up",), ("farebox_ledger_admits",)
+    assert (1, 1) == (before[up], before[admits])
+    assert (1, 0) == (full[up], full[admits])
+    assert 1 == full["farebox_calls_refused_total", "ledger_unavailable"]
+    assert 1 == full["farebox_flusher_events_behind", "flush"]
+    assert before.keys() < full.keys()
+
+
 async def test_metrics_are_served_under_our_names_only(api) -> None:
     refused = await api.client.get("/metrics", headers={"host": "evil.example"})
     assert 400 == refused.status_code
