@@ -88,6 +88,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         defaults=_defaults(config),
         calendar=_calendar(config),
         clock=clock,
+        count=config.budgets.count,
     )
     return Parts(
         clock=clock,

@@ -106,11 +106,13 @@ def _audited(audit: Mapping[int, Record], facts: Facts) -> Iterator[Metric]:
     )
     over = GaugeMetricFamily(
         f"{PREFIX}ledger_overshoot_usd",
-        "Charged beyond what was held (settle), or beyond a limit by reports (event).",
+        "Charged beyond what was held (settle), or beyond a limit by reports (event); left "
+        "beyond one that was lowered (limit).",
         labels=["cause"],
     )
     over.add_metric(["settle"], _usd(sum(s.over_settle_pico for s in sums)))
     over.add_metric(["event"], _usd(sum(s.over_event_pico for s in sums)))
+    over.add_metric(["limit"], _usd(sum(s.over_limit_pico for s in sums)))
     yield over
     yield _gauge(
         "stream_alien_entries",

@@ -90,6 +90,11 @@ def detail(standing: Standing) -> Json:
         "spent_usd": usd(spent),
         "held_usd": usd(standing.balance.held_pico),
         **_tightest(standing),
+        "overshoot_usd": {
+            "settle": usd(standing.balance.over_settle_pico),
+            "event": usd(standing.balance.over_event_pico),
+            "limit": usd(standing.balance.over_limit_pico),
+        },
         "usage_sources": {
             "reported_usd": usd(totals.reported_pico + totals.event_pico),
             "estimated_usd": usd(totals.estimated_pico),

@@ -44,6 +44,7 @@ class Sum:
     holds: int = 0
     over_settle_pico: int = 0
     over_event_pico: int = 0
+    over_limit_pico: int = 0
     alien: int = 0
 
 
@@ -247,4 +248,5 @@ def _plus(total: Sum, fields: Fields) -> Sum:
         held_pico=total.held_pico + compare.whole(fields, b"held"),
         over_settle_pico=total.over_settle_pico + compare.whole(fields, b"over.settle"),
         over_event_pico=total.over_event_pico + compare.whole(fields, b"over.event"),
+        over_limit_pico=total.over_limit_pico + compare.whole(fields, b"over.limit"),
     )

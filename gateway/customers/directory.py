@@ -6,13 +6,23 @@ checks its version, and sends a stale caller back here.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from gateway.clock import Clock
 from gateway.customers.fields import Canonical
-from gateway.customers.profile import Limits, Profile, Terms, Upsert, terms, upsert
-from gateway.customers.windows import Calendar
+from gateway.customers.profile import (
+    Limits,
+    Profile,
+    Terms,
+    ToldLimits,
+    Upsert,
+    period_kind,
+    terms,
+    told,
+    upsert,
+)
+from gateway.customers.windows import CUSTOM, Calendar
 from gateway.errors import Conflict, InvalidCall, LedgerUnavailable, NotFound
 from gateway.store.client import Store
 from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN, Partition
@@ -23,8 +33,24 @@ WRITTEN: Final = 1
 
 
 class Directory:
-    def __init__(self, store: Store, *, defaults: Limits, calendar: Calendar, clock: Clock) -> None:
+    """Knows customers by their identifiers.
+
+    Args:
+        defaults: Where a customer has no limits of its own.
+        count: What limits are about, ``charge`` or ``cost``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        defaults: Limits,
+        calendar: Calendar,
+        clock: Clock,
+        count: Literal["charge", "cost"] = "charge",
+    ) -> None:
         self.calendar = calendar
+        self._count = count
         self._store = store
         self._defaults = defaults
         self._clock = clock
@@ -96,6 +122,10 @@ class Directory:
         self._terms[profile.identifier] = (profile, made)
         return made
 
+    def told(self, profile: Profile) -> ToldLimits:
+        limits = profile.limits(self._defaults)
+        return told(limits, period_kind(profile, limits))
+
     async def create(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
         """Create a customer without a call.
 
@@ -146,7 +176,7 @@ class Directory:
                 planned = self.plan(profile, change)
             except InvalidCall:
                 planned = self.plan(profile, {})
-            if not planned.pairs or await self._put(profile, planned.pairs):
+            if not planned.pairs or await self._put(profile, planned):
                 return profile.number
         raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
 
@@ -170,7 +200,9 @@ class Directory:
             known = await self._store.command("GET", key)
             if known is not None:
                 return int(known)
-            if await self._put(Profile(identifier, number, 0, {}), _flat(stored)):
+            lost = Profile(identifier, number, 0, {})
+            back = Upsert(Profile(identifier, number, 1, stored), tuple(_flat(stored)), False)
+            if await self._put(lost, back):
                 await self.load(identifier)
                 return number
         raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
@@ -182,16 +214,18 @@ class Directory:
     async def _write(self, profile: Profile, planned: Upsert) -> Profile | None:
         """Write by compare-and-set; None when somebody else was first."""
         if planned.pairs:
-            moves_anchor = planned.moves_anchor
-            if not await self._put(profile, planned.pairs, moves_anchor=moves_anchor):
+            if not await self._put(profile, planned, by_call=False):
                 return None
             self.remember(planned.profile)
         return planned.profile
 
-    async def _put(
-        self, profile: Profile, pairs: Sequence[str], *, moves_anchor: bool = False
-    ) -> bool:
+    async def _put(self, profile: Profile, planned: Upsert, *, by_call: bool = True) -> bool:
         partition = self.partition_of(profile.identifier)
+        afresh = planned.moves_anchor and not by_call
+        before, after = self.told(profile), self.told(planned.profile)
+        if afresh and after[0] == CUSTOM:  # nothing is spent in a window that begins now
+            after = ("", "", after[2])
+        windows = self.calendar.at(self._clock.now_ms(), planned.profile.anchor)
         outcome = await self._store.script(
             "profile",
             [
@@ -199,7 +233,10 @@ class Directory:
                 partition.profile(profile.number),
                 partition.account(profile.number),
             ],
-            [profile.number, profile.version, int(moves_anchor), *pairs],
+            [
+                *(profile.number, profile.version, int(afresh), windows.ids, self._count),
+                *(*before, *after, *planned.pairs),
+            ],
         )
         return bool(outcome == WRITTEN)
 

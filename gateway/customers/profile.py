@@ -19,6 +19,9 @@ ANONYMOUS: Final = "~anonymous"
 REMOVE: Final = "\0"
 """What the scripts take as: remove this field."""
 
+ToldLimits = tuple[str, str | int, str | int]
+"""As the scripts take limits: the period's window kind and amount, the total; '' for none."""
+
 _PERIOD_FIELDS: Final = frozenset({"period_start", "period_end"})
 _ANCHOR_FIELDS: Final = _PERIOD_FIELDS | {"budget_duration"}
 
@@ -202,17 +205,29 @@ class Terms:
         return self.limits.limited or self.shared
 
     @property
+    def told(self) -> ToldLimits:
+        return told(self.limits, self.period_kind)
+
+    @property
     def period_resets_ms(self) -> int | None:
         return self.windows.by_kind[self.period_kind].end_ms if self.period_kind else None
 
 
 def terms(profile: Profile, defaults: Limits, calendar: Calendar, now_ms: int) -> Terms:
     limits = profile.limits(defaults)
-    anchor = profile.anchor
-    kind = None
-    if limits.period_budget_pico is not None:
-        kind = CUSTOM if anchor else KIND_OF[limits.budget_duration]
-    return Terms(limits, kind, calendar.at(now_ms, anchor))
+    return Terms(limits, period_kind(profile, limits), calendar.at(now_ms, profile.anchor))
+
+
+def period_kind(profile: Profile, limits: Limits) -> str | None:
+    """The window that the period budget counts in; None without one."""
+    if limits.period_budget_pico is None:
+        return None
+    return CUSTOM if profile.anchor else KIND_OF[limits.budget_duration]
+
+
+def told(limits: Limits, kind: str | None) -> ToldLimits:
+    period, total = limits.period_budget_pico, limits.total_budget_pico
+    return kind or "", "" if period is None else period, "" if total is None else total
 
 
 def _encoded(value: Canonical) -> str:

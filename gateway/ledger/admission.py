@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
 from gateway.ledger.leases import LEASE_MS
-from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.outcomes import Outcome
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Hold
@@ -151,12 +151,12 @@ class Admission:
             terms.windows.from_ms,
             terms.windows.until_ms,
             terms.windows.ids,
-            *limits_of(terms),
+            *terms.told,
             int(self._rules.binding),
             self._rules.count,
             terms.limits.rate_limit or 0,
             attempt.details,
-            *planned.pairs,
+            *((*self._directory.told(profile), *planned.pairs) if planned.pairs else ()),
         ]
 
     async def _admitted(self, profile: Profile) -> Profile:

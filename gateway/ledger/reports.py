@@ -15,7 +15,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
 from gateway.ledger.endings import all_of
-from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.outcomes import Outcome
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
 from gateway.ledger.rules import Rules
@@ -134,7 +134,7 @@ class Reports:
                     self._directory.calendar.ids_shared(priced.at_ms, terms.windows),
                     max(terms.windows.from_ms, week_ms),
                     min(terms.windows.until_ms, week_ms + WEEK_MS),
-                    *limits_of(terms),
+                    *terms.told,
                     self._rules.count,
                     details,
                     IDEMPOTENCY_SECONDS + WEEK_MS // 1000,

@@ -138,6 +138,7 @@ class Balance:
         by_kind: What was spent in the windows of now, by window kind.
         over_settle_pico: What calls cost above what was reserved for them.
         over_event_pico: What was reported beyond a limit.
+        over_limit_pico: What limits that were lowered have left beyond them.
     """
 
     spent: Spent
@@ -145,6 +146,7 @@ class Balance:
     by_kind: Mapping[str, Spent]
     over_settle_pico: int = 0
     over_event_pico: int = 0
+    over_limit_pico: int = 0
 
     @classmethod
     def of(cls, fields: Mapping[bytes, bytes], window_ids: str) -> "Balance":
@@ -164,6 +166,7 @@ class Balance:
             },
             over_settle_pico=int(fields.get(b"over.settle", 0)),
             over_event_pico=int(fields.get(b"over.event", 0)),
+            over_limit_pico=int(fields.get(b"over.limit", 0)),
         )
 
 

@@ -20,7 +20,7 @@ from gateway.customers.scopes import Scope, Scopes
 from gateway.customers.windows import KIND_OF
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.bounds import Bound
-from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.outcomes import Outcome
 from gateway.ledger.refusals import Refusal, refused
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, ScopeHold
@@ -144,7 +144,7 @@ class ScopeHolds:
                     terms.windows.from_ms,
                     terms.windows.until_ms,
                     terms.windows.ids,
-                    *limits_of(terms),
+                    *terms.told,
                     self._rules.count,
                 ],
                 fragile=True,

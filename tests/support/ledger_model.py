@@ -25,6 +25,7 @@ class Account:
     keys: set[str] = field(default_factory=set)
     over_settle: int = 0
     over_event: int = 0
+    over_limit: int = 0
 
     @property
     def unresolved(self) -> int:
@@ -39,6 +40,11 @@ class Account:
         """Of the tighter limit. All is spent in one window, so total and period agree."""
         return min((limit - self.spent for limit in self.limits if limit is not None), default=None)
 
+    @property
+    def beyond(self) -> int:
+        """What is taken beyond the tighter limit."""
+        return 0 if self.unspent is None else max(0, self.held - self.unspent)
+
 
 class Model:
     def __init__(self) -> None:
@@ -47,6 +53,12 @@ class Model:
 
     def account(self, customer: str) -> Account:
         return self.accounts.setdefault(customer, Account())
+
+    def change_limits(self, customer: str, limits: tuple[int | None, ...]) -> None:
+        account = self.account(customer)
+        before = account.beyond
+        account.limits = limits
+        account.over_limit += max(0, account.beyond - before)
 
     def grant(self, customer: str, bound: Bound) -> int | str:
         """What is granted; or why nothing is."""

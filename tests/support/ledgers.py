@@ -146,7 +146,11 @@ async def bench(
     await store.connect()
     clock = clock or SystemClock()
     directory = Directory(
-        store, defaults=defaults or Limits(), calendar=Calendar(zone), clock=clock
+        store,
+        defaults=defaults or Limits(),
+        calendar=Calendar(zone),
+        clock=clock,
+        count=options.get("count", "charge"),
     )
     log = Log(wal) if wal else None
     ledger = Ledger(store, directory, clock, wal=log, **options)

@@ -23,7 +23,10 @@
 -- ARGV[16] `charge` or `cost`: which of the two the limits are about
 -- ARGV[17] calls per minute, 0 for any number
 -- ARGV[18] details of the event to post should the call never end, JSON
--- ARGV[19..] profile fields to upsert: field, value ...
+-- and, where the call says something of its customer:
+-- ARGV[19] the period limit's window kind before, ARGV[20] that limit, ARGV[21] the total
+--          limit before
+-- ARGV[22..] profile fields to upsert: field, value ...
 --
 -- Returns {outcome, granted, spent in period, spent in total, held, n, ids}; the sums are
 -- those before the call, of charge or cost as asked.
@@ -51,7 +54,8 @@ local lease_ms, valid_from, valid_until = tonumber(ARGV[8]), tonumber(ARGV[9]), 
 local window_ids, period_kind, period_limit = ARGV[11], ARGV[12], ARGV[13]
 local total_limit, binding, count = ARGV[14], ARGV[15] == '1', ARGV[16]
 local per_minute, details = tonumber(ARGV[17]), ARGV[18]
-local UPSERT_FROM = 19
+local limits_before = {ARGV[19], ARGV[20], ARGV[21]}
+local UPSERT_FROM = 22
 local MINUTE_US = 60000000
 local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 
@@ -59,7 +63,10 @@ local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 --@include shares
 --@include grants
 --@include ids
+--@include windows
 --@include opened
+--@include beyond
+--@include lowered
 --@include records
 --@include upsert
 
@@ -112,7 +119,11 @@ if outcome == HELD and binding then
     outcome, granted = grant(unspent, held, wanted, least, share)
 end
 
-upsert(number_key, profile, number, UPSERT_FROM)
+if #ARGV >= UPSERT_FROM then
+    local limits_after = {period_kind, period_limit, total_limit}
+    count_lowered(account, split_ids(window_ids), count, limits_before, limits_after)
+    upsert(number_key, profile, number, UPSERT_FROM)
+end
 if outcome == HELD then
     if tat then
         redis.call('HSET', account, 'held', plus(held, granted), 'tat', string.format('%.0f', tat))

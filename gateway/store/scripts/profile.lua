@@ -7,7 +7,11 @@
 -- ARGV[1] customer number (a fresh one when believed new)
 -- ARGV[2] profile version the caller decided with; 0: believed new
 -- ARGV[3] 1: the anchor of the custom window changes
--- ARGV[4..] fields to write: field, value ...
+-- ARGV[4] ids of the windows of now, as in hold.lua
+-- ARGV[5] `charge` or `cost`: which of the two the limits are about
+-- ARGV[6] window kind of the period limit before, ARGV[7] its amount, ARGV[8] the total limit
+-- before; ARGV[9], ARGV[10], ARGV[11] the same after; '' for none
+-- ARGV[12..] fields to write: field, value ...
 --
 -- Returns 1 WRITTEN, or 5 POLICY: the customer is another version, or none; nothing
 -- changed, load it and try again.
@@ -15,13 +19,22 @@
 local WRITTEN, POLICY = 1, 5
 local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local number, version, reset_custom = ARGV[1], ARGV[2], ARGV[3]
-local UPSERT_FROM = 4
+local window_ids, count = ARGV[4], ARGV[5]
+local before, after = {ARGV[6], ARGV[7], ARGV[8]}, {ARGV[9], ARGV[10], ARGV[11]}
+local UPSERT_FROM = 12
 
+--@include limbs
+--@include ids
+--@include windows
+--@include opened
+--@include beyond
+--@include lowered
 --@include upsert
 
 if not is_current(number_key, profile, number, version) then
     return POLICY
 end
+count_lowered(account, split_ids(window_ids), count, before, after)
 upsert(number_key, profile, number, UPSERT_FROM)
 if reset_custom == '1' then
     -- Management that moves the anchor starts the custom window afresh; a call does not.

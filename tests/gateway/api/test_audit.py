@@ -10,7 +10,7 @@ from gateway.audit.auditor import Auditor
 from gateway.clock import SystemClock
 from gateway.store.client import Store
 from gateway.telemetry import LABELS_MAX, REFUSED, Telemetry
-from tests.gateway.api.conftest import admin
+from tests.gateway.api.conftest import admin, usage
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +95,25 @@ async def test_metrics_say_how_the_ledger_is(api) -> None:
     assert 0 == after["farebox_flusher_events_behind", "flush"]
     assert 0 == after["farebox_flusher_lag_seconds", "archive"]
     assert "process_resident_memory_bytes" in {name for name, *_ in before}
+
+
+async def test_r33_what_goes_beyond_is_seen_by_its_cause(api) -> None:
+    """Of a customer, and of all: a call of 1.60 with 1.00 held, a report, a lowered limit."""
+    name = "acme"
+    await api.post("/api/users/", {"customer_identifier": name, "period_budget": 2})
+    await api.call(name, charge_pico=16 * 10**11, cost_pico=10**12)
+    reported = await api.report(usage(inputTokens=10**6, inputTokensCached=0, outputTokens=0))
+    await api.patch(f"/api/users/{name}/", {"period_budget": "1.5"})
+    await audited(api)
+
+    assert 202 == reported.status_code
+    causes = {"settle": "0.6", "event": "0.6", "limit": "0.5"}
+    shown = (await api.get(f"/api/users/{name}/")).json()
+    assert ("2.6", "-1.1") == (shown["spent_usd"], shown["remaining_usd"])
+    assert causes == shown["overshoot_usd"]
+    found = await scraped(api.client)
+    for cause, amount in causes.items():
+        assert float(amount) == found["farebox_ledger_overshoot_usd", cause]
 
 
 async def test_drift_is_a_metric(api) -> None:

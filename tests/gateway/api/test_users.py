@@ -50,6 +50,7 @@ DETAIL = {
     "remaining_usd",
     "resets_at",
     "usage_sources",
+    "overshoot_usd",
 }
 
 HOSTILE = [

@@ -210,6 +210,42 @@ async def test_what_went_beyond_is_counted_by_its_cause(url: str) -> None:
         )
 
 
+async def test_what_a_lowered_limit_leaves_beyond_it_is_counted(url: str) -> None:
+    """By whomever it is lowered, what runs included; what lay beyond before has another cause."""
+    async with bench(url) as b:
+
+        async def left() -> int:
+            return (await b.ledger.balance(await b.directory.load("acme"))).over_limit_pico
+
+        await b.settle(await b.hold("acme", 10, total_budget=100), 50)
+        await b.hold("acme", 30)
+        await b.hold("acme", 1, period_budget=90)
+        assert 0 == await left(), "there is room"
+        await b.directory.change("acme", {"period_budget": 60})
+        assert 21 == await left(), "50 spent and 31 held"
+        with pytest.raises(BudgetExceeded):
+            await b.hold("acme", 1, total_budget=40)
+        assert 41 == await left(), "the tighter one counts"
+        await b.directory.change("acme", {"period_budget": None, "total_budget": 45})
+        await b.directory.change("acme", {"total_budget": 45})
+        assert 41 == await left(), "it is less than before"
+
+
+async def test_limits_that_are_about_cost_leave_cost_beyond_them(url: str) -> None:
+    async with bench(url, count="cost") as b:
+        await b.settle(await b.hold("acme", 80, budget_duration="daily"), 80, 50)
+        await b.directory.change("acme", {"period_budget": 20})
+        assert 30 == (await b.ledger.balance(await b.directory.load("acme"))).over_limit_pico
+
+
+async def test_a_window_that_management_starts_afresh_has_nothing_beyond_it(url: str) -> None:
+    async with bench(url) as b:
+        await b.settle(await b.hold("acme", 80, period_budget=100), 80)
+        await b.directory.change("acme", {"period_budget": 20, "period_start": "2026-01-15"})
+        assert 0 == (await b.ledger.balance(await b.directory.load("acme"))).over_limit_pico
+        assert 20 == (await b.hold("acme", 20)).amount_pico
+
+
 async def test_a_late_truth_beyond_its_orphan_is_beyond(url: str) -> None:
     """Once the hold has gone, only what was posted was still reserved."""
     async with bench(url, orphans="input") as b:

@@ -79,7 +79,24 @@ class LedgerMachine(RuleBasedStateMachine):
             self.run(self.bench.directory.create(customer, {}))
         self.run(self.bench.directory.change(customer, change))
         if customer != "~anonymous":
-            self.model.account(customer).limits = (total, period)
+            self.model.change_limits(customer, (total, period))
+
+    @rule(customer=CUSTOMERS, bound=bounds(), total=LIMITS)
+    def hold_and_change_limits(self, customer: str, bound: Bound, total: int | None) -> None:
+        """What a call says of its customer counts, whether it is admitted or not."""
+        if customer == "~anonymous":
+            return
+        with suppress(Conflict):
+            self.run(self.bench.directory.create(customer, {}))
+        self.run(self.bench.directory.change(customer, {"total_budget": None}))
+        period = self.model.account(customer).limits[1]
+        self.model.change_limits(customer, (None, period))
+        self.model.change_limits(customer, (total, period))
+        expected = self.model.grant(customer, bound)
+        with suppress(BudgetExceeded, BudgetInFlight):
+            hold = self.run(self.bench.hold(customer, bound, total_budget=total))
+            assert expected == hold.amount_pico
+            self.model.held(customer, hold.request_id, bound)
 
     @rule(target=holds, customer=CUSTOMERS, bound=bounds())
     def hold(self, customer: str, bound: Bound) -> Hold | None:
@@ -224,6 +241,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert account.unresolved == sum(e.unresolved_pico for e in events)
             assert account.over_settle == balance.over_settle_pico
             assert account.over_event == balance.over_event_pico
+            assert account.over_limit == balance.over_limit_pico
             terminal = [e.request_id for e in events if e.kind in TERMINAL]
             assert len(terminal) == len(set(terminal))
 
