@@ -7,7 +7,6 @@ exactly one event, in a task that no cancelled request can take along.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,6 +40,10 @@ from pricing.money import usd
 log = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[Any]]
+
+CALL_SECONDS_MAX: Final = 86_400.0
+"""No call lives longer: after two days nobody can tell any more whether it has ended, and a
+store that has lost its hold would not book it."""
 
 DRAIN_SECONDS_MAX: Final = 10.0
 """How long a stop waits for calls that have been cancelled to be settled."""
@@ -189,10 +192,9 @@ class Pipeline:
         departure = Departure(
             request.receive, tab.client_left, grace_seconds=self._grace_seconds(tab)
         )
-        total = tab.upstream.settings.timeouts.total
-        in_time = nullcontext() if total is None else asyncio.timeout(total)
+        total = tab.upstream.settings.timeouts.total or CALL_SECONDS_MAX
         try:
-            async with departure, in_time:
+            async with departure, asyncio.timeout(min(total, CALL_SECONDS_MAX)):
                 try:
                     finish = await self._exchange(request, tab, hold, injected=_injects(tab))
                 except _RefusesToCount:

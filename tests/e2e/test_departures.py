@@ -383,6 +383,19 @@ def test_r68_the_whole_call(door):
         assert [Status.ERROR] * 2 == [only(running, c).status for c in (before, after)]
 
 
+@pytest.mark.parametrize("total", [None, 60])
+def test_no_call_lives_for_ever(monkeypatch, total):
+    """A day at most, whatever is configured: its end must find who remembers it."""
+    monkeypatch.setattr("gateway.proxy.pipeline.CALL_SECONDS_MAX", 0.4)
+    with gateway(account={"timeouts": {"total": total}}) as running:
+        customer = a_customer()
+
+        answer = running.chat(customer, "!stall 5")
+
+        assert (504, "upstream_timeout") == (answer.status_code, answer.json()["error"]["code"])
+        assert Status.ERROR == only(running, customer).status
+
+
 def test_an_upstream_that_is_down(door):
     """502, worth a retry, and nothing is charged: nothing was sent."""
     with gateway(upstream_url="http://127.0.0.1:1") as running:
