@@ -176,7 +176,7 @@ class Pipeline:
         )
 
     async def _hold(self, tab: Tab) -> Hold:
-        hold = await self._ledger.hold(
+        return await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
             app=tab.app.id,
@@ -184,11 +184,10 @@ class Pipeline:
             bound=lambda terms: tab.bound(self._rating, terms, self._budgeting),
             opening=tab.opening,
         )
-        tab.admitted(hold)
-        return hold
 
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""
+        tab.admitted(hold)
         departure = Departure(
             request.receive, tab.client_left, grace_seconds=self._grace_seconds(tab)
         )

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from gateway.event import Kind, Source, Status
+from gateway.proxy.tab import Tab
 from tests.support.gateways import (
     TOKEN,
     a_customer,
@@ -394,6 +395,23 @@ def test_no_call_lives_for_ever(monkeypatch, total):
 
         assert (504, "upstream_timeout") == (answer.status_code, answer.json()["error"]["code"])
         assert Status.ERROR == only(running, customer).status
+
+
+def test_a_fault_of_ours_behind_the_hold_leaves_nothing_held(monkeypatch, door):
+    """Whatever breaks, what was held is ended: its lease would be renewed for ever."""
+
+    def broken(*_):
+        raise AssertionError("a cap that cannot be")
+
+    monkeypatch.setattr(Tab, "admitted", broken)
+    customer = a_customer()
+
+    answer = door.chat(customer)
+
+    assert 500 == answer.status_code
+    event = only(door, customer)
+    assert (Kind.RELEASE, Status.ERROR) == (event.kind, event.status)
+    assert door.spent(customer) == door.held(customer) == 0
 
 
 def test_an_upstream_that_is_down(door):
