@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from gateway.errors import LedgerUnavailable
+from gateway.ledger.scope_sweeper import ScopeSweeper
 from gateway.ledger.sweeper import Sweeper
 from gateway.metering.flusher import Flusher
 from gateway.store.client import Store
@@ -30,7 +31,7 @@ class Background:
     def __init__(self, store: Store, flusher: Flusher, jobs: Sequence[Job] = ()) -> None:
         self._lease = Lease(store)
         self._flusher = flusher
-        self._jobs: tuple[Job, ...] = (flusher, Sweeper(store), *jobs)
+        self._jobs: tuple[Job, ...] = (flusher, Sweeper(store), ScopeSweeper(store), *jobs)
 
     async def run(self) -> None:
         """Until cancelled; then what is still in the streams is flushed once more."""

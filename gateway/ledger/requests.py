@@ -22,6 +22,11 @@ def is_request_id(text: str) -> bool:
     return _SHAPE.fullmatch(text) is not None
 
 
+def made_ms(request_id: str) -> int:
+    """When the id was made, by the clock of its gateway, Unix ms."""
+    return int(request_id[4:16], 16)
+
+
 def hour_of(request_id: str) -> int:
     """The hour, since 1970, in which the id was made."""
-    return int(request_id[4:16], 16) // HOUR_MS
+    return made_ms(request_id) // HOUR_MS

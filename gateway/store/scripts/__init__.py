@@ -25,6 +25,7 @@ VERBS: Final = (
     "renew",
     "restore",
     "scope_apply",
+    "scope_expire",
     "scope_hold",
     "settle",
     "snapshot",

@@ -65,7 +65,6 @@ local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 --@include ids
 --@include windows
 --@include opened
---@include beyond
 --@include lowered
 --@include records
 --@include upsert

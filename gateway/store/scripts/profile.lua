@@ -27,7 +27,6 @@ local UPSERT_FROM = 12
 --@include ids
 --@include windows
 --@include opened
---@include beyond
 --@include lowered
 --@include upsert
 

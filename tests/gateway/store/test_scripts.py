@@ -29,6 +29,7 @@ RUN_WHEN_FULL = {
     "renew",
     "restore",
     "scope_apply",
+    "scope_expire",
     "settle",
     "tally",
     "trim",
