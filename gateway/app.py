@@ -40,11 +40,16 @@ Channel = Callable[..., Awaitable[Any]]
 
 
 class Gateway:
-    """The ASGI application: calls go straight to the data plane."""
+    """The ASGI application: calls go straight to the data plane.
 
-    def __init__(self, data_plane: DataPlane, rest: Starlette) -> None:
+    Attributes:
+        drain: Says from now on, in ``/readyz``, that it is ending; calls are served as ever.
+    """
+
+    def __init__(self, data_plane: DataPlane, rest: Starlette, drain: Callable[[], None]) -> None:
         self._data_plane = data_plane
         self._rest = rest
+        self.drain = drain
 
     async def __call__(self, scope: Scope, receive: Channel, send: Channel) -> None:
         if scope["type"] == "http" and self._data_plane.owns(scope["path"]):
@@ -120,7 +125,8 @@ def build_app(
             stack.callback(draining.set)
             yield
 
-    return Gateway(data_plane, Starlette(routes=routes(services), lifespan=lifespan))
+    rest = Starlette(routes=routes(services), lifespan=lifespan)
+    return Gateway(data_plane, rest, draining.set)
 
 
 def create() -> Gateway:

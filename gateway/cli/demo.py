@@ -74,7 +74,12 @@ def _config(demo: Demo, folder: Path, upstream_url: str) -> Config:
     return parsed(
         {
             "data_dir": folder,
-            "server": {"host": demo.host, "port": demo.port, "drain_seconds": 3},
+            "server": {
+                "host": demo.host,
+                "port": demo.port,
+                "drain_delay_seconds": 0,
+                "drain_seconds": 3,
+            },
             "upstreams": [
                 {
                     "name": provider,

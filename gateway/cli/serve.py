@@ -20,7 +20,7 @@ from gateway.cli.server import bound, ended_by_signals, log_to_stderr, run, url_
 from gateway.config import Config, Resolved, resolve
 from gateway.config.kept import ADMIN_KEY_FILE, APP_TOKEN_FILE
 from gateway.store.embedded import EmbeddedStore, is_running
-from gateway.store.guarantees import Verdict, audited
+from gateway.store.guarantees import EMBEDDED_STANDARD, EMBEDDED_STRICT, Verdict, audited
 from gateway.version import installed_version
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ def serve(config: Config) -> None:
         listener = stack.enter_context(bound(config.server.host, config.server.port))
         if config.redis.url is None:
             stack.enter_context(EmbeddedStore(config.data_dir, durable=config.strict))
+            promise = EMBEDDED_STRICT if config.strict else EMBEDDED_STANDARD
+            log.info("store_promise %s: %s", Verdict.OK, promise)
         else:
             audit_store(config.redis.url.get_secret_value(), strict=config.strict)
         resolved = resolve(config)
@@ -68,7 +70,13 @@ def audit_store(url: str, *, strict: bool) -> None:
 def run_gateway(resolved: Resolved, listener: socket.socket) -> None:
     server = resolved.config.server
     factory = partial(build, resolved)
-    run(factory, listener, workers=server.workers, drain_seconds=server.drain_seconds)
+    run(
+        factory,
+        listener,
+        workers=server.workers,
+        drain_delay_seconds=server.drain_delay_seconds,
+        drain_seconds=server.drain_seconds,
+    )
 
 
 def build(resolved: Resolved) -> Any:

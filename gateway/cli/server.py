@@ -1,5 +1,6 @@
 """The HTTP server: uvicorn as we run it, and the socket it is given."""
 
+import asyncio
 import errno
 import gc
 import logging
@@ -30,6 +31,8 @@ GARBAGE_OBJECTS = 10_000
 """New objects after which Python looks for cycles; its own 700 are a handful of calls."""
 
 AppFactory = Callable[[], Any]
+
+log = logging.getLogger(__name__)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -133,16 +136,27 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(factory: AppFactory, listener: socket.socket, *, workers: int, drain_seconds: int) -> None:
+def run(
+    factory: AppFactory,
+    listener: socket.socket,
+    *,
+    workers: int,
+    drain_delay_seconds: float = 0,
+    drain_seconds: int,
+) -> None:
     """Serve until told to stop: in this process, or in `workers` of them.
 
     Several workers get `factory` by pickle through a pipe, so what it holds (keys) is in
     no file, environment or process list.
 
+    Args:
+        drain_delay_seconds: How long calls are still taken after SIGTERM, see `_delay_the_stop`.
+        drain_seconds: How long those that run then may take.
+
     Raises:
         Fatal: the app did not start; its own log says why.
     """
-    make = partial(_worker if workers > 1 else _settled, factory)
+    make = partial(_worker if workers > 1 else _settled, factory, drain_delay_seconds)
     config = uvicorn.Config(
         make,
         factory=True,
@@ -175,26 +189,53 @@ def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
     return server.started
 
 
-def _settled(factory: AppFactory) -> Any:
+def _settled(factory: AppFactory, drain_delay_seconds: float) -> Any:
     """Make the app, and keep what it is made of out of every later garbage collection.
 
     Code and prices are a hundred thousand objects that stay: looking through them takes
     70 ms, again and again, in the middle of somebody's call.
     """
     app = factory()
+    if drain_delay_seconds and hasattr(app, "drain"):
+        _delay_the_stop(app, drain_delay_seconds)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS)
     return app
 
 
-def _worker(factory: AppFactory) -> Any:
+def _delay_the_stop(app: Any, seconds: float) -> None:
+    """At SIGTERM have `app` say that it is ending, and stop only then.
+
+    Whoever balances the load asks for readiness every few seconds, and goes on sending
+    meanwhile: a listener that is closed at once refuses those calls. Ctrl-C does not wait.
+    """
+    loop = asyncio.get_running_loop()
+    stop = signal.getsignal(signal.SIGTERM)  # uvicorn's; it puts back what was there before
+    assert callable(stop)
+    told = False
+
+    def drain(sign: int, frame: FrameType | None) -> None:
+        log.info("draining delay_seconds=%g", seconds)
+        app.drain()
+        loop.call_later(seconds, stop, sign, frame)
+
+    def tell(sign: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if not told:  # a service manager tells every process, and the parent its workers again
+            told = True
+            loop.call_soon_threadsafe(drain, sign, frame)
+
+    signal.signal(signal.SIGTERM, tell)
+
+
+def _worker(factory: AppFactory, drain_delay_seconds: float) -> Any:
     """Make the app in a worker process, which is not to outlive its parent."""
     log_to_stderr()
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    return _settled(factory)
+    return _settled(factory, drain_delay_seconds)
 
 
 def _follow(parent: Any) -> None:

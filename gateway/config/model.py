@@ -68,6 +68,7 @@ class Server(Section):
     port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
     workers: Annotated[Whole, Field(ge=1, le=256)] = 1
     hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
+    drain_delay_seconds: Annotated[Whole, Field(ge=0, le=3_600)] = 5
     drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
 
 

@@ -234,7 +234,7 @@ def test_r06_sigterm_with_a_slow_store_loses_nothing(tmp_path, upstream):
     customer = a_customer()
     count = 50
     with server() as url, slow_wire(url, delay_seconds=0.2) as slow:
-        changes = {"redis": {"url": slow}, "server": {"drain_seconds": 1}}
+        changes = {"redis": {"url": slow}, "server": {"drain_delay_seconds": 0, "drain_seconds": 1}}
         with farebox(tmp_path, *upstream, changes=changes) as running:
             begun = threading.Semaphore(0)
 

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.demo.upstream import AT_ONCE, build_upstream
 from gateway.event import Kind, Source, Status
-from tests.support.gateways import TOKEN, a_customer, chat_body, total_usd
+from tests.support.gateways import TOKEN, a_customer, chat_body, total_usd, wait_until
 from tests.support.processes import farebox
 from tests.support.servers import serve
 
@@ -84,10 +84,30 @@ def test_r06_sigterm_lets_calls_finish(tmp_path, upstream):
         assert 0 == again.stop()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_r67_calls_are_taken_while_readiness_says_no(tmp_path, upstream, workers):
+    """A load balancer needs a while to see that it is ending; told again, it is no hurry."""
+    customer = a_customer()
+    server = {"drain_delay_seconds": 2}
+    with farebox(tmp_path, *upstream, workers=workers, server=server) as running:
+        door = running.gateway
+        for _ in range(2):
+            running.process.terminate()
+            wait_until(lambda: door.api.get("/readyz").status_code == 503, "it is draining")
+        answer, ready = door.chat(customer), httpx.get(f"{door.url}/readyz", trust_env=False)
+        code = running.stop()
+
+    assert 200 == answer.status_code
+    assert (503, ["draining"]) == (ready.status_code, ready.json()["reasons"])
+    assert 0 == code
+
+
 def test_r06_sigterm_settles_what_will_not_finish(tmp_path, upstream):
     """After `drain_seconds` the streams are cut, and settled for what was seen of them."""
     customer = a_customer()
-    with farebox(tmp_path, *upstream, server={"drain_seconds": 1}) as running:
+    with farebox(
+        tmp_path, *upstream, server={"drain_delay_seconds": 0, "drain_seconds": 1}
+    ) as running:
         with live_streams(running.gateway, customer, "!stall-stream 60") as ended:
             started = time.monotonic()
             code = running.stop()

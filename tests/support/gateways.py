@@ -194,6 +194,7 @@ def settings(folder: Path, upstream_url: str, **changes: Any) -> dict[str, Any]:
     return {
         "data_dir": folder,
         "admin_key": ADMIN_KEY,
+        "server": {"drain_delay_seconds": 0},
         "upstreams": [an_upstream(upstream_url)],
         "apps": [
             {"id": "my-app", "token": TOKEN, "model": "demo-small"},
