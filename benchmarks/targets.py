@@ -129,7 +129,7 @@ http {{
 def _farebox_config(port: int, mock_port: int, folder: Path) -> dict[str, object]:
     return {
         "version": 1,
-        "server": {"host": "127.0.0.1", "port": port},
+        "server": {"host": "127.0.0.1", "port": port, "drain_delay_seconds": 0},
         "data_dir": str(folder / "farebox-data"),
         "upstreams": [
             {

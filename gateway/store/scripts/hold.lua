@@ -63,9 +63,7 @@ local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
 --@include shares
 --@include grants
 --@include ids
---@include windows
 --@include opened
---@include lowered
 --@include records
 --@include upsert
 
@@ -119,6 +117,9 @@ if outcome == HELD and binding then
 end
 
 if #ARGV >= UPSERT_FROM then
+    -- Only here: most calls say nothing new, and what is defined costs every one of them.
+--@include windows
+--@include lowered
     local limits_after = {period_kind, period_limit, total_limit}
     count_lowered(account, split_ids(window_ids), count, limits_before, limits_after)
     upsert(number_key, profile, number, UPSERT_FROM)
