@@ -19,13 +19,14 @@ from gateway.store.guarantees import Guarantees, audited
 from gateway.store.identity import Changes
 from gateway.store.keys import META, PARTITIONS, Keyspace, Partition
 from gateway.store.link import Link
-from gateway.store.replies import Command, failed
+from gateway.store.replies import Command, failed, writes_nothing
 from gateway.store.single import Single
 from gateway.store.wire import Part, packed
 
 __all__ = ["Part", "Store"]
 
 GREETING_PAUSE_SECONDS: Final = 0.5
+ADMITS_SECONDS_MAX: Final = 0.5
 KEYLESS: Final = frozenset({"PING", "TIME", "INFO", "ECHO", "CONFIG", "SCRIPT", "ROLE", "WAIT"})
 """Commands whose second word is no key: `node_of` says whose server does them."""
 
@@ -179,19 +180,22 @@ class Store:
 
         Raises:
             LedgerUnavailable: one would not. Caused by a ResponseError where it is there, and
-                refuses to write what is new: its memory is full, say.
+                writes nothing new: its memory is full, say.
         """
         if not self.is_ready:
             raise LedgerUnavailable(NOT_REACHABLE)
         await self._reach()
         one_a_server = {self._way.link_of(p.cursors): p for p in self.keyspace.partitions}
-        # What is asked for is nobody's, so that a server which would do it finds nothing to do.
-        await asyncio.gather(
-            *(
-                self.script("profile", [p.number(""), p.profile(0), p.account(0)], [0, 1, 0])
-                for p in one_a_server.values()
-            )
-        )
+        # To put nothing into a key that is nobody's: it is refused, or changes nothing. A key
+        # whose slot is on its way tells nothing, and is not waited for.
+        asked = [self.command("SETRANGE", p.number(""), 0, "") for p in one_a_server.values()]
+        answered, silent = await asyncio.wait(asked, timeout=ADMITS_SECONDS_MAX)
+        for future in silent:
+            future.cancel()
+        for future in answered:
+            problem = future.exception()
+            if isinstance(problem, LedgerUnavailable) and writes_nothing(problem.__cause__):
+                raise problem
 
     async def _reach(self) -> None:
         pings: list[asyncio.Future[Any]] = []

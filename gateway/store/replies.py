@@ -25,7 +25,8 @@ _REFUSALS: Final = (
     TryAgainError,
     NoPermissionError,
 )
-_REFUSAL_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+_WRITES_NOTHING_CODES: Final = ("MISCONF", "NOREPLICAS")
+_REFUSAL_CODES: Final = (*_WRITES_NOTHING_CODES, "BUSY", "UNKILLABLE")
 """The server is there and does not do it now. The second half has no class in redis-py."""
 
 
@@ -72,6 +73,13 @@ def resolve(future: asyncio.Future[Any], reply: Any, *, doubt: Exception | None 
         future.set_exception(reply)
 
 
+def writes_nothing(problem: BaseException | None) -> bool:
+    """Whether a server has said that it is there, and takes nothing new until that changes."""
+    return isinstance(problem, OutOfMemoryError | ReadOnlyError) or (
+        isinstance(problem, ResponseError) and _code(problem) in _WRITES_NOTHING_CODES
+    )
+
+
 def unavailable(
     message: str = "The ledger is not reachable; try again shortly.",
     cause: BaseException | None = None,
@@ -88,4 +96,8 @@ def failed(message: str) -> asyncio.Future[Any]:
 
 
 def _is_refusal(error: ResponseError) -> bool:
-    return isinstance(error, _REFUSALS) or str(error).split(" ", 1)[0] in _REFUSAL_CODES
+    return isinstance(error, _REFUSALS) or _code(error) in _REFUSAL_CODES
+
+
+def _code(error: ResponseError) -> str:
+    return str(error).split(" ", 1)[0]

@@ -252,6 +252,24 @@ async def test_a_full_store_refuses_holds_and_takes_settles(url: str) -> None:
             assert 3 == await restarted.spent("acme")
 
 
+async def test_it_is_known_whether_a_call_would_be_let_in(url: str, tmp_path) -> None:
+    """Not by a full store, nor where the user may not: then nobody knows. Nothing is written."""
+    with redis.Redis.from_url(url) as admin:
+        async with bench(url) as b:
+            await b.store.admits()
+            admin.config_set("maxmemory", 1)
+            with pytest.raises(LedgerUnavailable) as refusal:
+                await b.store.admits()
+            assert isinstance(refusal.value.__cause__, OutOfMemoryError)
+            admin.config_set("maxmemory", 0)
+            admin.acl_setuser("default", commands=["-setrange"])
+            try:
+                await b.store.admits()
+            finally:
+                admin.acl_setuser("default", commands=["+setrange"])
+            assert [b"{fb}meta"] == admin.keys("*")
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -172,6 +172,18 @@ async def test_r48_a_migration_under_load_is_exact(nodes: ClusterOfServers) -> N
             pass
 
 
+async def test_a_slot_on_its_way_stops_no_other_partition(nodes: ClusterOfServers) -> None:
+    """Whether calls are let in is asked of each server, and of none for as long as that."""
+    async with bench(nodes.url) as b:
+        firsts = {b.store._way.link_of(p.cursors): p for p in b.store.keyspace.partitions}
+        slot = slot_of(next(iter(firsts.values())).tag)
+        home = nodes.owner(slot)
+        with nodes.migrating(slot, nodes.next_to(home)):
+            await b.store.admits()
+        with nodes.migrating(slot, home):
+            pass
+
+
 async def test_keys_that_stay_apart_make_the_store_unavailable(
     nodes: ClusterOfServers, monkeypatch
 ) -> None:
