@@ -54,7 +54,6 @@ local lease_ms, valid_from, valid_until = tonumber(ARGV[8]), tonumber(ARGV[9]), 
 local window_ids, period_kind, period_limit = ARGV[11], ARGV[12], ARGV[13]
 local total_limit, binding, count = ARGV[14], ARGV[15] == '1', ARGV[16]
 local per_minute, details = tonumber(ARGV[17]), ARGV[18]
-local limits_before = {ARGV[19], ARGV[20], ARGV[21]}
 local UPSERT_FROM = 22
 local MINUTE_US = 60000000
 local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
@@ -120,8 +119,8 @@ if #ARGV >= UPSERT_FROM then
     -- Only here: most calls say nothing new, and what is defined costs every one of them.
 --@include windows
 --@include lowered
-    local limits_after = {period_kind, period_limit, total_limit}
-    count_lowered(account, split_ids(window_ids), count, limits_before, limits_after)
+    count_lowered(account, split_ids(window_ids), count, {ARGV[19], ARGV[20], ARGV[21]},
+        {period_kind, period_limit, total_limit})
     upsert(number_key, profile, number, UPSERT_FROM)
 end
 if outcome == HELD then
