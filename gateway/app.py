@@ -131,6 +131,7 @@ def create() -> Gateway:
 
 async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
+    crash.arm(os.environ)
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
         await _background(parts).run()

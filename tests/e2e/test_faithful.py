@@ -283,9 +283,7 @@ def test_r48_an_upstream_that_will_not_be_asked_for_usage(door, provider, status
 def test_r48_a_failure_and_its_repetition_cost_what_they_report(door, provider, counted):
     """What openai-python repeats is charged once for each answer that reports usage."""
     customer = a_customer()
-    no = answer(
-        b'{"error":{"message":"Busy"}%b}' % counted, "retry-after-ms: 1", status="503 Busy"
-    )
+    no = answer(b'{"error":{"message":"Busy"}%b}' % counted, "retry-after-ms: 1", status="503 Busy")
     provider.answers_each(no, answer(WHOLE))
     before = len(provider.asked)
 
