@@ -16,7 +16,7 @@ from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
 from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
-from gateway.customers.scopes import Scopes
+from gateway.customers.scopes import Scopes, app_name, group_name
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
@@ -81,7 +81,11 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         archive,
         zone=zone,
         clock=clock,
-        more=[ScopeSink(background_store, _calendar(config), clock)],
+        more=[
+            ScopeSink(
+                background_store, _calendar(config), clock, _scopes(config), config.budgets.count
+            )
+        ],
     )
     directory = Directory(
         store,
@@ -128,6 +132,8 @@ def _calendar(config: Config) -> Calendar:
 
 
 def _scopes(config: Config) -> Scopes:
+    own_periods = {group_name(name): group.anchor for name, group in config.groups.items()}
+    own_periods |= {app_name(app.id): app.anchor for app in config.apps}
     return Scopes(
         groups={
             identifier: Limits(
@@ -138,10 +144,14 @@ def _scopes(config: Config) -> Scopes:
             for identifier, group in config.groups.items()
         },
         apps={
-            app.id: Limits(period_budget_pico=_pico(app.period_budget))
+            app.id: Limits(
+                period_budget_pico=_pico(app.period_budget),
+                budget_duration=Duration(app.budget_duration),
+            )
             for app in config.apps
             if app.period_budget is not None
         },
+        anchors={name: anchor for name, anchor in own_periods.items() if anchor},
     )
 
 

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gateway.api.tallies import Told
+from gateway.audit.check import Sum
 from gateway.audit.records import Record
 from gateway.metering.backlog import WAITING_MAX, Backlog
 from gateway.telemetry import COUNTERS, Gauge
@@ -94,19 +95,32 @@ def _audited(audit: Mapping[int, Record], facts: Facts) -> Iterator[Metric]:
     yield _gauge(
         "ledger_held_usd", "Held for calls in flight.", _usd(sum(s.held_pico for s in sums))
     )
-    over = GaugeMetricFamily(
-        f"{PREFIX}ledger_overshoot_usd",
-        "Charged beyond what was held (settle), or beyond a limit by reports (event).",
-        labels=["cause"],
-    )
-    over.add_metric(["settle"], _usd(sum(s.over_settle_pico for s in sums)))
-    over.add_metric(["event"], _usd(sum(s.over_event_pico for s in sums)))
-    yield over
+    yield _overshoot(sums)
     yield _gauge(
         "stream_alien_entries",
         "Live stream entries that are no events; the flusher passes them over.",
         sum(s.alien for s in sums),
     )
+
+
+def _overshoot(sums: Iterable[Sum]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}ledger_overshoot_usd",
+        "Charged beyond what was held (settle), or beyond a limit by reports (event): on "
+        "customers; and of the same money, what lay beyond on their groups and on apps.",
+        labels=["account", "cause"],
+    )
+    total = {
+        ("customer", "settle"): sum(s.over_settle_pico for s in sums),
+        ("customer", "event"): sum(s.over_event_pico for s in sums),
+        ("group", "settle"): sum(s.group_over_settle_pico for s in sums),
+        ("group", "event"): sum(s.group_over_event_pico for s in sums),
+        ("app", "settle"): sum(s.app_over_settle_pico for s in sums),
+        ("app", "event"): sum(s.app_over_event_pico for s in sums),
+    }
+    for labels, amount_pico in total.items():
+        family.add_metric(labels, _usd(amount_pico))
+    return family
 
 
 def _waiting(backlog: Backlog) -> Iterator[Metric]:

@@ -207,12 +207,28 @@ class Terms:
 
 
 def terms(profile: Profile, defaults: Limits, calendar: Calendar, now_ms: int) -> Terms:
-    limits = profile.limits(defaults)
-    anchor = profile.anchor
+    return terms_of(profile.limits(defaults), profile.anchor, calendar, now_ms)
+
+
+def terms_of(limits: Limits, anchor: Anchor | None, calendar: Calendar, now_ms: int) -> Terms:
+    """What these limits mean now; with an `anchor` the period budget counts in its period."""
     kind = None
     if limits.period_budget_pico is not None:
         kind = CUSTOM if anchor else KIND_OF[limits.budget_duration]
     return Terms(limits, kind, calendar.at(now_ms, anchor))
+
+
+def limits_of(terms: Terms) -> tuple[str | int, str | int, str | int]:
+    """As the scripts take them.
+
+    Window kind and amount of the period limit, then the total limit; empty for none.
+    """
+    period, total = terms.limits.period_budget_pico, terms.limits.total_budget_pico
+    return (
+        terms.period_kind or "",
+        "" if period is None else period,
+        "" if total is None else total,
+    )
 
 
 def _encoded(value: Canonical) -> str:

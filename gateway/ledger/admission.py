@@ -10,12 +10,12 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import PROFILE_FIELDS
-from gateway.customers.profile import Profile, Terms, Upsert
+from gateway.customers.profile import Profile, Terms, Upsert, limits_of
 from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
 from gateway.ledger.leases import LEASE_MS
-from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.outcomes import Outcome
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Hold

@@ -1,9 +1,6 @@
-"""What the scripts that admit are told of limits, and what they answer."""
+"""What the scripts that admit answer."""
 
 from enum import IntEnum
-
-from gateway.customers.profile import Terms
-from gateway.store.client import Part
 
 
 class Outcome(IntEnum):
@@ -16,13 +13,3 @@ class Outcome(IntEnum):
     POLICY = 5
     STALE = 6
     DUPLICATE = 7
-
-
-def limits_of(terms: Terms) -> tuple[Part, Part, Part]:
-    """Window kind and amount of the period limit, then the total limit; empty for none."""
-    period, total = terms.limits.period_budget_pico, terms.limits.total_budget_pico
-    return (
-        terms.period_kind or "",
-        "" if period is None else period,
-        "" if total is None else total,
-    )

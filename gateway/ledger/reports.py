@@ -10,12 +10,12 @@ from typing import Final
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
-from gateway.customers.profile import Profile, Terms
+from gateway.customers.profile import Profile, Terms, limits_of
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
 from gateway.ledger.endings import all_of
-from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.outcomes import Outcome
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
 from gateway.ledger.rules import Rules

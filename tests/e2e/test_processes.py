@@ -205,7 +205,7 @@ async def told_by_each(running, customer, workers, spent):
         ) as api:
             answer = await api.get(f"/api/users/{customer}/")
             user, stream = answer.json(), answer.extensions["network_stream"]
-            assert (spent, 0) == (Decimal(user["spent_usd"]), Decimal(user["held_usd"]))
+            assert (spent, Decimal(0)) == (Decimal(user["spent_usd"]), Decimal(user["held_usd"]))
             asked.update(running.workers_at(stream.get_extra_info("client_addr")[1]))
 
     for _ in range(20):

@@ -10,7 +10,7 @@ from gateway.audit.auditor import Auditor
 from gateway.clock import SystemClock
 from gateway.store.client import Store
 from gateway.telemetry import LABELS_MAX, REFUSED, Telemetry
-from tests.gateway.api.conftest import admin
+from tests.gateway.api.conftest import admin, usage
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +110,37 @@ async def test_drift_is_a_metric(api) -> None:
     found = await scraped(api.client)
 
     assert (2, 2) == (found["farebox_ledger_drift",], found["farebox_ledger_drift_usd",])
+
+
+async def test_r33_what_lies_beyond_is_a_metric(api) -> None:
+    """By cause, and by whose account it is: a call of 1.60 on a hold of 1.00 is 0.60 beyond."""
+    usd = 10**12
+    await api.post("/api/users/", {"customer_identifier": "acme", "total_budget": 1})
+    await api.call("acme", charge_pico=16 * usd // 10, cost_pico=usd)
+    refused = {"customer_identifier": "beta", "total_budget": 0}
+    await api.post("/api/users/", refused)
+    await api.report(usage(consumerId="beta", inputTokens=10**6, inputTokensCached=0))
+    for n, scope in enumerate(("group:a", "group:b", "app:bot")):
+        account = api.bench.store.keyspace.partition_of(scope).scope_account(scope)
+        beyond = ("over.settle", 10**n * usd, "over.event", 2 * 10**n * usd)
+        await api.bench.command("HSET", account, *beyond)
+    await audited(api)
+
+    found = await scraped(api.client)
+
+    metric = "farebox_ledger_overshoot_usd"
+    assert {
+        ("customer", "settle"): 0.6,
+        ("customer", "event"): 1.0004,
+        ("group", "settle"): 11,
+        ("group", "event"): 22,
+        ("app", "settle"): 100,
+        ("app", "event"): 200,
+    } == {
+        labels: value
+        for (name, *rest), value in found.items()
+        if name == metric and (labels := tuple(rest))
+    }
 
 
 async def test_r60_no_series_for_a_customer_or_a_model(api) -> None:
