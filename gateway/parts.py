@@ -36,6 +36,7 @@ class Parts:
 
     Attributes:
         background_store: A connection of its own, so that no call waits behind a batch.
+        wal: The ledger's log; None in a process that serves no calls.
     """
 
     clock: Clock
@@ -45,6 +46,7 @@ class Parts:
     archive: Archive
     directory: Directory
     ledger: Ledger
+    wal: Log | None
     rating: Rating
     flusher: Flusher
     trimmer: Trimmer
@@ -93,6 +95,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         calendar=_calendar(config),
         clock=clock,
     )
+    wal = _wal(config) if writes_log else None
     return Parts(
         clock=clock,
         zone=zone,
@@ -110,9 +113,10 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
             reject_status=config.budgets.reject_status,
             count=config.budgets.count,
             orphans=config.budgets.orphans,
-            wal=_wal(config) if writes_log else None,
+            wal=wal,
             when_down=config.budgets.when_ledger_down,
         ),
+        wal=wal,
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
         flusher=flusher,
         trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),

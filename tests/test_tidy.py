@@ -18,7 +18,8 @@ LAYERS: tuple[frozenset[str], ...] = (  # top to bottom: imports point down
     frozenset({"gateway.__main__"}),
     frozenset({"gateway.cli"}),
     frozenset({"gateway.app"}),
-    frozenset({"gateway.background", "gateway.past"}),  # these two: what app is wired from
+    # What app is wired from.
+    frozenset({"gateway.background", "gateway.instruments", "gateway.past"}),
     frozenset({"gateway.parts"}),
     frozenset({"gateway.config"}),
     frozenset({"gateway.proxy", "gateway.api", "gateway.dashboard", "gateway.demo"}),

@@ -24,7 +24,10 @@ PREFIX: Final = "farebox_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a scrape shows. All but `version` and `gauges` are None while the store is away."""
+    """What a scrape shows.
+
+    What the store tells is None while it is away: then `gauges` say what this worker knows.
+    """
 
     version: str
     store: str
@@ -67,6 +70,9 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
         yield from _waiting(facts.backlog)
     if facts.told is not None:
         yield from _told(facts.told, facts.gauges)
+    else:
+        for gauge in facts.gauges:
+            yield _gauge(gauge.name, gauge.help, gauge.read())
 
 
 def _audited(audit: Mapping[int, Record], facts: Facts) -> Iterator[Metric]:
@@ -148,7 +154,8 @@ def _told(told: Told, gauges: Iterable[Gauge]) -> Iterator[Metric]:
     for spec in COUNTERS:
         labels = [spec.label] if spec.label else []
         family = CounterMetricFamily(PREFIX + spec.name, spec.help, labels=labels)
-        counted = {label: n for (name, label), n in told.counters.items() if name == spec.name}
+        counted = dict.fromkeys(spec.labels, 0)
+        counted |= {label: n for (name, label), n in told.counters.items() if name == spec.name}
         if not labels:
             counted = {"": sum(counted.values())}
         for label, count in sorted(counted.items()):

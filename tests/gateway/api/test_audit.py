@@ -9,7 +9,7 @@ from gateway.api.tallies import Tallies
 from gateway.audit.auditor import Auditor
 from gateway.clock import SystemClock
 from gateway.store.client import Store
-from gateway.telemetry import LABELS_MAX, REFUSED, Telemetry
+from gateway.telemetry import LABELS_MAX, REFUSED, REPLAYED, Telemetry
 from tests.gateway.api.conftest import admin, usage
 
 pytestmark = pytest.mark.anyio
@@ -161,13 +161,15 @@ async def test_r60_no_series_for_a_customer_or_a_model(api) -> None:
 
 
 async def test_metrics_without_a_store_say_so(api) -> None:
-    """The page is there, and short."""
+    """The page is there, and short: what this worker knows by itself."""
     away = Store("unix:///nowhere.sock")
-    tallies = Tallies(away, Telemetry(), api.bench.clock)
+    telemetry = Telemetry()
+    telemetry.gauge("endings_waiting", "Of this worker.", lambda: 3)
+    tallies = Tallies(away, telemetry, api.bench.clock)
     async with api.serving(store=away, tallies=tallies) as client:
         found = await scraped(client)
 
-    assert 0 == found["farebox_ledger_up",]
+    assert (0, 3) == (found["farebox_ledger_up",], found["farebox_endings_waiting",])
     assert ("farebox_ledger_drift",) not in found
 
 
@@ -178,11 +180,16 @@ async def test_metrics_are_served_under_our_names_only(api) -> None:
 
 
 async def test_all_workers_count_together(api) -> None:
-    """Counters and gauges of two workers are added up; one that left has no gauge."""
+    """Counters and gauges of two workers are added up, of ages the larger one is told.
+
+    One that left has no gauge. What can be alarmed on is there from the start, as 0.
+    """
     workers = []
     for size in (3, 4):
         telemetry = Telemetry()
         telemetry.gauge("wal_bytes", "Of the logs.", partial(float, size))
+        telemetry.gauge("oldest_seconds", "The age.", partial(float, size), is_worst=True)
+        telemetry.follow(REPLAYED, lambda: 5, "estimated")
         telemetry.count(REFUSED, "budget_exceeded")
         workers.append(Tallies(api.bench.store, telemetry, SystemClock()))
     for worker in workers:
@@ -196,6 +203,9 @@ async def test_all_workers_count_together(api) -> None:
 
     assert 2 == both["farebox_calls_refused_total", "budget_exceeded"]
     assert (7, 2) == (both["farebox_wal_bytes",], both["farebox_workers",])
+    assert (4, 3) == (both["farebox_oldest_seconds",], one["farebox_oldest_seconds",])
+    assert 10 == one["farebox_calls_replayed_total", "estimated"]
+    assert 0 == one["farebox_calls_replayed_total", "settled"] == one["farebox_dead_letters_total",]
     assert (3, 1) == (one["farebox_wal_bytes",], one["farebox_workers",])
     assert 2 == one["farebox_calls_refused_total", "budget_exceeded"]
 

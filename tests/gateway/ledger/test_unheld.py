@@ -183,10 +183,12 @@ async def test_memory_is_bounded_the_log_remembers(mortal, folder, monkeypatch):
         await gone(b, mortal)
         for n in range(20):
             await b.settle(await b.hold("acme", 10), n)
-        assert (5, 20) == (b.ledger.endings.waiting, b.ledger.unheld.passed)
+        assert (20, 20) == (b.ledger.endings.waiting, b.ledger.unheld.passed)
+        assert 5 == len(b.ledger.endings._waiting)
         assert 5 == b.ledger._wal.running  # type: ignore[union-attr]
         await back(b, mortal)
-        await until(lambda: not b.ledger.endings.on_disk, 5)
+        await until(lambda: not b.ledger.endings.waiting, 5)
+        assert 0 == b.ledger.endings.oldest_seconds
         assert sum(range(20)) == await b.spent("acme")
         assert {Kind.SETTLE} == {e.kind for e in await b.events("acme")}
 
