@@ -216,7 +216,7 @@ class ScopesMachine(RuleBasedStateMachine):
             assert sum(h.amount_pico for h in running if h.scope.name == scope) <= held
 
 
-@pytest.mark.parametrize("examples", [30, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [10, pytest.param(500, marks=pytest.mark.slow)])
 def test_the_accounts_of_groups_agree_with_the_model(url: str, examples: int) -> None:
     """Never admitted beyond a limit; spent = Σ events that name it; nothing held at the end."""
     machine = type("Machine", (ScopesMachine,), {"url": url})

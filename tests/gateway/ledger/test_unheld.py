@@ -136,7 +136,7 @@ async def test_r21_a_store_that_flaps_counts_each_call_once(mortal, folder):
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_an_unheld_call_counts_on_its_group(mortal, folder, killed):
+async def test_an_unheld_call_counts_on_its_group(mortal, folder, impatient, killed):
     """One that nobody has named before: it is made known before the call's end names it."""
     with suppress(Killed):
         async with bench(mortal.url, wal=folder, whole=True) as b:
@@ -157,7 +157,7 @@ async def test_an_unheld_call_counts_on_its_group(mortal, folder, killed):
         assert (7, 0) == await shared.account()
 
 
-async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder):
+async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder, impatient):
     """Ended, sent, and merely admitted; counted, estimated, released by the next process."""
     async with bench(mortal.url, wal=folder, whole=True) as b:
         await gone(b, mortal)
