@@ -1,4 +1,4 @@
-"""For all tests: under ``CI=true`` nothing may skip, and slow tests run when asked for."""
+"""For all tests: no skips under ``CI=true``, slow ones when asked for, no example timed."""
 
 import os
 
