@@ -24,6 +24,7 @@ from gateway.background import Background
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
+from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
 from gateway.proxy.bounding import Budgeting
@@ -32,7 +33,6 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
-from gateway.telemetry import Telemetry
 from gateway.version import installed_version
 
 Scope = MutableMapping[str, Any]
@@ -66,7 +66,8 @@ def build_app(
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
-    telemetry = _telemetry(parts)
+    stores = (parts.store, parts.background_store)
+    telemetry = instruments(parts.ledger, parts.wal, stores)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
     pipeline = Pipeline(
         telemetry=telemetry,
@@ -137,6 +138,7 @@ def create() -> Gateway:
 
 async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
+    crash.arm(os.environ)
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
         await _background(parts).run()
@@ -145,22 +147,6 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 def _background(parts: Parts) -> Background:
     jobs = (parts.trimmer, parts.retention, parts.auditor)
     return Background(parts.background_store, parts.flusher, jobs)
-
-
-def _telemetry(parts: Parts) -> Telemetry:
-    """With the gauges of this process."""
-    telemetry, ledger = Telemetry(), parts.ledger
-    telemetry.gauge(
-        "endings_waiting",
-        "Calls that ended, and the ledger's store has not taken it yet.",
-        lambda: ledger.endings.waiting,
-    )
-    telemetry.gauge(
-        "calls_unheld",
-        "Calls that were let through while the store was away, since the workers started.",
-        lambda: ledger.unheld.passed,
-    )
-    return telemetry
 
 
 def _tasks(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:

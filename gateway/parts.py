@@ -16,7 +16,7 @@ from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
 from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
-from gateway.customers.scopes import Scopes
+from gateway.customers.scopes import Scopes, app_name, group_name
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
@@ -36,6 +36,7 @@ class Parts:
 
     Attributes:
         background_store: A connection of its own, so that no call waits behind a batch.
+        wal: The ledger's log; None in a process that serves no calls.
     """
 
     clock: Clock
@@ -45,6 +46,7 @@ class Parts:
     archive: Archive
     directory: Directory
     ledger: Ledger
+    wal: Log | None
     rating: Rating
     flusher: Flusher
     trimmer: Trimmer
@@ -81,7 +83,11 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         archive,
         zone=zone,
         clock=clock,
-        more=[ScopeSink(background_store, _calendar(config), clock)],
+        more=[
+            ScopeSink(
+                background_store, _calendar(config), clock, _scopes(config), config.budgets.count
+            )
+        ],
     )
     directory = Directory(
         store,
@@ -90,6 +96,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         clock=clock,
         count=config.budgets.count,
     )
+    wal = _wal(config) if writes_log else None
     return Parts(
         clock=clock,
         zone=zone,
@@ -107,9 +114,10 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
             reject_status=config.budgets.reject_status,
             count=config.budgets.count,
             orphans=config.budgets.orphans,
-            wal=_wal(config) if writes_log else None,
+            wal=wal,
             when_down=config.budgets.when_ledger_down,
         ),
+        wal=wal,
         rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
         flusher=flusher,
         trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
@@ -129,6 +137,8 @@ def _calendar(config: Config) -> Calendar:
 
 
 def _scopes(config: Config) -> Scopes:
+    own_periods = {group_name(name): group.anchor for name, group in config.groups.items()}
+    own_periods |= {app_name(app.id): app.anchor for app in config.apps}
     return Scopes(
         groups={
             identifier: Limits(
@@ -139,10 +149,14 @@ def _scopes(config: Config) -> Scopes:
             for identifier, group in config.groups.items()
         },
         apps={
-            app.id: Limits(period_budget_pico=_pico(app.period_budget))
+            app.id: Limits(
+                period_budget_pico=_pico(app.period_budget),
+                budget_duration=Duration(app.budget_duration),
+            )
             for app in config.apps
             if app.period_budget is not None
         },
+        anchors={name: anchor for name, anchor in own_periods.items() if anchor},
     )
 
 

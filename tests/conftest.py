@@ -1,8 +1,12 @@
-"""For all tests: under ``CI=true`` nothing may skip, and slow tests run when asked for."""
+"""For all tests: no skips under ``CI=true``, slow ones when asked for, no example timed."""
 
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of an example
+settings.load_profile("untimed")
 
 CI = os.environ.get("CI") == "true"
 

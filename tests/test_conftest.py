@@ -41,7 +41,7 @@ def test_skips_fail_in_ci_and_slow_tests_wait(tmp_path, ci, arguments, expected)
         [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors", *arguments],
         cwd=tmp_path,
         check=False,
-        env={**os.environ, "CI": ci},
+        env={**os.environ, "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
     )

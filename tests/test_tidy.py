@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -18,7 +19,8 @@ LAYERS: tuple[frozenset[str], ...] = (  # top to bottom: imports point down
     frozenset({"gateway.__main__"}),
     frozenset({"gateway.cli"}),
     frozenset({"gateway.app"}),
-    frozenset({"gateway.background", "gateway.past"}),  # these two: what app is wired from
+    # What app is wired from.
+    frozenset({"gateway.background", "gateway.instruments", "gateway.past"}),
     frozenset({"gateway.parts"}),
     frozenset({"gateway.config"}),
     frozenset({"gateway.proxy", "gateway.api", "gateway.dashboard", "gateway.demo"}),
@@ -67,9 +69,15 @@ def layer_of(module: str) -> int:
     return found[0]
 
 
-def imports_of(module: str) -> set[str]:
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
     """The modules of ours that `module` imports, anywhere in it but for type checking."""
-    tree = ast.parse(MODULES[module].read_text())
+    tree = tree_of(module)
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -80,7 +88,7 @@ def imports_of(module: str) -> set[str]:
             # `from package import module` is an import of the module.
             inner = {f"{origin}.{alias.name}" for alias in node.names}
             found |= (inner & MODULES.keys()) or {origin}
-    return {name for name in found if name in MODULES}
+    return frozenset(found & MODULES.keys())
 
 
 def test_imports_point_down():
@@ -143,7 +151,7 @@ def test_every_module_says_its_idea_first():
     silent = [
         module
         for module, file in MODULES.items()
-        if file.read_text().strip() and not ast.get_docstring(ast.parse(file.read_text()))
+        if file.read_text().strip() and not ast.get_docstring(tree_of(module))
     ]
 
     assert [] == silent

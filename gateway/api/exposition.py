@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gateway.api.tallies import Told
+from gateway.audit.check import Sum
 from gateway.audit.records import Record
 from gateway.metering.backlog import WAITING_MAX, Backlog
 from gateway.telemetry import COUNTERS, Gauge
@@ -23,7 +24,9 @@ PREFIX: Final = "farebox_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a scrape shows. All but `version` and `gauges` are None while the store is away.
+    """What a scrape shows.
+
+    What the store tells is None while it is away: then `gauges` say what this worker knows.
 
     Attributes:
         admits: The store lets new calls in: its memory is not full.
@@ -76,6 +79,9 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
         yield from _waiting(facts.backlog)
     if facts.told is not None:
         yield from _told(facts.told, facts.gauges)
+    else:
+        for gauge in facts.gauges:
+            yield _gauge(gauge.name, gauge.help, gauge.read())
 
 
 def _audited(audit: Mapping[int, Record], facts: Facts) -> Iterator[Metric]:
@@ -104,21 +110,34 @@ def _audited(audit: Mapping[int, Record], facts: Facts) -> Iterator[Metric]:
     yield _gauge(
         "ledger_held_usd", "Held for calls in flight.", _usd(sum(s.held_pico for s in sums))
     )
-    over = GaugeMetricFamily(
-        f"{PREFIX}ledger_overshoot_usd",
-        "Charged beyond what was held (settle), or beyond a limit by reports (event); left "
-        "beyond one that was lowered (limit).",
-        labels=["cause"],
-    )
-    over.add_metric(["settle"], _usd(sum(s.over_settle_pico for s in sums)))
-    over.add_metric(["event"], _usd(sum(s.over_event_pico for s in sums)))
-    over.add_metric(["limit"], _usd(sum(s.over_limit_pico for s in sums)))
-    yield over
+    yield _overshoot(sums)
     yield _gauge(
         "stream_alien_entries",
         "Live stream entries that are no events; the flusher passes them over.",
         sum(s.alien for s in sums),
     )
+
+
+def _overshoot(sums: Iterable[Sum]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}ledger_overshoot_usd",
+        "Charged beyond what was held (settle), or beyond a limit by reports (event); left "
+        "beyond one that was lowered (limit): on customers; and of the same money, what lay "
+        "beyond on their groups and on apps.",
+        labels=["account", "cause"],
+    )
+    total = {
+        ("customer", "settle"): sum(s.over_settle_pico for s in sums),
+        ("customer", "event"): sum(s.over_event_pico for s in sums),
+        ("customer", "limit"): sum(s.over_limit_pico for s in sums),
+        ("group", "settle"): sum(s.group_over_settle_pico for s in sums),
+        ("group", "event"): sum(s.group_over_event_pico for s in sums),
+        ("app", "settle"): sum(s.app_over_settle_pico for s in sums),
+        ("app", "event"): sum(s.app_over_event_pico for s in sums),
+    }
+    for labels, amount_pico in total.items():
+        family.add_metric(labels, _usd(amount_pico))
+    return family
 
 
 def _waiting(backlog: Backlog) -> Iterator[Metric]:
@@ -146,7 +165,8 @@ def _told(told: Told, gauges: Iterable[Gauge]) -> Iterator[Metric]:
     for spec in COUNTERS:
         labels = [spec.label] if spec.label else []
         family = CounterMetricFamily(PREFIX + spec.name, spec.help, labels=labels)
-        counted = {label: n for (name, label), n in told.counters.items() if name == spec.name}
+        counted = dict.fromkeys(spec.labels, 0)
+        counted |= {label: n for (name, label), n in told.counters.items() if name == spec.name}
         if not labels:
             counted = {"": sum(counted.values())}
         for label, count in sorted(counted.items()):

@@ -9,11 +9,10 @@ never goes this way.
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -96,19 +95,18 @@ class Tallies:
         if forgotten:
             await self._store.command("HDEL", TALLIES, *forgotten)
         alive = [worker for worker in workers.values() if now_ms - worker["at_ms"] <= GONE_MS]
-        gauges: Counter[str] = Counter()
+        worst = {gauge.name for gauge in self._telemetry.gauges if gauge.is_worst}
+        gauges: dict[str, float] = {}
         for worker in alive:
-            gauges.update(worker["gauges"])
+            for name, value in worker["gauges"].items():
+                before = gauges.get(name, 0.0)
+                gauges[name] = max(before, value) if name in worst else before + value
         counters = {
             _named(name): int(count) for name, count in fields.items() if name not in workers
         }
-        return Told(counters, _floats(gauges), len(alive))
+        return Told(counters, gauges, len(alive))
 
 
 def _named(field: bytes) -> tuple[str, str]:
     name, _, label = field.decode().partition("|")
     return name, label
-
-
-def _floats(gauges: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in gauges.items()}

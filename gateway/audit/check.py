@@ -17,7 +17,7 @@ from gateway.audit.entries import Trimmed
 from gateway.audit.names import named
 from gateway.audit.prices import Prices
 from gateway.audit.reading import Inspection, Reading, batches
-from gateway.audit.scopes import GroupTally, ScopeBook, held_differences, scope_books
+from gateway.audit.scopes import GroupTally, ScopeBook, held_differences, overshoot, scope_books
 from gateway.audit.snapshot import Fields, Snapshot, snapshot
 from gateway.audit.survey import Known
 from gateway.audit.tally import Sums
@@ -36,7 +36,9 @@ class Sum:
     """What a partition's accounts add up to, pico-USD; and two counts.
 
     Attributes:
+        held_pico, over_settle_pico, over_event_pico: Of customers.
         holds: Open ones.
+        group_…, app_…: Of groups and apps: the same money once more, as far as it is theirs.
         alien: Stream entries that are no events.
     """
 
@@ -46,6 +48,10 @@ class Sum:
     over_event_pico: int = 0
     over_limit_pico: int = 0
     alien: int = 0
+    group_over_settle_pico: int = 0
+    group_over_event_pico: int = 0
+    app_over_settle_pico: int = 0
+    app_over_event_pico: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +131,9 @@ class Check:
         await reading.read_to(first.last)
         numbers = reading.numbers(known, first)
         found.add(compare.leases(index, first))
-        found.add(held_differences(await scope_books(store, partition, known.scopes)))
-        total = Sum(holds=len(first.holds))
+        scopes = await scope_books(store, partition, known.scopes)
+        found.add(held_differences(scopes))
+        total = Sum(holds=len(first.holds), **overshoot(scopes))
         for batch in batches(numbers, lambda number: keys_of(reading, number, known)):
             keys = [key for of_number in batch.values() for key in of_number]
             seen = await snapshot(store, partition, keys)

@@ -1,7 +1,7 @@
 """What the last check of each partition found, kept in the store: every worker answers alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 import orjson
@@ -12,6 +12,7 @@ from gateway.clock import rfc3339
 from gateway.store.client import Store
 from gateway.store.keys import AUDIT
 
+_SUM_FIELDS: Final = tuple(field.name for field in fields(Sum))
 KEPT_MAX: Final = 100
 """Differences kept of a partition; what is beyond is counted."""
 
@@ -98,5 +99,6 @@ def _record(document: Mapping[str, Any]) -> Record:
         found=document["found"],
         drift_pico=int(document["drift_pico"]),
         differences=document["differences"],
-        sum=Sum(**{name: int(number) for name, number in document["sum"].items()}),
+        # A worker of another version may have written it.
+        sum=Sum(**{name: int(document["sum"].get(name, 0)) for name in _SUM_FIELDS}),
     )

@@ -104,6 +104,17 @@ def held_differences(books: Iterable[ScopeBook]) -> Iterator[Difference]:
             )
 
 
+def overshoot(books: Iterable[ScopeBook]) -> dict[str, int]:
+    """By kind of scope and by cause, as `gateway.audit.check.Sum` names it."""
+    found: Counter[str] = Counter()
+    for book in books:
+        kind = "group" if book.is_group else "app"
+        for cause in ("settle", "event"):
+            over = whole(book.fields, f"over.{cause}".encode())
+            found[f"{kind}_over_{cause}_pico"] += over
+    return dict(found)
+
+
 class GroupTally:
     """What one partition's events add to groups, as far as their accounts have counted them."""
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,7 @@ from gateway.config.values import (
     Flag,
     Glob,
     Headers,
+    Moment,
     Percent,
     RedisUrl,
     Seconds,
@@ -46,6 +48,7 @@ from gateway.config.values import (
     refusal,
     whole,
 )
+from gateway.customers.windows import Anchor, Calendar, Duration
 
 UNION_MARK = "="
 """Starts the tags of unions, so that a fault's path can leave them out."""
@@ -107,7 +110,30 @@ class Upstream(Section):
         return None if key in {"passthrough", "none"} else key
 
 
-class App(Section):
+class Period(Section):
+    """What a `period_budget` counts in: calendar windows, or a period of one's own."""
+
+    period_budget: Usd | None = None
+    budget_duration: Literal["daily", "weekly", "monthly", "yearly"] = "monthly"
+    period_start: Moment | None = None
+    period_end: Moment | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.period_start is None and self.period_end is not None:
+            raise refusal("needs a period_start beside it: add one, or remove it", "period_end")
+        if self.period_start is not None and self.period_budget is None:
+            raise refusal("does nothing without a period_budget: add one", "period_start")
+        return self
+
+    @property
+    def anchor(self) -> Anchor | None:
+        if self.period_start is None:
+            return None
+        return Anchor(self.period_start, self.period_end, Duration(self.budget_duration))
+
+
+class App(Period):
     id: Slug
     token: Secret | None = None
     token_sha256: TokenSha256 | None = None
@@ -119,7 +145,6 @@ class App(Section):
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
     manage: Flag = False
-    period_budget: Usd | None = None
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -150,12 +175,10 @@ class Customers(Section):
     registered_only: Flag = False
 
 
-class Group(Section):
+class Group(Period):
     """A budget that the customers of a group share."""
 
-    period_budget: Usd | None = None
     total_budget: Usd | None = None
-    budget_duration: Literal["daily", "weekly", "monthly", "yearly"] = "monthly"
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -267,6 +290,18 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _periods_last(self) -> Self:
+        calendar = Calendar(ZoneInfo(self.budgets.timezone))
+        periods: list[tuple[tuple[str | int, ...], Period]] = [
+            *((("groups", name), group) for name, group in self.groups.items()),
+            *((("apps", index), app) for index, app in enumerate(self.apps)),
+        ]
+        for at, period in periods:
+            if period.anchor and (problem := calendar.problem(period.anchor)):
+                raise refusal(problem.removeprefix("period_end "), *at, "period_end")
         return self
 
 

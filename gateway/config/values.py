@@ -144,6 +144,13 @@ def _zone(value: str) -> str:
     return value
 
 
+def _moment(value: Any) -> str:
+    try:
+        return fields.moment(value)
+    except ValueError as exc:
+        raise refusal(str(exc)) from None
+
+
 def _base_url(value: str) -> str:
     if "?" in value or "#" in value:
         raise refusal('must end with its path, like "https://api.openai.com/v1"; see `query`')
@@ -217,6 +224,7 @@ Usd = Annotated[Number, AfterValidator(_amount)]
 UsdPerMillion = Annotated[Number, AfterValidator(_rate)]
 Percent = Annotated[Number, AfterValidator(_markup)]
 Seconds = Annotated[float, BeforeValidator(lambda value: _seconds(_number(value)))]
+Moment = Annotated[str, BeforeValidator(_moment)]
 Zone = Annotated[str, AfterValidator(_zone)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]

@@ -124,7 +124,7 @@ class Directory:
 
     def told(self, profile: Profile) -> ToldLimits:
         limits = profile.limits(self._defaults)
-        return told(limits, period_kind(profile, limits))
+        return told(limits, period_kind(limits, profile.anchor))
 
     async def create(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
         """Create a customer without a call.

@@ -214,15 +214,19 @@ class Terms:
 
 
 def terms(profile: Profile, defaults: Limits, calendar: Calendar, now_ms: int) -> Terms:
-    limits = profile.limits(defaults)
-    return Terms(limits, period_kind(profile, limits), calendar.at(now_ms, profile.anchor))
+    return terms_of(profile.limits(defaults), profile.anchor, calendar, now_ms)
 
 
-def period_kind(profile: Profile, limits: Limits) -> str | None:
+def terms_of(limits: Limits, anchor: Anchor | None, calendar: Calendar, now_ms: int) -> Terms:
+    """What these limits mean now; with an `anchor` the period budget counts in its period."""
+    return Terms(limits, period_kind(limits, anchor), calendar.at(now_ms, anchor))
+
+
+def period_kind(limits: Limits, anchor: Anchor | None) -> str | None:
     """The window that the period budget counts in; None without one."""
     if limits.period_budget_pico is None:
         return None
-    return CUSTOM if profile.anchor else KIND_OF[limits.budget_duration]
+    return CUSTOM if anchor else KIND_OF[limits.budget_duration]
 
 
 def told(limits: Limits, kind: str | None) -> ToldLimits:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.customers.profile import Limits
+from gateway.customers.profile import Limits, Terms, terms_of
+from gateway.customers.windows import Anchor, Calendar
 
 _GROUP: Final = "group"
 _APP: Final = "app"
@@ -17,10 +18,15 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One group or app, and its limits; `limits` names no rate and no markup."""
+    """One group or app, and its limits; `limits` names no rate and no markup.
+
+    Attributes:
+        anchor: Its own period, if it has one: the period budget counts in that.
+    """
 
     name: str
     limits: Limits = NO_LIMITS
+    anchor: Anchor | None = None
 
     @property
     def kind(self) -> str:
@@ -30,6 +36,21 @@ class Scope:
     @property
     def identifier(self) -> str:
         return self.name.partition(":")[2]
+
+    @property
+    def anchor_text(self) -> str:
+        """As the scripts take it; '' for none. They only ask whether it is another."""
+        if self.anchor is None:
+            return ""
+        return f"{self.anchor.start}/{self.anchor.end or self.anchor.duration}"
+
+    @property
+    def unlimited(self) -> "Scope":
+        """The same account, with room for anything."""
+        return Scope(self.name, NO_LIMITS, self.anchor)
+
+    def terms(self, calendar: Calendar, now_ms: int) -> Terms:
+        return terms_of(self.limits, self.anchor, calendar, now_ms)
 
 
 def group_name(identifier: str) -> str:
@@ -46,13 +67,23 @@ class Scopes:
     Args:
         groups: Identifier -> limits.
         apps: The app's id -> limits.
+        anchors: Name of a scope -> its own period.
     """
 
     def __init__(
-        self, groups: Mapping[str, Limits] | None = None, apps: Mapping[str, Limits] | None = None
+        self,
+        groups: Mapping[str, Limits] | None = None,
+        apps: Mapping[str, Limits] | None = None,
+        anchors: Mapping[str, Anchor] | None = None,
     ) -> None:
-        self._groups = dict(groups or {})
-        self._apps = {app: Scope(app_name(app), limits) for app, limits in (apps or {}).items()}
+        limits = {group_name(group): of_group for group, of_group in (groups or {}).items()}
+        limits |= {app_name(app): of_app for app, of_app in (apps or {}).items()}
+        anchors = anchors or {}
+        self._scopes = {n: Scope(n, of_scope, anchors.get(n)) for n, of_scope in limits.items()}
+
+    def named(self, name: str) -> Scope:
+        """One that is not configured has no limits."""
+        return self._scopes.get(name) or Scope(name)
 
     def counted(self, group: str | None, app: str) -> Iterator[Scope]:
         """What a call of this group and app counts on: its group, and its app if it has a limit.
@@ -60,9 +91,9 @@ class Scopes:
         In the order in which they are asked.
         """
         if group:
-            yield Scope(group_name(group), self._groups.get(group, NO_LIMITS))
-        if app in self._apps:
-            yield self._apps[app]
+            yield self.named(group_name(group))
+        if of_app := self._scopes.get(app_name(app)):
+            yield of_app
 
 
 NO_SCOPES: Final = Scopes()

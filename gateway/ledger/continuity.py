@@ -12,6 +12,7 @@ restored; one that does not report in time is taken for dead.
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -44,6 +45,8 @@ class Continuity:
 
     Attributes:
         restored: How often the store came back as another.
+        replayed: Calls of dead processes that were ended from their logs, by outcome, as
+            `Debts.outcomes` names it.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Continuity:
         self._changed = asyncio.Event()
         self._identity: str | None = None
         self.restored = 0
+        self.replayed: Counter[str] = Counter()
         store.on_change(self._close)
 
     @property
@@ -173,6 +177,7 @@ class Continuity:
             unpaid = debts.unpaid()
             await self._endings.tell_all(unpaid, debts.profiles if changed else None)
             self._wal.unpin(segments, unpaid)
+            self.replayed += debts.outcomes()
             del self._inherited[0]
             if unpaid:
                 log.warning("log_replayed file=%s calls=%d", segments[0].path.name, len(unpaid))

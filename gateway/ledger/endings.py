@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
 
 from gateway import crash
+from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.dead_letters import DeadLetters
@@ -35,6 +37,13 @@ PAUSE_SECONDS_MAX: Final = 1.0
 log = logging.getLogger(__name__)
 
 
+class _Waiting(NamedTuple):
+    """An end, and since when it waits, on the monotonic clock."""
+
+    ending: Ending
+    since: float
+
+
 class Endings:
     """Tells the store, and remembers what it could not tell.
 
@@ -43,8 +52,6 @@ class Endings:
         announce_named: Makes those known that an event names, given its details: of a call
             that was not held, or not in this store, nobody has announced them.
 
-    Attributes:
-        on_disk: Ends that only the log remembers are waiting.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Endings:
         directory: Directory,
         wal: Log | None,
         dead_letters: DeadLetters,
+        clock: Clock,
         *,
         announce: Callable[[], Awaitable[None]],
         announce_named: Callable[[bytes], Awaitable[None]],
@@ -63,10 +71,12 @@ class Endings:
         self._directory = directory
         self._wal = wal
         self._dead_letters = dead_letters
-        self._waiting: dict[str, Ending] = {}
+        self._clock = clock
+        self._waiting: dict[str, _Waiting] = {}
+        self._on_disk = 0
+        self._on_disk_since = 0.0
         self._withdrawals: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self.on_disk = False
 
     async def tell(self, ending: Ending, *, repeated: bool = False) -> None:
         """Have the store book it; once, whatever is repeated.
@@ -133,10 +143,13 @@ class Endings:
     def later(self, ending: Ending) -> None:
         """Tell it when the store is back."""
         wal = self._wal if len(self._waiting) >= WAITING_MAX else None
+        now = self._clock.monotonic()
         if wal is not None and wal.leave_on_disk(ending.request_id):
-            self.on_disk = True
+            self._on_disk_since = self._on_disk_since if self._on_disk else now
+            self._on_disk += 1
         else:
-            self._waiting[ending.request_id] = ending
+            known = self._waiting.get(ending.request_id)
+            self._waiting[ending.request_id] = _Waiting(ending, known.since if known else now)
         self._wake.set()
 
     async def run(self) -> None:
@@ -160,15 +173,13 @@ class Endings:
         self._wake.clear()
         try:
             while self._waiting:
-                await self._tell_some(list(self._waiting.values())[:AT_ONCE_MAX])
-            if self.on_disk and self._wal is not None:
-                self.on_disk = False
+                some = islice(self._waiting.values(), AT_ONCE_MAX)
+                await self._tell_some([waiting.ending for waiting in some])
+            if self._on_disk and self._wal is not None:
+                count = self._on_disk
                 segments, left = self._wal.left_on_disk()
-                try:
-                    await self.tell_all(left)
-                except BaseException:
-                    self.on_disk = True
-                    raise
+                await self.tell_all(left)
+                self._on_disk -= count
                 self._wal.unpin(segments, left)
         except BaseException:  # whatever it was: what waits is told again
             self._wake.set()
@@ -220,7 +231,15 @@ class Endings:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        """Ends that the store has not taken, in memory and on disk."""
+        return len(self._waiting) + self._on_disk
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest of them has waited; 0.0: none does."""
+        since = [self._on_disk_since] if self._on_disk else []
+        since += [waiting.since for waiting in islice(self._waiting.values(), 1)]
+        return self._clock.monotonic() - min(since) if since else 0.0
 
 
 def script_of(

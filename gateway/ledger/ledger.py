@@ -102,6 +102,7 @@ class Ledger:
             directory,
             wal,
             self.dead_letters,
+            clock,
             announce=self._scopes.announce_again,
             announce_named=self._scopes.announce_named,
         )

@@ -15,9 +15,7 @@ import orjson
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
-from gateway.customers.profile import Terms
 from gateway.customers.scopes import Scope, Scopes
-from gateway.customers.windows import KIND_OF
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.bounds import Bound
 from gateway.ledger.outcomes import Outcome
@@ -92,14 +90,15 @@ class ScopeHolds:
         """
         await self.announce(hold.group, hold.app)
         for held in hold.scopes:
-            unlimited = Scope(held.scope.name)
-            await self._ask(hold.request_id, unlimited, Bound.all_of(held.amount_pico))
+            everything = Bound.all_of(held.amount_pico)
+            await self._ask(hold.request_id, held.scope.unlimited, everything)
 
     async def balance(self, name: str) -> Balance:
         """Read a scope's account; `name` as `gateway.customers.scopes` makes it."""
         account = self._store.keyspace.partition_of(name).scope_account(name)
         reply = await self._store.command("HGETALL", account)
-        windows = self._directory.calendar.at(self._clock.now_ms())
+        anchor = self._scopes.named(name).anchor
+        windows = self._directory.calendar.at(self._clock.now_ms(), anchor)
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
     async def _held(self, hold: Hold, scope: Scope, asked: Bound) -> ScopeHold:
@@ -127,7 +126,7 @@ class ScopeHolds:
         home = self._store.keyspace.partition_of(scope.name)
         now_ms = self._clock.now_ms()
         for _ in range(TRIES_MAX):
-            terms = self._terms(scope, now_ms)
+            terms = scope.terms(self._directory.calendar, now_ms)
             code, granted, in_period, total, before, now_ms = await self._store.script(
                 "scope_hold",
                 [
@@ -146,6 +145,7 @@ class ScopeHolds:
                     terms.windows.ids,
                     *terms.told,
                     self._rules.count,
+                    scope.anchor_text,
                 ],
                 fragile=True,
             )
@@ -160,9 +160,3 @@ class ScopeHolds:
                 )
                 return Outcome(code), held
         raise LedgerUnavailable("The store's clock does not agree with itself.")
-
-    def _terms(self, scope: Scope, now_ms: int) -> Terms:
-        limits = scope.limits
-        period = limits.period_budget_pico is not None
-        kind = KIND_OF[limits.budget_duration] if period else None
-        return Terms(limits, kind, self._directory.calendar.at(now_ms))

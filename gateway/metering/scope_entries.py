@@ -1,6 +1,6 @@
 """What an event means to its group and its app, and how `scope_apply.lua` is told."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gateway.customers.scopes import app_name, group_name
@@ -32,63 +32,80 @@ class Move(NamedTuple):
     entries: Sequence[Entry]
 
 
+Facts = Callable[[str], Sequence[Part]]
+"""Of a scope, by its name: its anchor, then its limits as `Terms.told` says them."""
+
 Call = tuple[list[str], list[Part], list[Move]]
 """Keys, arguments, and the moves that they carry."""
 
 
-def entries_of(event: UsageEvent, apps: Collection[str], window_ids: str) -> Iterator[Entry]:
+def entries_of(
+    event: UsageEvent, apps: Collection[str], window_ids: Callable[[str], str]
+) -> Iterator[Entry]:
     """Of its group, and of its app if that is one of those that count.
 
-    A refused call that never held anything is none of their business.
+    A refused call that never held anything is none of their business. `window_ids` says in
+    which windows of a scope an event counts that was not held for.
     """
     if event.kind is Kind.REFUSE and not event.hold_pico:
         return
     if event.group:
-        yield Entry(group_name(event.group), event, window_ids)
+        group = group_name(event.group)
+        yield Entry(group, event, window_ids(group))
     if event.app in apps:
-        yield Entry(app_name(event.app), event, window_ids)
+        app = app_name(event.app)
+        yield Entry(app, event, window_ids(app))
 
 
-def script_calls(target: Partition, moves: Sequence[Move]) -> Iterator[Call]:
-    """As few calls as carry the moves."""
+def script_calls(
+    target: Partition, moves: Sequence[Move], *, count: str, facts: Facts
+) -> Iterator[Call]:
+    """As few calls as carry the moves; `count` says what limits are about."""
     carried: list[Move] = []
     entries = 0
     for move in moves:
         too_many = entries + len(move.entries) > ENTRIES_MAX or len(carried) >= SOURCES_MAX
         if carried and too_many:
-            yield _call(target, carried)
+            yield _call(target, carried, count, facts)
             carried, entries = [], 0
         carried.append(move)
         entries += len(move.entries)
     if carried:
-        yield _call(target, carried)
+        yield _call(target, carried, count, facts)
 
 
-def _call(target: Partition, moves: list[Move]) -> Call:
+def _call(target: Partition, moves: list[Move], count: str, facts: Facts) -> Call:
     keys = [target.cursors, target.scope_holds]
     index: dict[str, int] = {}
+    scopes: dict[str, int] = {}
+    told: list[Part] = []
 
-    def of(key: str) -> int:
-        if key not in index:
-            keys.append(key)
-            index[key] = len(keys)
-        return index[key]
+    def key(name: str) -> int:
+        if name not in index:
+            keys.append(name)
+            index[name] = len(keys)
+        return index[name]
 
-    args: list[Part] = [len(moves)]
+    def scope(name: str) -> int:
+        if name not in scopes:
+            told.extend([key(target.scope_account(name)), name, *facts(name)])
+            scopes[name] = len(scopes) + 1
+        return scopes[name]
+
+    passed: list[Part] = [len(moves)]
     for move in moves:
-        args += [f"g:{move.source}", move.expected, move.new, len(move.entries)]
-        for scope, event, window_ids in move.entries:
-            args += [
-                of(target.scope_account(scope)),
-                of(target.scope_tombstones(_hour(event.request_id))),
-                scope,
+        passed += [f"g:{move.source}", move.expected, move.new, len(move.entries)]
+        for name, event, window_ids in move.entries:
+            passed += [
+                scope(name),
+                key(target.scope_tombstones(_hour(event.request_id))),
                 event.request_id,
                 event.kind.value,
                 event.charge_pico,
                 event.cost_pico,
                 window_ids,
             ]
-    return keys, args, moves
+    return keys, [count, len(scopes), *told, *passed], moves
 
 
 def _hour(request_id: str) -> int:

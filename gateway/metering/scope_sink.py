@@ -15,16 +15,18 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from redis.exceptions import ResponseError
 
 from gateway.clock import Clock
+from gateway.customers.scopes import NO_SCOPES, Scopes
 from gateway.customers.windows import Calendar
 from gateway.event import UsageEvent
 from gateway.metering.scope_entries import Entry, Move, entries_of, script_calls
 from gateway.metering.sinks import Tail
-from gateway.store.client import Store
+from gateway.store.client import Part, Store
 from gateway.store.keys import SCOPES, Partition
 from gateway.store.stream_ids import halves, joined
 
@@ -70,15 +72,30 @@ class _Target:
 
 
 class ScopeSink:
-    """Of all partitions of a store; `calendar` is that of budgets."""
+    """Of all partitions of a store.
+
+    Args:
+        calendar: That of budgets.
+        scopes: What is configured: limits, and whose periods are its own.
+        count: What limits are about, ``charge`` or ``cost``.
+    """
 
     name = "scopes"
     is_ready = True
 
-    def __init__(self, store: Store, calendar: Calendar, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        calendar: Calendar,
+        clock: Clock,
+        scopes: Scopes = NO_SCOPES,
+        count: str = "charge",
+    ) -> None:
         self._store = store
         self._calendar = calendar
         self._clock = clock
+        self._configured = scopes
+        self._count_of = count
         self._targets: dict[int, _Target] = {}
         self._apps: set[str] = set()
         self._scopes = 0
@@ -120,15 +137,21 @@ class ScopeSink:
         found: _Found = defaultdict(lambda: defaultdict(list))
         for tail in tails:
             for stream_id, event in tail.events:
-                for entry in entries_of(event, self._apps, self._window_ids(stream_id, event)):
+                window_ids = partial(self._window_ids, stream_id, event)
+                for entry in entries_of(event, self._apps, window_ids):
                     home = self._store.keyspace.partition_of(entry.scope).index
                     found[home][tail.partition.index].append((stream_id, entry))
         return found
 
-    def _window_ids(self, stream_id: str, event: UsageEvent) -> str:
+    def _window_ids(self, stream_id: str, event: UsageEvent, scope: str) -> str:
         """Of what is not held: the windows of its time, if it was posted in them."""
-        posted = self._calendar.at(int(stream_id.partition("-")[0]))
+        anchor = self._configured.named(scope).anchor
+        posted = self._calendar.at(int(stream_id.partition("-")[0]), anchor)
         return self._calendar.ids_shared(event.at_ms, posted)
+
+    def _facts(self, name: str) -> tuple[Part, ...]:
+        scope = self._configured.named(name)
+        return (scope.anchor_text, *scope.terms(self._calendar, self._clock.now_ms()).told)
 
     async def _take(self, target: _Target, tails: Sequence[Tail], found: _OfSources) -> None:
         moves = []
@@ -153,7 +176,8 @@ class ScopeSink:
         await asyncio.gather(*(self._count(t, moves) for t in due if (moves := [*t.lagging()])))
 
     async def _count(self, target: _Target, moves: Sequence[Move]) -> None:
-        for keys, args, carried in script_calls(target.partition, moves):
+        calls = script_calls(target.partition, moves, count=self._count_of, facts=self._facts)
+        for keys, args, carried in calls:
             try:
                 outcomes = await self._store.script("scope_apply", keys, args)
             except ResponseError as exc:

@@ -94,6 +94,11 @@ class Store:
         return " ".join(sorted(link.identity for link in self._way.links if link.identity))
 
     @property
+    def links_down(self) -> int:
+        """Servers that did not answer when they were last asked, a second ago at most."""
+        return sum(not link.is_up for link in self._way.links)
+
+    @property
     def short_waits(self) -> int:
         """Batches that no replica confirmed in time, with `durable`."""
         return sum(link.short_waits for link in self._way.links)

@@ -89,18 +89,26 @@ CARRIERS = {
 }
 
 
+ASKS = {  # route, and what is asked there
+    "chat": ("/v1/chat/completions", chat_body()),
+    "stream": ("/v1/chat/completions", chat_body(stream=True)),
+    "embeddings": ("/v1/embeddings", {"model": "demo-embedding", "input": "Hi"}),
+}
+
+
 @pytest.mark.parametrize("carrier", CARRIERS)
-@pytest.mark.parametrize("stream", [False, True])
-def test_r19_every_carrier_names_the_same_customer(door, carrier, stream):
+@pytest.mark.parametrize("ask", ASKS)
+def test_r19_every_carrier_names_the_same_customer(door, carrier, ask):
     """Checked, metered and recorded as one; what is ours never reaches the upstream."""
     customer = a_customer("Zoë/ü ")
     fields, headers = CARRIERS[carrier](customer)
+    path, body = ASKS[ask]
     door.api.post("/api/users/", json={"customer_identifier": customer, "period_budget": 1})
 
-    passed = door.post(json=chat_body(stream=stream, **fields), headers=headers)
+    passed = door.post(path, json=body | fields, headers=headers)
     seen = door.seen[-1]
     door.api.patch(f"/api/users/{quote(customer, safe='')}/", json={"period_budget": 0})
-    refused = door.post(json=chat_body(stream=stream, **fields), headers=headers)
+    refused = door.post(path, json=body | fields, headers=headers)
 
     assert (200, 402) == (passed.status_code, refused.status_code)
     assert quote(customer, safe="") == passed.headers["x-farebox-customer"]
@@ -108,6 +116,37 @@ def test_r19_every_carrier_names_the_same_customer(door, carrier, stream):
     kept = carrier in ("user", "safety_identifier")
     assert kept == (carrier in json.loads(seen.body))
     assert not [name for name in seen.headers if name.startswith(("x-farebox", "x-data"))]
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_r19_whom_nobody_names_is_one_customer_on_every_route(door, ask):
+    """Without a carrier the anonymous one pays, in the answer, the stream and the logs."""
+    path, body = ASKS[ask]
+
+    answer = door.post(path, json=body)
+
+    request_id = answer.headers["x-farebox-request-id"]
+    assert quote("~anonymous", safe="") == answer.headers["x-farebox-customer"]
+    assert "~anonymous" == door.log(request_id)["customer_identifier"]
+    [event] = [e for e in door.events("~anonymous") if e.request_id == request_id]
+    assert Kind.SETTLE is event.kind
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_r19_a_report_counts_on_whom_calls_name(door, carrier):
+    """What is reported of a `consumerId` uses up the budget that every carrier's calls meet."""
+    customer = a_customer("Zoë/ü ")
+    fields, headers = CARRIERS[carrier](customer)
+    profile = {"customer_identifier": customer, "total_budget": "0.000001"}
+    door.api.post("/api/users/", json=profile)
+
+    reported = door.post("/v1/events", json=EVENT | {"consumerId": customer})
+    refused = [door.post(path, json=body | fields, headers=headers) for path, body in ASKS.values()]
+
+    assert 202 == reported.status_code
+    assert [402] * len(ASKS) == [answer.status_code for answer in refused]
+    assert {customer} == {answer.json()["error"]["customer_identifier"] for answer in refused}
+    assert [Kind.EVENT, *[Kind.REFUSE] * len(ASKS)] == kinds(door.settled(customer, 1 + len(ASKS)))
 
 
 def test_carriers_that_disagree_are_refused(door):

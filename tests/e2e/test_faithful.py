@@ -260,7 +260,7 @@ def test_usage_that_never_comes_is_estimated(door, provider, streamed):
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_an_upstream_that_will_not_be_asked_for_usage(door, provider, status):
+def test_r48_an_upstream_that_will_not_be_asked_for_usage(door, provider, status):
     """One silent retry without `stream_options`, and it is remembered: one call, one event."""
     first, second = a_customer(), a_customer()
     model = f"demo-old-{status}"
@@ -275,6 +275,28 @@ def test_an_upstream_that_will_not_be_asked_for_usage(door, provider, status):
     asked = [b"stream_options" in asked.body for asked in provider.asked[before:]]
     assert [True, False, False] == asked
     assert [Kind.SETTLE, Kind.SETTLE] == [door.settled(c)[0].kind for c in (first, second)]
+    assert [1, 1] == [len(door.logs(c)) for c in (first, second)]
+    assert [1, 1] == [door.summary(customer_identifier=c)["requests"] for c in (first, second)]
+
+
+@pytest.mark.parametrize("counted", [b"", b"," + COUNTED], ids=["free", "billed"])
+def test_r48_a_failure_and_its_repetition_cost_what_they_report(door, provider, counted):
+    """What openai-python repeats is charged once for each answer that reports usage."""
+    customer = a_customer()
+    no = answer(b'{"error":{"message":"Busy"}%b}' % counted, "retry-after-ms: 1", status="503 Busy")
+    provider.answers_each(no, answer(WHOLE))
+    before = len(provider.asked)
+
+    door.openai(max_retries=1).chat.completions.create(**chat_body(), user=customer)
+
+    assert 2 == len(provider.asked) - before
+    failed, passed = door.settled(customer, 2)
+    cost = 10 * 150_000 + 4 * 600_000
+    assert (Status.ERROR, Status.OK) == (failed.status, passed.status)
+    assert (Kind.SETTLE if counted else Kind.RELEASE) is failed.kind
+    assert [cost if counted else 0, cost] == [failed.charge_pico, passed.charge_pico]
+    assert sum(e.charge_pico for e in (failed, passed)) == int(door.spent(customer) * 10**12)
+    assert 2 == len(door.logs(customer, 2))
 
 
 def test_a_caller_who_asks_gets_the_upstreams_no(door, provider):
@@ -371,14 +393,40 @@ def test_the_upstreams_name_is_a_prefix_of_the_model(door, provider):
     assert ("demo/demo-small", 10 * 150_000 + 4 * 600_000) == (event.model, event.charge_pico)
 
 
-def test_r47_our_ids_are_our_own(door, provider):
+@pytest.mark.parametrize(
+    ("body_id", "header", "kept"),
+    [(b"c", "x-request-id: same", "same"), (b"c", "x-a: b", "c"), (b"", "x-a: b", None)],
+)
+def test_r47_our_ids_are_our_own(door, provider, body_id, header, kept):
     """An upstream that gives every answer the same id, or none, costs no event."""
     customer = a_customer()
     for _ in range(3):
-        provider.answers(answer(WHOLE.replace(b'"id":"c"', b'"id":""'), "x-request-id: same"))
+        provider.answers(answer(WHOLE.replace(b'"id":"c"', b'"id":"%b"' % body_id), header))
         send(door, chat_body(customer))
 
-    assert {"same"} == {event.upstream_request_id for event in door.settled(customer, 3)}
+    events = door.settled(customer, 3)
+    rows = door.logs(customer, 3)
+    assert {kept} == {event.upstream_request_id for event in events}
+    assert 3 == len({event.request_id for event in events})
+    assert {event.request_id for event in events} == {row["unique_id"] for row in rows}
+
+
+def test_r47_looking_at_what_was_generated_costs_nothing(door, provider):
+    """Only what generates is metered: reading a stored response is no event, and no call."""
+    customer = a_customer()
+    before, held = len(provider.asked), door.snapshot()
+    headers = {
+        "authorization": f"Bearer {TOKEN}",
+        "x-farebox-customer": customer,
+        "connection": "close",
+    }
+
+    for path in ("/v1/responses/resp_1", "/v1/chat/completions/c") * 3:
+        got = httpx.get(door.url + path, headers=headers, trust_env=False)
+        assert (404, "route_not_enabled") == (got.status_code, got.json()["error"]["code"])
+
+    assert before == len(provider.asked)
+    assert held == door.snapshot()
 
 
 def test_a_redirect_is_not_followed_and_costs_nothing(door, provider):

@@ -19,6 +19,11 @@ def test_a_gateway_tells_what_it_does():
         assert "farebox_endings_waiting 0.0" in page
         assert "farebox_calls_unheld 0.0" in page
         assert "farebox_ledger_up 1.0" in page
+        assert "farebox_store_links_down 0.0" in page
+        assert "farebox_wal_failing 0.0" in page
+        assert "farebox_dead_letters_total 0.0" in page
+        [size] = [line for line in page.splitlines() if line.startswith("farebox_wal_bytes ")]
+        assert float(size.split()[1]) > 0
         assert "canary" not in page
 
 

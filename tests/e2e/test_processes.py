@@ -15,7 +15,14 @@ import pytest
 
 from gateway.demo.upstream import AT_ONCE, build_upstream
 from gateway.event import Kind, Source, Status
-from tests.support.gateways import TOKEN, a_customer, chat_body, total_usd, wait_until
+from tests.support.gateways import (
+    ADMIN_KEY,
+    TOKEN,
+    a_customer,
+    chat_body,
+    total_usd,
+    wait_until,
+)
 from tests.support.processes import farebox
 from tests.support.servers import serve
 
@@ -179,7 +186,7 @@ def test_a_killed_store_comes_back(tmp_path, upstream):
         assert 0 == running.stop()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_r20_a_limit_holds_over_all_workers(tmp_path, upstream, workers):
     """50 calls at once, room for the holds of 4: exactly 4 reach the upstream."""
     app, _ = upstream
@@ -208,5 +215,27 @@ def test_r20_a_limit_holds_over_all_workers(tmp_path, upstream, workers):
 
         refused = [outcome for outcome in outcomes if isinstance(outcome, openai.RateLimitError)]
         assert (4, 46) == (len(app.state.seen) - before, len(refused))
-        assert 50 == len(door.settled(customer, 50))
+        spent = total_usd(door.settled(customer, 50))
+        assert workers == len(asyncio.run(told_by_each(running, customer, workers, spent)))
         assert 0 == running.stop()
+
+
+async def told_by_each(running, customer, workers, spent):
+    """Ask until every worker has said what the customer has spent; their process ids."""
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+    asked: set[int] = set()
+
+    async def ask_one():
+        door = running.gateway
+        async with httpx.AsyncClient(
+            base_url=door.url, headers=headers, trust_env=False, timeout=30
+        ) as api:
+            answer = await api.get(f"/api/users/{customer}/")
+            user, stream = answer.json(), answer.extensions["network_stream"]
+            assert (spent, Decimal(0)) == (Decimal(user["spent_usd"]), Decimal(user["held_usd"]))
+            asked.update(running.workers_at(stream.get_extra_info("client_addr")[1]))
+
+    for _ in range(20):
+        if len(asked) < workers:
+            await asyncio.gather(*(ask_one() for _ in range(20)))
+    return asked

@@ -202,7 +202,7 @@ def test_a_store_that_cannot_keep_budgets_is_refused(run, tmp_path, policy, dura
     assert remedy in started.output
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_serve_answers_then_drains_and_keeps_what_it_counted(tmp_path, workers):
     """SIGTERM: the running call is answered, the store is stopped last, the exit code is 0."""
     with served(tmp_path, "--workers", workers) as (process, url):
@@ -260,7 +260,7 @@ def test_an_address_of_another_machine_is_refused(tmp_path):
     assert (1, True) == (process.returncode, "cannot listen on 192.0.2.1" in errors)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_an_app_that_does_not_start_ends_the_command(tmp_path, workers):
     """With 1, and no store is left behind."""
     with served(tmp_path, "--workers", workers, env={**ENV, "BROKEN": "1"}) as (process, _):
@@ -291,6 +291,13 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
         assert 0 == process.wait(WAIT_SECONDS_MAX)
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory):
+    """The URL of one that serves all the while."""
+    with served(tmp_path_factory.mktemp("standing")) as (_, url):
+        yield url
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -301,21 +308,20 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
     ],
     ids=["many headers", "an endless header", "a long header", "no header"],
 )
-def test_a_flood_of_headers_is_refused(tmp_path, head):
+def test_a_flood_of_headers_is_refused(standing, head):
     """In the shape OpenAI's SDKs read, and the next caller is served."""
-    with served(tmp_path) as (_, url):
-        port = httpx.URL(url).port
-        with socket.create_connection(("127.0.0.1", port)) as flood:
-            flood.settimeout(WAIT_SECONDS_MAX)
-            try:
-                flood.sendall(b"GET / HTTP/1.1\r\n" + head)
-                answer = flood.recv(65_536)
-            except (BrokenPipeError, ConnectionResetError):
-                answer = b""
+    port = httpx.URL(standing).port
+    with socket.create_connection(("127.0.0.1", port)) as flood:
+        flood.settimeout(WAIT_SECONDS_MAX)
+        try:
+            flood.sendall(b"GET / HTTP/1.1\r\n" + head)
+            answer = flood.recv(65_536)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
 
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
-        assert answer == b"" or b'"code":"invalid_http"' in answer
-        assert 200 == get(url).status_code
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert answer == b"" or b'"code":"invalid_http"' in answer
+    assert 200 == get(standing).status_code
 
 
 def test_colours_are_left_out_when_not_wanted(run, tmp_path):

@@ -45,6 +45,8 @@ IN_A_COMMENT = {
     ("groups", "period_budget"),
     ("groups", "total_budget"),
     ("groups", "budget_duration"),
+    ("groups", "period_start"),
+    ("groups", "period_end"),
     ("unpriced", "input"),
     ("unpriced", "output"),
     ("unpriced", "max_output"),
@@ -220,6 +222,32 @@ limits: {}
         (LEAST + "groups: {a: {perod_budget: 1}}", 'did you mean "period_budget"?'),
         (LEAST + "groups: {a: {budget_duration: daily}}", "groups.a: has no limit"),
         (LEAST + "groups: {a: {period_budget: -1}}", "groups.a.period_budget: must be from 0"),
+        (
+            LEAST + "groups: {a: {period_budget: 1, period_start: soon}}",
+            "groups.a.period_start: must be a date or datetime, like 2026-11-01",
+        ),
+        (
+            LEAST + "groups: {a: {period_budget: 1, period_end: 2026-01-01}}",
+            "groups.a.period_end: needs a period_start beside it: add one, or remove it",
+        ),
+        (
+            LEAST + "groups: {a: {total_budget: 1, period_start: 2026-01-01}}",
+            "groups.a.period_start: does nothing without a period_budget: add one",
+        ),
+        (
+            LEAST + "groups: {a: {period_budget: 1, period_start: 2026-02-01,"
+            " period_end: 2026-02-01}}",
+            "groups.a.period_end: must be at least 1 minute after period_start",
+        ),
+        (
+            LEAST + "  - {id: b, token: x, period_budget: 1, period_start: 2026-02-01T00:00:00,"
+            " period_end: 2026-01-31T22:00:00-01:00}",
+            "apps[1].period_end: must be at least 1 minute after period_start",
+        ),
+        (
+            LEAST + "  - {id: b, token: x, period_start: 2026-02-01}",
+            "apps[1].period_start: does nothing without a period_budget",
+        ),
         (LEAST + 'groups: {"~a": {period_budget: 1}}', "groups.~a: is no group identifier"),
         (LEAST + 'groups: {"\\xe9": {total_budget: 1}, "e\\u0301": {total_budget: 2}}', "twice"),
         (LEAST + "  - {id: b, token: x, period_budget: much}", "apps[1].period_budget: must be a"),
@@ -247,7 +275,7 @@ def test_a_fault_is_named_and_no_secret_with_it(write, text, expected):
         (b"\xff\xfe", "is not UTF-8"),
         (b"# " + b"x" * 2**20, "larger than 1 MiB"),
         (b"a: \x00", "not valid YAML"),
-        (b"[" * 1_500, "not valid YAML"),
+        (b"[" * 800, "not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path, content, expected):

@@ -91,21 +91,29 @@ def calls(draw):
     )
 
 
-@settings(max_examples=500)
-@given(calls())
-def test_no_bill_within_the_bound_exceeds_it(call) -> None:
-    price, usage, how, bound = call
-
-    bill = cost(usage, price, **how)
-    held = upper_bound(price, **bound, markup_ppm=how["markup_ppm"])
-
-    assert bill.charge_pico <= held
+EXAMPLES = pytest.mark.parametrize("examples", [80, pytest.param(500, marks=pytest.mark.slow)])
 
 
-@settings(max_examples=500)
-@given(calls(), st.integers(0, 10**15))
-def test_what_an_amount_has_room_for_is_the_most_that_fits(call, extra_pico) -> None:
+@EXAMPLES
+def test_no_bill_within_the_bound_exceeds_it(examples) -> None:
+    @settings(max_examples=examples)
+    @given(calls())
+    def check(call) -> None:
+        price, usage, how, bound = call
+        bill = cost(usage, price, **how)
+        held = upper_bound(price, **bound, markup_ppm=how["markup_ppm"])
+        assert bill.charge_pico <= held
+
+    check()
+
+
+@EXAMPLES
+def test_what_an_amount_has_room_for_is_the_most_that_fits(examples) -> None:
     """upper_bound(tokens) <= amount < upper_bound(tokens + 1), to the pico-dollar."""
+    settings(max_examples=examples)(given(calls(), st.integers(0, 10**15))(fits_exactly))()
+
+
+def fits_exactly(call, extra_pico) -> None:
     price, _, how, bound = call
     known = {name: bound[name] for name in ("input_tokens", "fees")}
     known["markup_ppm"] = how["markup_ppm"]

@@ -18,7 +18,10 @@ from gateway.store.keys import CLUSTER_SLOTS
 from tests.support.stores import SERVERS, server
 
 HOST = "127.0.0.1"
-KINDS = ("valkey", "redis", pytest.param("cluster", marks=pytest.mark.slow))
+KINDS = ("valkey", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("redis", "cluster")))
+"""Every script runs on both servers in the default run (tests/gateway/store); what is built on
+them, on the others when asked."""
+
 NODE_TIMEOUT_MS = 1_000
 READY_SECONDS_MAX = 20.0
 

@@ -45,6 +45,18 @@ class Running:
         self.process.kill()
         self.process.wait()
 
+    def workers_at(self, client_port: int) -> set[int]:
+        """The processes of the gateway that hold the other end of a connection to it."""
+        table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {f"socket:[{row[9]}]" for row in table if row[2].endswith(f":{client_port:04X}")}
+        holders = set()
+        for pid in [self.process.pid, *_children(self.process.pid)]:
+            for fd in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    if str(fd.readlink()) in inodes:
+                        holders.add(pid)
+        return holders
+
     @property
     def store_pid(self) -> int:
         return int(self.gateway.store.info("server")["process_id"])
@@ -98,6 +110,11 @@ def farebox(
             wait_until(lambda: _ready(gateway), "the gateway is ready", START_SECONDS_MAX)
         stack.callback(_end_store, gateway, process)
         yield Running(process, gateway)
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def _ready(gateway: Gateway) -> bool:

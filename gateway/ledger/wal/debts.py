@@ -1,5 +1,6 @@
 """Debts: what a series of records says is still owed to the ledger."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -67,6 +68,18 @@ class Debts:
             elif call.intent is not None:
                 owed.append(ending_of_the_dead(call.intent, call.so_far))
         return owed
+
+    def outcomes(self) -> Counter[str]:
+        """Of `unpaid`, how many are ``settled``, ``estimated`` or ``released``."""
+        found: Counter[str] = Counter()
+        for call in self._calls.values():
+            if call.confirmed:
+                continue
+            if call.ending is not None:
+                found["settled" if call.ending.verb == "settle" else "released"] += 1
+            elif call.intent is not None:
+                found["released" if call.so_far is None else "estimated"] += 1
+        return found
 
     def unconfirmed(self) -> list[Ending]:
         """Of a log that is being written: the ends that the store may not know."""

@@ -39,13 +39,14 @@ local FIRST_BUCKET, UPSERT_FROM = 6, 17
 local event_id, number, version = ARGV[1], ARGV[2], ARGV[3]
 local idempotency_key, fingerprint, charge, cost = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local window_ids, valid_from, valid_until = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
-local period_kind, period_limit, total_limit, count = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local limits, count = {ARGV[11], ARGV[12], ARGV[13]}, ARGV[14]
 local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
 --@include ids
 --@include windows
 --@include opened
+--@include beyond
 --@include finish
 --@include upsert
 
@@ -80,25 +81,9 @@ end
 local row = read_account(account)
 local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
 local changed = counted(account, row, ids, charge, cost)
--- What lies beyond a limit is booked, and counted as such: the most by any of them.
-local amount, beyond = count == 'cost' and cost or charge, '0'
-local function look_beyond(limit, spent)
-    local taken = plus(plus(spent, row[HELD_SUM] or '0'), amount)
-    local over = minus(taken, limit)
-    if less(amount, over) then
-        over = amount
-    end
-    if less(beyond, over) then
-        beyond = over
-    end
-end
-local at = KIND_AT[period_kind]
-if period_limit ~= '' and at and ids[at] ~= '0' then
-    look_beyond(period_limit, spent_in_window(account, row, at, ids[at], count))
-end
-if total_limit ~= '' then
-    look_beyond(total_limit, row[count == 'cost' and COST or SPENT] or '0')
-end
+-- What lies beyond a limit is booked, and counted as such.
+local amount = count == 'cost' and cost or charge
+local beyond = beyond_limits(account, row, ids, amount, count, limits)
 if beyond ~= '0' then
     count_over(account, changed, 'over.event', beyond)
 end

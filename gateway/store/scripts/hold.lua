@@ -118,6 +118,7 @@ end
 if #ARGV >= UPSERT_FROM then
     -- Only here: most calls say nothing new, and what is defined costs every one of them.
 --@include windows
+--@include beyond
 --@include lowered
     count_lowered(account, split_ids(window_ids), count, {ARGV[19], ARGV[20], ARGV[21]},
         {period_kind, period_limit, total_limit})

@@ -27,6 +27,7 @@ local UPSERT_FROM = 12
 --@include ids
 --@include windows
 --@include opened
+--@include beyond
 --@include lowered
 --@include upsert
 

@@ -14,6 +14,7 @@
 -- ARGV[9] the period limit's window kind, '' for none; ARGV[10] that limit, pico-USD
 -- ARGV[11] total limit, pico-USD, '' for none
 -- ARGV[12] `charge` or `cost`: which of the two the limits are about
+-- ARGV[13] the anchor of the custom window, '' for none: another one begins it afresh
 --
 -- Returns {outcome, granted, spent in period, spent in total, held, server time in ms}; the
 -- sums are those before the call.
@@ -32,6 +33,7 @@ local scope, request_id = ARGV[1], ARGV[2]
 local wanted, least, share = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local valid_from, valid_until, window_ids = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local period_kind, period_limit, total_limit, count = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local anchor = ARGV[13]
 
 --@include limbs
 --@include shares
@@ -39,6 +41,7 @@ local period_kind, period_limit, total_limit, count = ARGV[9], ARGV[10], ARGV[11
 --@include ids
 --@include windows
 --@include opened
+--@include anchors
 --@include scopes
 
 local member = scope_member(scope, request_id)
@@ -52,7 +55,9 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
-local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
+local ids = split_ids(window_ids)
+local begins_afresh = is_new_anchor(account, row, ids, anchor, now_ms)
+ids = current_ids(opened_ids(row), ids, row[UNTIL])
 local spent, held, in_period = row[count == 'cost' and COST or SPENT] or '0', row[HELD_SUM] or '0', '0'
 local period_at = KIND_AT[period_kind]
 if period_at then
@@ -65,6 +70,9 @@ end
 local unspent = unspent_of(period_limit, in_period, total_limit, spent)
 local outcome, granted = grant(unspent, held, wanted, least, share)
 if outcome == HELD then
+    if begins_afresh then
+        begin_afresh(account, row, ids, anchor, now_ms)
+    end
     redis.call('HSET', account, 'held', plus(held, granted))
     redis.call('HSET', holds, member, granted .. '|' .. table.concat(ids, ' '))
 end

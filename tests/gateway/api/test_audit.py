@@ -9,7 +9,7 @@ from gateway.api.tallies import Tallies
 from gateway.audit.auditor import Auditor
 from gateway.clock import SystemClock
 from gateway.store.client import Store
-from gateway.telemetry import LABELS_MAX, REFUSED, Telemetry
+from gateway.telemetry import LABELS_MAX, REFUSED, REPLAYED, Telemetry
 from tests.gateway.api.conftest import admin, usage
 
 pytestmark = pytest.mark.anyio
@@ -113,7 +113,7 @@ async def test_r33_what_goes_beyond_is_seen_by_its_cause(api) -> None:
     assert causes == shown["overshoot_usd"]
     found = await scraped(api.client)
     for cause, amount in causes.items():
-        assert float(amount) == found["farebox_ledger_overshoot_usd", cause]
+        assert float(amount) == found["farebox_ledger_overshoot_usd", "customer", cause]
 
 
 async def test_drift_is_a_metric(api) -> None:
@@ -129,6 +129,38 @@ async def test_drift_is_a_metric(api) -> None:
     found = await scraped(api.client)
 
     assert (2, 2) == (found["farebox_ledger_drift",], found["farebox_ledger_drift_usd",])
+
+
+async def test_r33_what_lies_beyond_is_a_metric(api) -> None:
+    """By cause, and by whose account it is: a call of 1.60 on a hold of 1.00 is 0.60 beyond."""
+    usd = 10**12
+    await api.post("/api/users/", {"customer_identifier": "acme", "total_budget": 1})
+    await api.call("acme", charge_pico=16 * usd // 10, cost_pico=usd)
+    refused = {"customer_identifier": "beta", "total_budget": 0}
+    await api.post("/api/users/", refused)
+    await api.report(usage(consumerId="beta", inputTokens=10**6, inputTokensCached=0))
+    for n, scope in enumerate(("group:a", "group:b", "app:bot")):
+        account = api.bench.store.keyspace.partition_of(scope).scope_account(scope)
+        beyond = ("over.settle", 10**n * usd, "over.event", 2 * 10**n * usd)
+        await api.bench.command("HSET", account, *beyond)
+    await audited(api)
+
+    found = await scraped(api.client)
+
+    metric = "farebox_ledger_overshoot_usd"
+    assert {
+        ("customer", "settle"): 0.6,
+        ("customer", "event"): 1.0004,
+        ("customer", "limit"): 0,
+        ("group", "settle"): 11,
+        ("group", "event"): 22,
+        ("app", "settle"): 100,
+        ("app", "event"): 200,
+    } == {
+        labels: value
+        for (name, *rest), value in found.items()
+        if name == metric and (labels := tuple(rest))
+    }
 
 
 async def test_r60_no_series_for_a_customer_or_a_model(api) -> None:
@@ -149,13 +181,15 @@ async def test_r60_no_series_for_a_customer_or_a_model(api) -> None:
 
 
 async def test_metrics_without_a_store_say_so(api) -> None:
-    """The page is there, and short."""
+    """The page is there, and short: what this worker knows by itself."""
     away = Store("unix:///nowhere.sock")
-    tallies = Tallies(away, Telemetry(), api.bench.clock)
+    telemetry = Telemetry()
+    telemetry.gauge("endings_waiting", "Of this worker.", lambda: 3)
+    tallies = Tallies(away, telemetry, api.bench.clock)
     async with api.serving(store=away, tallies=tallies) as client:
         found = await scraped(client)
 
-    assert 0 == found["farebox_ledger_up",]
+    assert (0, 3) == (found["farebox_ledger_up",], found["farebox_endings_waiting",])
     assert ("farebox_ledger_drift",) not in found
 
 
@@ -188,11 +222,16 @@ async def test_metrics_are_served_under_our_names_only(api) -> None:
 
 
 async def test_all_workers_count_together(api) -> None:
-    """Counters and gauges of two workers are added up; one that left has no gauge."""
+    """Counters and gauges of two workers are added up, of ages the larger one is told.
+
+    One that left has no gauge. What can be alarmed on is there from the start, as 0.
+    """
     workers = []
     for size in (3, 4):
         telemetry = Telemetry()
         telemetry.gauge("wal_bytes", "Of the logs.", partial(float, size))
+        telemetry.gauge("oldest_seconds", "The age.", partial(float, size), is_worst=True)
+        telemetry.follow(REPLAYED, lambda: 5, "estimated")
         telemetry.count(REFUSED, "budget_exceeded")
         workers.append(Tallies(api.bench.store, telemetry, SystemClock()))
     for worker in workers:
@@ -206,6 +245,9 @@ async def test_all_workers_count_together(api) -> None:
 
     assert 2 == both["farebox_calls_refused_total", "budget_exceeded"]
     assert (7, 2) == (both["farebox_wal_bytes",], both["farebox_workers",])
+    assert (4, 3) == (both["farebox_oldest_seconds",], one["farebox_oldest_seconds",])
+    assert 10 == one["farebox_calls_replayed_total", "estimated"]
+    assert 0 == one["farebox_calls_replayed_total", "settled"] == one["farebox_dead_letters_total",]
     assert (3, 1) == (one["farebox_wal_bytes",], one["farebox_workers",])
     assert 2 == one["farebox_calls_refused_total", "budget_exceeded"]
 

@@ -340,6 +340,38 @@ async def test_each_event_of_a_batch_stands_alone(api, wrapped) -> None:
     assert 2 * pico_usd(COST) == await api.bench.spent("acme")
 
 
+async def test_r24_a_batch_says_what_became_of_each(api) -> None:
+    """New, counted before, twice in the batch, wrong: four states, and only the new one counts."""
+    await api.report(usage(eventId="before"))
+    batch = [
+        usage(eventId="new"),
+        usage(eventId="before"),
+        usage(eventId="new"),
+        usage(eventId="wrong", outputTokens=-1),
+        usage(eventId="before", outputTokens=101),
+    ]
+
+    first, again = [(await api.report(batch)).json() for _ in range(2)]
+    await api.flush()
+
+    assert ["accepted", "duplicate", "duplicate", "rejected", "conflict"] == statuses(first)
+    assert (1, 2, 2) == (first["accepted"], first["duplicates"], first["rejected"])
+    wrong, conflict = [result["error"] for result in first["results"][3:]]
+    assert ("outputTokens", "event_conflict") == (wrong["param"], conflict["code"])
+    assert ["duplicate", "duplicate", "duplicate", "rejected", "conflict"] == statuses(again)
+    assert (0, 3, 2) == (again["accepted"], again["duplicates"], again["rejected"])
+    assert first["results"][1:] == again["results"][1:]
+    assert COST == again["results"][0]["costUsd"]
+    assert 2 == len(await api.bench.events("acme"))
+    assert 2 * pico_usd(COST) == await api.bench.spent("acme")
+    user = (await api.get("/api/users/acme/")).json()
+    assert (2, 2 * 1_100) == (user["number_of_requests"], user["total_tokens"])
+
+
+def statuses(body):
+    return [result["status"] for result in body["results"]]
+
+
 async def test_a_large_batch_for_new_customers_is_counted_whole(api) -> None:
     """A thousand events of customers nobody knew, in one request."""
     batch = [usage(consumerId=f"c{i % 3}", eventId=str(i), metadata=...) for i in range(700)]

@@ -10,7 +10,7 @@ from tests.support.ledgers import UTC, bench
 pytestmark = pytest.mark.anyio
 
 
-async def test_r48_all_servers_of_a_cluster_are_checked() -> None:
+async def test_all_servers_of_a_cluster_are_checked() -> None:
     """Every account is found, wherever it lies; also one that no event tells of."""
     with cluster("valkey") as three:
         async with bench(three.url) as b:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.ledger import continuity
 from tests.support.clusters import KINDS, of_kind
 
 OF_ONE_SERVER = {"lossy", "running", "Redis"}
@@ -14,6 +15,12 @@ OF_ONE_SERVER = {"lossy", "running", "Redis"}
 def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
     with of_kind(request.param) as url:
         yield url
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Who does not report is taken for dead after a moment, instead of two seconds."""
+    monkeypatch.setattr(continuity, "WAIT_SECONDS_MAX", 0.1)
 
 
 def pytest_collection_modifyitems(items):

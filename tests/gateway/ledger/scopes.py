@@ -55,7 +55,9 @@ class Shared:
 
 
 @asynccontextmanager
-async def shared(url: str, groups=None, apps=None, **options):
-    scopes = Scopes(groups={"sales": SALES} if groups is None else groups, apps=apps)
+async def shared(url: str, groups=None, apps=None, anchors=None, **options):
+    scopes = Scopes({"sales": SALES} if groups is None else groups, apps, anchors)
     async with bench(url, scopes=scopes, **options) as b:
-        yield Shared(b, ScopeSink(b.store, Calendar(UTC), b.clock), Reader(b.store))
+        count = options.get("count", "charge")
+        sink = ScopeSink(b.store, Calendar(UTC), b.clock, scopes, count)
+        yield Shared(b, sink, Reader(b.store))

@@ -95,7 +95,7 @@ async def test_running_calls_are_held_again(mortal, folder):
         assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
 
 
-async def test_a_gateway_that_died_with_the_store_has_an_heir(mortal, folder):
+async def test_a_gateway_that_died_with_the_store_has_an_heir(mortal, folder, impatient):
     """Power loss: both are gone, the store's tail too; the log of the dead one makes it good."""
     async with bench(mortal.url, wal=folder, whole=True) as b:
         await b.directory.load("nobody")

@@ -127,7 +127,7 @@ async def test_a_log_that_is_found_days_later_counts_nothing_twice(url, folder, 
         assert [] == await b.events("acme")
 
 
-async def test_what_was_paid_for_the_dead_comes_back(mortal, folder):
+async def test_what_was_paid_for_the_dead_comes_back(mortal, folder, impatient):
     """The heir has settled a dead gateway's call from its progress; then the store forgets."""
     async with bench(mortal.url, wal=folder) as b:
         await b.sent(await b.hold("acme", 100), 7)

@@ -18,6 +18,7 @@ from gateway.ledger.requests import new_request_id
 from gateway.metering.flusher import Flusher
 from gateway.store.archive import Archive
 from tests.support.audits import audit
+from tests.support.clusters import KINDS
 from tests.support.ledgers import Bench, bench
 from tests.support.stores import running
 
@@ -106,14 +107,14 @@ def check_prefixes(kind: str, folder: Path, cuts: int, seed: int) -> None:
     assert {} == wrong
 
 
-@pytest.mark.parametrize("kind", ["valkey", "redis"])
+@pytest.mark.parametrize("kind", KINDS[:2])
 def test_a_torn_file_is_a_whole_ledger(kind: str, tmp_path: Path) -> None:
     """A script is in the file as a whole or not at all, wherever the file was cut."""
     check_prefixes(kind, tmp_path, cuts=5, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["valkey", "redis"])
+@pytest.mark.parametrize("kind", KINDS[:2])
 def test_a_file_torn_at_a_hundred_bytes_is_a_whole_ledger(kind: str, tmp_path: Path) -> None:
     """As above, a hundred times."""
     check_prefixes(kind, tmp_path, cuts=100, seed=2)

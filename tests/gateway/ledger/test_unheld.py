@@ -136,7 +136,7 @@ async def test_r21_a_store_that_flaps_counts_each_call_once(mortal, folder):
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_an_unheld_call_counts_on_its_group(mortal, folder, killed):
+async def test_an_unheld_call_counts_on_its_group(mortal, folder, impatient, killed):
     """One that nobody has named before: it is made known before the call's end names it."""
     with suppress(Killed):
         async with bench(mortal.url, wal=folder, whole=True) as b:
@@ -157,7 +157,7 @@ async def test_an_unheld_call_counts_on_its_group(mortal, folder, killed):
         assert (7, 0) == await shared.account()
 
 
-async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder):
+async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder, impatient):
     """Ended, sent, and merely admitted; counted, estimated, released by the next process."""
     async with bench(mortal.url, wal=folder, whole=True) as b:
         await gone(b, mortal)
@@ -183,10 +183,12 @@ async def test_memory_is_bounded_the_log_remembers(mortal, folder, monkeypatch):
         await gone(b, mortal)
         for n in range(20):
             await b.settle(await b.hold("acme", 10), n)
-        assert (5, 20) == (b.ledger.endings.waiting, b.ledger.unheld.passed)
+        assert (20, 20) == (b.ledger.endings.waiting, b.ledger.unheld.passed)
+        assert 5 == len(b.ledger.endings._waiting)
         assert 5 == b.ledger._wal.running  # type: ignore[union-attr]
         await back(b, mortal)
-        await until(lambda: not b.ledger.endings.on_disk, 5)
+        await until(lambda: not b.ledger.endings.waiting, 5)
+        assert 0 == b.ledger.endings.oldest_seconds
         assert sum(range(20)) == await b.spent("acme")
         assert {Kind.SETTLE} == {e.kind for e in await b.events("acme")}
 

@@ -244,10 +244,16 @@ def usages(draw, card, price, made: Extent, cap: int):
     }
 
 
-@settings(max_examples=300)
-@given(promises(), st.data())
-def test_no_call_that_keeps_its_cap_costs_more_than_was_granted(promise, data) -> None:
+EXAMPLES = pytest.mark.parametrize("examples", [60, pytest.param(300, marks=pytest.mark.slow)])
+
+
+@EXAMPLES
+def test_no_call_that_keeps_its_cap_costs_more_than_was_granted(examples) -> None:
     """Any component, tier, service, hour, scope and markup; the cap as ``fit`` writes it."""
+    settings(max_examples=examples)(given(promises(), st.data())(costs_no_more_than_granted))()
+
+
+def costs_no_more_than_granted(promise, data) -> None:
     card, price, call, markup_ppm, part = promise
     made = extent_of(call, card, price, limited=True, budgeting=FIT)
     bound = made.bound(price, markup_ppm)
@@ -263,9 +269,12 @@ def test_no_call_that_keeps_its_cap_costs_more_than_was_granted(promise, data) -
     assert charge <= granted
 
 
-@settings(max_examples=200)
-@given(promises())
-def test_the_cap_is_the_largest_that_fits(promise) -> None:
+@EXAMPLES
+def test_the_cap_is_the_largest_that_fits(examples) -> None:
+    settings(max_examples=examples)(given(promises())(has_the_largest_cap))()
+
+
+def has_the_largest_cap(promise) -> None:
     card, price, call, markup_ppm, part = promise
     made = extent_of(call, card, price, limited=True, budgeting=FIT)
     bound = made.bound(price, markup_ppm)

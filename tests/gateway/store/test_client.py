@@ -262,11 +262,11 @@ async def test_it_is_known_whether_a_call_would_be_let_in(url: str, tmp_path) ->
                 await b.store.admits()
             assert isinstance(refusal.value.__cause__, OutOfMemoryError)
             admin.config_set("maxmemory", 0)
-            admin.acl_setuser("default", commands=["-setrange"])
+            admin.execute_command("ACL SETUSER", "default", "-setrange")
             try:
                 await b.store.admits()
             finally:
-                admin.acl_setuser("default", commands=["+setrange"])
+                admin.execute_command("ACL SETUSER", "default", "+setrange")
             assert [b"{fb}meta"] == admin.keys("*")
 
 

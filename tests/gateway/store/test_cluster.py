@@ -41,7 +41,7 @@ def customer_of(keyspace: Keyspace, slot: int) -> str:
     )
 
 
-def test_r48_partitions_lie_evenly_over_the_servers(nodes: ClusterOfServers) -> None:
+def test_partitions_lie_evenly_over_the_servers(nodes: ClusterOfServers) -> None:
     """Each of three has a third of the customers, give or take one partition."""
     owners = [nodes.owner(slot_of(p.tag)).port for p in Keyspace().partitions]
 
@@ -127,7 +127,7 @@ async def test_a_moved_slot_is_followed(nodes: ClusterOfServers) -> None:
         assert (3, []) == (await b.spent(name), told)
 
 
-async def test_r48_a_migration_under_load_is_exact(nodes: ClusterOfServers) -> None:
+async def test_a_migration_under_load_is_exact(nodes: ClusterOfServers) -> None:
     """Two gateways' calls go on while their slot is moved key by key: none beyond the limit.
 
     And none is lost: what was settled is what was spent, call by call, up to the limit.

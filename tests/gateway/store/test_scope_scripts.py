@@ -33,25 +33,48 @@ class Bench:
         }
 
     def hold(
-        self, n: int, wanted, *, least=None, share=1, limit="", total="", ids=IDS, between=FOREVER
+        self,
+        n: int,
+        wanted,
+        *,
+        least=None,
+        share=1,
+        kind="month",
+        limit="",
+        total="",
+        ids=IDS,
+        anchor="",
+        between=FOREVER,
     ):
         return self.scripts["scope_hold"](
             keys=[self.account, self.home.scope_holds, self.ended],
             args=[
                 *(SCOPE, request_id(n), wanted, wanted if least is None else least, share),
-                *(*between, ids, "month", limit, total, "charge"),
+                *(*between, ids, kind, limit, total, "charge", anchor),
             ],
         )
 
-    def apply(self, *batches, source=3, expected="", new="5-0"):
+    def apply(
+        self,
+        *batches,
+        source=3,
+        expected="",
+        new="5-0",
+        kind="month",
+        limit="",
+        total="",
+        anchor="",
+        count="charge",
+    ):
         entries = [
             part
-            for n, kind, charge, cost, ids in batches
-            for part in (3, 4, SCOPE, request_id(n), kind, charge, cost, ids)
+            for n, of, charge, cost, ids in batches
+            for part in (1, 4, request_id(n), of, charge, cost, ids)
         ]
+        scope = [3, SCOPE, anchor, kind, limit, total]
         return self.scripts["scope_apply"](
             keys=[self.home.cursors, self.home.scope_holds, self.account, self.ended],
-            args=[1, f"g:{source}", expected, new, len(batches), *entries],
+            args=[count, 1, *scope, 1, f"g:{source}", expected, new, len(batches), *entries],
         )
 
     def fields(self, *names) -> list[int]:

@@ -11,7 +11,6 @@ from tests.simulator.simulation import Outcome, simulate
 MUTATION_SEEDS_MAX = 100
 MUTATION_STEPS = 400
 AT_ONCE = (
-    "a hold that is sent again is held again",
     "settle leaves no tombstone",
     "hold grants less than the least",
     "apply does not compare the cursor",
