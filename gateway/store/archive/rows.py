@@ -1,7 +1,6 @@
 """The way of an event into the archive and out of it."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from itertools import compress
 from operator import attrgetter
 from typing import Any, Final
@@ -15,14 +14,16 @@ from pricing.usage import Usage
 
 _ENUMS: Final[Mapping[str, Any]] = {"kind": Kind, "status": Status, "source": Source}
 _PLAIN: Final = tuple(
-    f.name for f in fields(UsageEvent) if f.name in EVENTS.c and f.name not in {"metadata", *_ENUMS}
+    name
+    for name in UsageEvent.__struct_fields__
+    if name in EVENTS.c and name not in {"metadata", *_ENUMS}
 )
 _LEFT: Final = tuple(
-    f.name for f in fields(UsageEvent) if f.name not in EVENTS.c and f.name != "usage"
+    name for name in UsageEvent.__struct_fields__ if name not in EVENTS.c and name != "usage"
 )
 """What has no column of its own; with the usage buckets it makes up `details`."""
 
-_USAGE: Final = tuple(f.name for f in fields(Usage))
+_USAGE: Final = Usage.__struct_fields__
 # Not `.value`: a property in Python, where this is an attribute. A row is made in C where it can.
 _plain_values = attrgetter(*_PLAIN, "kind._value_", "status._value_")
 _left_values = attrgetter(*_LEFT)
