@@ -12,7 +12,7 @@ TOKENS_MAX: Final = 10**15
 Count = Annotated[int, Meta(ge=0, lt=TOKENS_MAX)]
 
 
-class Usage(Struct, frozen=True, kw_only=True, gc=False):
+class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens to bill for one request; each token is in exactly one bucket.
 
     Providers report nested counts (OpenAI's ``prompt_tokens`` includes the cached
