@@ -210,15 +210,19 @@ def decode(entry: Sequence[bytes]) -> UsageEvent:
         except KeyError as exc:
             raise ValueError(_NOT_OURS) from exc
     kind = _KINDS.get(kind_name)
-    if kind is None:
+    whole = int(number), int(charge), int(cost)
+    if kind is None or min(whole) <= -_INT64 or max(whole) >= _INT64:
         raise ValueError(_NOT_OURS)
     at_ms, *told = astuple(_details(details))
-    event = UsageEvent(
-        request_id.decode(), kind, at_ms, _int64(number), _int64(charge), _int64(cost), *told
-    )
+    event = UsageEvent(request_id.decode(), kind, at_ms, *whole, *told)
     if kind is Kind.ORPHAN:
         event = replace(event, status=Status.UNRESOLVED, source=Source.MISSING)
-    return replace(event, hold_pico=_int64(posted[b"o"])) if b"o" in posted else event
+    if b"o" in posted:
+        hold_pico = int(posted[b"o"])
+        if not -_INT64 < hold_pico < _INT64:
+            raise ValueError(_NOT_OURS)
+        event = replace(event, hold_pico=hold_pico)
+    return event
 
 
 def _details(text: bytes) -> Struct:
@@ -239,10 +243,3 @@ def _without_nulls(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError(_NOT_OURS)
     return {name: value for name, value in document.items() if value is not None}
-
-
-def _int64(text: bytes) -> int:
-    number = int(text)
-    if not -_INT64 < number < _INT64:
-        raise ValueError(_NOT_OURS)
-    return number
