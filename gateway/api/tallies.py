@@ -19,7 +19,7 @@ import orjson
 
 from gateway.clock import Clock
 from gateway.errors import LedgerUnavailable
-from gateway.store.client import Store
+from gateway.store.client import Part, Store
 from gateway.store.keys import TALLIES
 from gateway.telemetry import Gauge, Telemetry
 
@@ -68,15 +68,10 @@ class Tallies:
         mine = orjson.dumps({"at_ms": self._clock.now_ms(), "gauges": gauges})
         counts = self._telemetry.take()
         try:
-            await self._store.commands(
-                [
-                    ("HSET", TALLIES, self._me, mine),
-                    *(
-                        ("HINCRBY", TALLIES, f"{name}|{label}", count)
-                        for (name, label), count in counts.items()
-                    ),
-                ]
-            )
+            told: list[Part] = [self._me, mine]
+            for (name, label), count in counts.items():
+                told += [f"{name}|{label}", count]
+            await self._store.script("tally", [TALLIES], told)
         except LedgerUnavailable:
             self._telemetry.give_back(counts)
             raise

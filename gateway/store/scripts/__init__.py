@@ -28,6 +28,7 @@ VERBS: Final = (
     "scope_hold",
     "settle",
     "snapshot",
+    "tally",
     "trim",
 )
 

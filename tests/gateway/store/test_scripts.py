@@ -30,6 +30,7 @@ RUN_WHEN_FULL = {
     "restore",
     "scope_apply",
     "settle",
+    "tally",
     "trim",
 }
 BOUNDARIES = [
