@@ -1,13 +1,18 @@
 """Usage: the tokens of one request, in buckets that never overlap."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from operator import attrgetter, itemgetter
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+TOKENS_MAX: Final = 10**15
+"""Of one bucket, where usage is read from JSON: totals stay within int64."""
+
+Count = Annotated[int, Meta(ge=0, lt=TOKENS_MAX)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens to bill for one request; each token is in exactly one bucket.
 
     Providers report nested counts (OpenAI's ``prompt_tokens`` includes the cached
@@ -21,19 +26,19 @@ class Usage:
         fees: Calls billed by the piece: ``(("web_search", 2),)``.
     """
 
-    input_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_5m_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    audio_in_tokens: int = 0
-    audio_cached_tokens: int = 0
-    image_in_tokens: int = 0
-    image_cached_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    audio_out_tokens: int = 0
-    image_out_tokens: int = 0
-    fees: tuple[tuple[str, int], ...] = ()
+    input_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_write_5m_tokens: Count = 0
+    cache_write_1h_tokens: Count = 0
+    audio_in_tokens: Count = 0
+    audio_cached_tokens: Count = 0
+    image_in_tokens: Count = 0
+    image_cached_tokens: Count = 0
+    output_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    audio_out_tokens: Count = 0
+    image_out_tokens: Count = 0
+    fees: tuple[tuple[str, Count], ...] = ()
 
     def __post_init__(self) -> None:
         if min(token_counts(self)) < 0:
@@ -88,7 +93,7 @@ class Usage:
         )
 
 
-TOKEN_BUCKETS: Final = tuple(f.name for f in fields(Usage) if f.name.endswith("_tokens"))
+TOKEN_BUCKETS: Final = tuple(name for name in Usage.__struct_fields__ if name.endswith("_tokens"))
 
 token_counts: Final[Callable[[Usage], tuple[int, ...]]] = attrgetter(*TOKEN_BUCKETS)
 """The counts of all buckets, in the order of `TOKEN_BUCKETS`."""

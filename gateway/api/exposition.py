@@ -15,6 +15,7 @@ from gateway.api.tallies import Told
 from gateway.audit.check import Sum
 from gateway.audit.records import Record
 from gateway.metering.backlog import WAITING_MAX, Backlog
+from gateway.store.memory import Memory
 from gateway.telemetry import COUNTERS, Gauge
 from pricing.money import PICO_PER_USD
 
@@ -41,6 +42,7 @@ class Facts:
     audit: Mapping[int, Record] | None = None
     told: Told | None = None
     admits: bool = False
+    memory: Memory | None = None
 
 
 class _Once(Collector):
@@ -77,6 +79,8 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
         yield from _audited(facts.audit, facts)
     if facts.backlog is not None:
         yield from _waiting(facts.backlog)
+    if facts.memory is not None:
+        yield from _room(facts.memory)
     if facts.told is not None:
         yield from _told(facts.told, facts.gauges)
     else:
@@ -158,6 +162,17 @@ def _waiting(backlog: Backlog) -> Iterator[Metric]:
         lag.add_metric([sink], backlog.lag_ms[sink] / 1000)
     yield behind
     yield lag
+
+
+def _room(memory: Memory) -> Iterator[Metric]:
+    yield _gauge("store_memory_bytes", "What the store's servers use together.", memory.used_bytes)
+    if memory.share is not None:
+        yield _gauge(
+            "store_memory_share",
+            "Of its maxmemory, what the fullest server uses. From 1 on new holds are refused; "
+            "calls end, events are counted and trimmed all the same.",
+            memory.share,
+        )
 
 
 def _told(told: Told, gauges: Iterable[Gauge]) -> Iterator[Metric]:

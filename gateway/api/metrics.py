@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +15,8 @@ from gateway.api.services import Services
 from gateway.audit.records import records
 from gateway.errors import LedgerUnavailable
 from gateway.metering.backlog import backlog
+from gateway.store.client import Store
+from gateway.store.memory import Memory, memory
 
 STORE_SECONDS_MAX: Final = 5.0
 
@@ -44,12 +47,12 @@ class Metrics:
         try:
             async with asyncio.timeout(STORE_SECONDS_MAX):
                 await tallies.tell()
-                waiting, audit, told, admits = await asyncio.gather(
-                    backlog(store), records(store), tallies.told(), self._admits()
+                waiting, audit, told, admits, room = await asyncio.gather(
+                    backlog(store), records(store), tallies.told(), self._admits(), _memory(store)
                 )
         except (LedgerUnavailable, TimeoutError):
             return facts
-        return replace(facts, backlog=waiting, audit=audit, told=told, admits=admits)
+        return replace(facts, backlog=waiting, audit=audit, told=told, admits=admits, memory=room)
 
     async def _admits(self) -> bool:
         try:
@@ -57,3 +60,10 @@ class Metrics:
         except LedgerUnavailable:
             return False
         return True
+
+
+async def _memory(store: Store) -> Memory | None:
+    """None where this user may not ask for it: all else is shown all the same."""
+    with suppress(LedgerUnavailable):
+        return await memory(store)
+    return None

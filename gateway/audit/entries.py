@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
     def event(self) -> UsageEvent:
         """Raises ValueError: the entry is no event of ours."""
-        return decode(dict(zip(self.fields[::2], self.fields[1::2], strict=True)))
+        return decode(self.fields)
 
 
 class Page(NamedTuple):

@@ -8,8 +8,9 @@ process nor a store that is away, or comes back without its newest writes, loses
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from gateway import crash
 from gateway.clock import Clock

@@ -49,7 +49,7 @@ class CounterSink:
         return moved
 
     async def _count(self, tail: Tail) -> bool:
-        changes = fold((event for _, event in tail.events), self._zone)
+        changes = fold([event for _, event in tail.events], self._zone)
         before = await self._read(tail.partition, changes)
         writes: defaultdict[str, list[str]] = defaultdict(list)
         first_seen: dict[int, int] = {}

@@ -51,10 +51,11 @@ def fold(events: Iterable[UsageEvent], zone: tzinfo) -> dict[int, Change]:
     parts = defaultdict(lambda: defaultdict(list))
     seen: defaultdict[int, list[int]] = defaultdict(list)
     for event in events:
-        number = event.customer_number
-        parts[number][day_of(event.at_ms, zone)].append(totals_of(event))
-        if event.is_usage:
-            seen[number].append(event.at_ms)
+        number, at_ms = event.customer_number, event.at_ms
+        added = totals_of(event)
+        parts[number][day_of(at_ms, zone)].append(added)
+        if added.calls:
+            seen[number].append(at_ms)
     return {
         number: Change(
             {day: total(of_day) for day, of_day in days.items()},

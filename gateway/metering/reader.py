@@ -52,7 +52,7 @@ class Reader:
         events: list[tuple[str, UsageEvent]] = []
         for stream_id, flat in entries:
             try:
-                event = decode(dict(zip(flat[::2], flat[1::2], strict=True)))
+                event = decode(flat)
             except ValueError as exc:
                 self.skipped += 1
                 log.warning(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from gateway.event import MONEY_KINDS, Kind, Source, Status, UsageEvent
+from gateway.event import FAILED, MONEY_KINDS, Kind, Source, Status, UsageEvent
 
 _UNMEASURED: Final = frozenset({Source.ESTIMATED, Source.MISSING})
 
@@ -92,31 +92,28 @@ def totals_of(event: UsageEvent) -> Totals:
         return Totals(rejected=1)
     if event.kind not in MONEY_KINDS:
         return Totals(errors=int(event.failed), aborted=int(event.status is Status.ABORTED))
-    is_call = event.is_usage
-    unresolved_pico = event.unresolved_pico
-    resolved_pico = event.charge_pico - unresolved_pico
-    latency_ms = event.latency_ms if is_call else None
-    first_token_ms = event.first_token_ms if is_call else None
-    usage = event.usage
+    calls = int(event.is_usage)
+    status, source = event.status, event.source
+    charge_pico, unresolved_pico = event.charge_pico, event.unresolved_pico
+    resolved_pico = charge_pico - unresolved_pico
+    latency_ms = event.latency_ms if calls else None
+    first_token_ms = event.first_token_ms if calls else None
     return Totals(
-        int(is_call),
-        int(is_call and event.failed),
+        calls,
+        calls if status in FAILED else 0,
         0,
-        int(is_call and event.unpriced),
-        usage.input_total,
-        usage.cached_total,
-        usage.output_total,
-        usage.reasoning_tokens,
+        calls if event.unpriced else 0,
+        *event.usage.totals,
         event.cost_pico,
-        event.charge_pico,
+        charge_pico,
         unresolved_pico,
-        aborted=int(is_call and event.status is Status.ABORTED),
-        estimated_pico=resolved_pico if event.source in _UNMEASURED else 0,
-        event_pico=resolved_pico if event.source is Source.EVENT else 0,
-        latency_ms_sum=latency_ms or 0,
-        latency_calls=int(latency_ms is not None),
-        first_token_ms_sum=first_token_ms or 0,
-        first_token_calls=int(first_token_ms is not None),
+        calls if status is Status.ABORTED else 0,
+        resolved_pico if source in _UNMEASURED else 0,
+        resolved_pico if source is Source.EVENT else 0,
+        latency_ms or 0,
+        0 if latency_ms is None else 1,
+        first_token_ms or 0,
+        0 if first_token_ms is None else 1,
     )
 
 

@@ -79,7 +79,7 @@ class Books:
         if executed.verb == "hold":
             self._follow_hold(executed, holds, dict(paired(profile)))
         for stream_id, flat in entries:
-            self._enter(partition, stream_id.decode(), decode(dict(paired(flat))), executed)
+            self._enter(partition, stream_id.decode(), decode(flat), executed)
         if number:
             self._check_account(number, holds.values(), dict(paired(account)))
 

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from gateway.clock import Clock, SystemClock
 from gateway.customers.directory import Directory
@@ -97,7 +99,7 @@ class Bench:
         entries = await self.store.command(
             "XRANGE", self.directory.partition_of(customer).stream, "-", "+"
         )
-        return [decode(dict(zip(e[::2], e[1::2], strict=True))) for _, e in entries]
+        return [decode(e) for _, e in entries]
 
     async def spent(self, customer: str) -> int:
         profile = await self.directory.load(customer)

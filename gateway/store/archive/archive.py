@@ -24,7 +24,7 @@ from gateway.store.archive.queries import (
     summary,
     top_users,
 )
-from gateway.store.archive.rows import from_row, insert_once, to_row
+from gateway.store.archive.rows import from_row, insert_new, insert_once, to_row
 from gateway.store.archive.schema import create
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
@@ -59,7 +59,8 @@ class Archive:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = insert_once(engine.dialect)
+        self._insert_new = insert_new(engine.dialect)
+        self._insert_once = insert_once(engine.dialect)
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:
@@ -179,7 +180,9 @@ class Archive:
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
         rows = [to_row(archived) for archived in events]
         with self._engine.begin() as connection:
-            connection.exec_driver_sql(self._insert, rows)
+            inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
+            if inserted != len(rows):  # some were there: which stays is for the other to say
+                connection.exec_driver_sql(self._insert_once, rows)
 
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:

@@ -5,9 +5,9 @@ place in the stream. A store that lost its tail gets the same events again, unde
 the later one takes the row of the earlier.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -30,8 +30,7 @@ ADJUST_SUFFIX: Final = "+adjust"
 """Of the row beside its orphan's; all other kinds end a call, or stand for themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedEvent:
+class ArchivedEvent(Struct, frozen=True, gc=False):
     """An event, and where in the streams it stood.
 
     Attributes:
@@ -125,4 +124,4 @@ TRIGGERS: Final = (
 def place(stream_id: str) -> tuple[int, int]:
     """A stream id as two columns. Its halves have 64 bits, a column's number has 63."""
     ms, seq = halves(stream_id)
-    return min(ms, _INT64), min(seq, _INT64)
+    return (ms, seq) if max(ms, seq) <= _INT64 else (min(ms, _INT64), min(seq, _INT64))

@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 import redis
 from starlette.applications import Starlette
@@ -86,7 +87,7 @@ class Api:
             app="my-app",
             status_code=200,
         )
-        await self.bench.ledger.settle(hold, replace(event, **facts))
+        await self.bench.ledger.settle(hold, msgspec.structs.replace(event, **facts))
         return request_id
 
     async def flush(self) -> None:

@@ -1,12 +1,12 @@
 """Old rows go, and what they came to stays, exactly."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.metering.fold import Change, fold
 from gateway.metering.retention import DAY_MS, Retention, change_of, past_days

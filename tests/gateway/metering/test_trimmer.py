@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import random
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.errors import LedgerUnavailable
 from gateway.metering.checkpoints import Money, checkpoints, money_by_customer

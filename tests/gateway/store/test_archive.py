@@ -1,13 +1,13 @@
 import asyncio
 import multiprocessing
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 
@@ -107,7 +107,7 @@ async def test_rows_added_again_are_left_alone(archive) -> None:
 
 async def test_a_batch_is_all_or_nothing(archive) -> None:
     """What cannot be written takes its batch with it: the cursor has not moved."""
-    broken = replace(call(2), model=None)  # type: ignore[arg-type]
+    broken = replace(call(2), model=None)
 
     with pytest.raises(Exception, match="NOT NULL"):
         await archive.add(rows(call(1), broken))

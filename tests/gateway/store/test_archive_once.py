@@ -2,13 +2,13 @@
 
 import asyncio
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.event import Kind, Status, UsageEvent
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter

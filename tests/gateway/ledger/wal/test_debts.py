@@ -108,14 +108,14 @@ def test_the_end_of_a_call_that_nobody_saw_is_flagged():
     debts.add([intent, progress])
     (ending,) = debts.unpaid()
     event = decode(
-        {
-            b"k": b"settle",
-            b"id": ID.encode(),
-            b"n": b"5",
-            b"a": b"1",
-            b"c": b"1",
-            b"e": ending.details,
-        }
+        [
+            *(b"k", b"settle"),
+            *(b"id", ID.encode()),
+            *(b"n", b"5"),
+            *(b"a", b"1"),
+            *(b"c", b"1"),
+            *(b"e", ending.details),
+        ]
     )
     assert (Status.ERROR, "gateway_died", Source.ESTIMATED) == (
         event.status,
