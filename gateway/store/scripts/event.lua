@@ -44,20 +44,19 @@ local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include opened
 --@include finish
+--@include versions
 --@include upsert
 
 if not is_current(number_key, profile, number, version) then
     return {POLICY, ''}
 end
-local has_bucket
 local mark = fingerprint .. ' ' .. event_id .. ' ' .. charge
 if idempotency_key == '' then
-    local has_ended
-    has_ended, has_bucket = find_end(ended, event_id)
-    if has_ended then
+    if redis.call('SISMEMBER', ended, event_id) == 1 then
         return {DUPLICATE, mark}
     end
 else
@@ -78,8 +77,9 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
-local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
-local changed = counted(account, row, ids, charge, cost)
+local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
+local ids = current_ids(opened, split_ids(window_ids))
+local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
 -- What lies beyond a limit is booked, and counted as such: the most by any of them.
 local amount, beyond = count == 'cost' and cost or charge, '0'
 local function look_beyond(limit, spent)
@@ -94,7 +94,7 @@ local function look_beyond(limit, spent)
 end
 local at = KIND_AT[period_kind]
 if period_limit ~= '' and at and ids[at] ~= '0' then
-    look_beyond(period_limit, spent_in_window(account, row, at, ids[at], count))
+    look_beyond(period_limit, spent_in_window(account, row, opened, at, ids[at], count))
 end
 if total_limit ~= '' then
     look_beyond(total_limit, row[count == 'cost' and COST or SPENT] or '0')
@@ -107,7 +107,7 @@ if version == '0' then
     upsert(number_key, profile, number, UPSERT_FROM)
 end
 if idempotency_key == '' then
-    remember_end(ended, event_id, has_bucket)
+    remember_end(ended, event_id)
 else
     redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)
     redis.call('EXPIRE', KEYS[FIRST_BUCKET], keep_seconds)

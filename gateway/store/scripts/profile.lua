@@ -17,15 +17,18 @@ local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local number, version, reset_custom = ARGV[1], ARGV[2], ARGV[3]
 local UPSERT_FROM = 4
 
+--@include versions
 --@include upsert
 
 if not is_current(number_key, profile, number, version) then
     return POLICY
 end
 upsert(number_key, profile, number, UPSERT_FROM)
-if reset_custom == '1' then
+local windows = reset_custom == '1' and redis.call('HGET', account, 'windows')
+if windows then
     -- Management that moves the anchor starts the custom window afresh; a call does not.
-    redis.call('HDEL', account, 'custom', 'custom.past.charge', 'custom.past.cost',
-        'custom.until')
+    local calendar = string.match(windows, '^%d+ %d+ %d+ %d+')
+    redis.call('HSET', account, 'windows', calendar .. ' 0 0')
+    redis.call('HDEL', account, 'custom.past.charge', 'custom.past.cost')
 end
 return WRITTEN

@@ -27,6 +27,7 @@ local FIRST_SOURCE, ENTRY = 2, 8
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include scopes
 
@@ -48,7 +49,7 @@ end
 -- Count the difference to what was counted before, and take the hold off if there is one.
 local function book(account, ids, charge, cost, amount)
     local row = read_account(account)
-    local changed = counted(account, row, split_ids(ids), charge, cost)
+    local changed = counted(account, row, ids, charge, cost)
     if amount then
         count_freed(row, changed, amount)
         if less(amount, charge) then

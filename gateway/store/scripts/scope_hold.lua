@@ -37,6 +37,7 @@ local period_kind, period_limit, total_limit, count = ARGV[9], ARGV[10], ARGV[11
 --@include shares
 --@include grants
 --@include ids
+--@include account
 --@include windows
 --@include opened
 --@include scopes
@@ -52,11 +53,12 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
-local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
+local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
+local ids = current_ids(opened, split_ids(window_ids))
 local spent, held, in_period = row[count == 'cost' and COST or SPENT] or '0', row[HELD_SUM] or '0', '0'
 local period_at = KIND_AT[period_kind]
 if period_at then
-    in_period = spent_in_window(account, row, period_at, ids[period_at], count)
+    in_period = spent_in_window(account, row, opened, period_at, ids[period_at], count)
 end
 local record = redis.call('HGET', holds, member)
 if record then

@@ -109,10 +109,11 @@ async def account_of(stage: Stage, number: int) -> dict[str, tuple[int, int]]:
     key = stage.directory.partition_of("acme").account(number)
     reply = await stage.command("HGETALL", key)
     fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    opened = fields["windows"].split() if "windows" in fields else []
     return {
-        kind: (int(fields[kind]), int(fields["spent"]) - int(fields[f"{kind}.past.charge"]))
-        for kind in KINDS
-        if kind in fields
+        kind: (int(window_id), int(fields["spent"]) - int(fields[f"{kind}.past.charge"]))
+        for kind, window_id in zip(KINDS, opened, strict=False)
+        if int(window_id)
     }
 
 
