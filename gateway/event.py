@@ -14,13 +14,14 @@ know, so that two versions can run side by side.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import orjson
 
+from gateway.values import value
 from pricing.usage import TOKEN_BUCKETS, Usage
 
 SCHEMA: Final = 1
@@ -54,7 +55,7 @@ class Source(StrEnum):
     EVENT = "event"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
     """One call or one reported usage, with what it cost.
 
@@ -128,13 +129,17 @@ class UsageEvent:
     def details(self) -> bytes:
         """The JSON of field ``e``: every field that is not at its default."""
         document: dict[str, Any] = {"v": SCHEMA}
-        for (name, default), value in zip(_DETAILS, _values(self), strict=True):
-            if value != default:
-                document[name] = value
-        if self.usage != _NO_USAGE:
-            document["usage"] = {
-                name: value for name in _USAGE_FIELDS if (value := getattr(self.usage, name))
+        for (name, default), said in zip(_DETAILS, _values(self), strict=True):
+            if said is not default and said != default:
+                document[name] = said
+        if self.usage is not _NO_USAGE:
+            usage = {
+                n: count
+                for n, count in zip(_USAGE_FIELDS, _counts(self.usage), strict=True)
+                if count
             }
+            if usage:
+                document["usage"] = usage
         return orjson.dumps(document)
 
 
@@ -166,6 +171,7 @@ _DETAILS: Final = tuple(
 _values: Final = attrgetter(*(name for name, _ in _DETAILS))
 _DEFAULTS: Final = dict(_DETAILS)
 _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
+_counts: Final = attrgetter(*_USAGE_FIELDS)
 _Reader = Callable[[Any], Any]
 _T = TypeVar("_T")
 _INT64: Final = 2**63

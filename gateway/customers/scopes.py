@@ -54,6 +54,10 @@ class Scopes:
         self._groups = dict(groups or {})
         self._apps = {app: Scope(app_name(app), limits) for app, limits in (apps or {}).items()}
 
+    def count_for(self, group: str | None, app: str) -> bool:
+        """Whether `counted` has any."""
+        return bool(group) or app in self._apps
+
     def counted(self, group: str | None, app: str) -> Iterator[Scope]:
         """What a call of this group and app counts on: its group, and its app if it has a limit.
 

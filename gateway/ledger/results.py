@@ -11,6 +11,7 @@ from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
 from gateway.ledger.rules import Count
 from gateway.store.keys import Partition
+from gateway.values import value
 
 NO_WINDOWS: Final = b"0 0 0 0 0 0"
 """Of an account that has opened none yet."""
@@ -36,7 +37,7 @@ class ScopeHold:
     held_pico: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A reservation: what a running call may cost at most.
 

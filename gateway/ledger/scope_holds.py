@@ -42,6 +42,10 @@ class ScopeHolds:
         self._scopes = scopes
         self._registry = ScopeRegistry(store)
 
+    def concern(self, group: str | None, app: str) -> bool:
+        """Whether there may be anything to do here for a call of this group and app."""
+        return self._scopes.count_for(group, app) or bool(self._registry.in_doubt)
+
     def limit(self, group: str | None, app: str) -> bool:
         """Whether a call of this group and app needs room in either."""
         return any(scope.limits.limited for scope in self._scopes.counted(group, app))

@@ -19,6 +19,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.event import Kind, Source, Status
+from gateway.values import value
 
 DIED: Final = "gateway_died"
 """The error code of a call whose gateway was killed while it ran."""
@@ -29,7 +30,7 @@ HISTORY: Final = (b'["f"', b'["e"', b'["p"')
 Change = Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A call that is about to be held.
 
@@ -60,7 +61,7 @@ class Intent:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class SoFar:
     """What a call would cost if it ended now; never more than its hold."""
 
@@ -91,7 +92,7 @@ class SoFar:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a call ended: what the store is told, whoever tells it.
 
@@ -167,7 +168,7 @@ class Counted:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Confirmed:
     request_id: str
 
