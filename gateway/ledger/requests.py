@@ -4,8 +4,8 @@
 that a tombstone is found in the bucket of the id's own hour, however late it is asked for.
 """
 
-import os
 import re
+import secrets
 from typing import Final
 
 from gateway.store.keys import HOUR_MS
@@ -14,7 +14,7 @@ _SHAPE: Final = re.compile(r"fbx_[0-9a-f]{32}")
 
 
 def new_request_id(now_ms: int) -> str:
-    return f"fbx_{now_ms:012x}{os.urandom(10).hex()}"
+    return f"fbx_{now_ms:012x}{secrets.token_hex(10)}"
 
 
 def is_request_id(text: str) -> bool:

@@ -120,7 +120,7 @@ if not is_plain then
         local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
         local ids = current_ids(opened, split_ids(window_ids))
         local period_at = KIND_AT[period_kind]
-        period_is_open = period_at and opened[period_at] == ids[period_at]
+        period_is_open = period_at and opened[period_at] == ids[period_at] and ids[period_at] ~= '0'
         held_ids = table.concat(ids, ' ')
     end
     if period_is_open then
