@@ -134,13 +134,17 @@ class UsageEvent(Struct, frozen=True, gc=False):
     def details(self) -> bytes:
         """The JSON of field ``e``: every field that is not at its default."""
         document: dict[str, Any] = {"v": SCHEMA}
-        for (name, default), value in zip(_DETAILS, _values(self), strict=True):
-            if value != default:
-                document[name] = value
-        if self.usage != _NO_USAGE:
-            document["usage"] = {
-                name: value for name in _USAGE_FIELDS if (value := getattr(self.usage, name))
+        for (name, default), said in zip(_DETAILS, _values(self), strict=True):
+            if said is not default and said != default:
+                document[name] = said
+        if self.usage is not _NO_USAGE:
+            usage = {
+                n: count
+                for n, count in zip(_USAGE_FIELDS, _counts(self.usage), strict=True)
+                if count
             }
+            if usage:
+                document["usage"] = usage
         return orjson.dumps(document)
 
 
@@ -173,6 +177,7 @@ _DETAILS: Final = tuple((f.name, f.default) for f in _TOLD if f.name != "usage")
 _values: Final = attrgetter(*(name for name, _ in _DETAILS))
 _DEFAULTS: Final = dict(_DETAILS)
 _USAGE_FIELDS: Final = Usage.__struct_fields__
+_counts: Final = attrgetter(*_USAGE_FIELDS)
 
 _Details: Final = msgspec.defstruct(
     "_Details",

@@ -30,7 +30,13 @@ LAYERS: tuple[frozenset[str], ...] = (  # top to bottom: imports point down
     frozenset({"gateway.store", "gateway.openai"}),
     frozenset({"gateway.event"}),
     frozenset(
-        {"gateway.errors", "gateway.clock", "gateway.crash", "gateway.telemetry", "gateway.version"}
+        {
+            "gateway.errors",
+            "gateway.clock",
+            "gateway.crash",
+            "gateway.telemetry",
+            "gateway.version",
+        }
     ),
     frozenset({"pricing"}),
 )

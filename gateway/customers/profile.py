@@ -139,8 +139,6 @@ def upsert(
     means "none", null from management removes the field, so that the default applies.
     Whatever management sets is pinned until it is cleared there.
     """
-    if by_call and profile.version and not change:
-        return Upsert(profile, (), moves_anchor=False)
     stored = dict(profile.stored)
     # Half of a period makes no sense beside the other half of another.
     kept = profile.pinned

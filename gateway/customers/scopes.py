@@ -79,11 +79,16 @@ class Scopes:
         limits = {group_name(group): of_group for group, of_group in (groups or {}).items()}
         limits |= {app_name(app): of_app for app, of_app in (apps or {}).items()}
         anchors = anchors or {}
+        self._apps = frozenset(apps or {})
         self._scopes = {n: Scope(n, of_scope, anchors.get(n)) for n, of_scope in limits.items()}
 
     def named(self, name: str) -> Scope:
         """One that is not configured has no limits."""
         return self._scopes.get(name) or Scope(name)
+
+    def count_for(self, group: str | None, app: str) -> bool:
+        """Whether `counted` has any."""
+        return bool(group) or app in self._apps
 
     def counted(self, group: str | None, app: str) -> Iterator[Scope]:
         """What a call of this group and app counts on: its group, and its app if it has a limit.

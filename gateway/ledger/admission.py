@@ -23,6 +23,11 @@ from gateway.ledger.rules import Rules
 from gateway.ledger.scope_holds import ScopeHolds
 from gateway.store.client import Part, Store
 
+HELD, POLICY, STALE, DUPLICATE = map(
+    int, (Outcome.HELD, Outcome.POLICY, Outcome.STALE, Outcome.DUPLICATE)
+)
+"""To compare a reply with; to look up a member of an enum takes longer than the comparison."""
+
 TRIES_MAX: Final = 16
 PROFILE_TRIES_MAX: Final = 4
 """After so many lost races a call no longer insists on its customer's name or metadata."""
@@ -61,11 +66,9 @@ class Admission:
                 change = {f: value for f, value in change.items() if f not in PROFILE_FIELDS}
             profile = await self._admitted(profile)
             planned = self._directory.plan(profile, change)
-            group = planned.profile.group
-            await self._scopes.announce(group, app)
             terms = self._directory.terms(planned.profile, now_ms)
-            if self._scopes.limit(group, app):
-                terms = replace(terms, shared=True)
+            if self._scopes.concern(planned.profile.group, app):
+                terms = await self._shared(terms, planned.profile.group, app)
             asked = attempt.bound(terms)
             details = attempt.opening(planned.profile)
             await attempt.send_with(profile.number, terms.windows.ids, details)
@@ -75,15 +78,15 @@ class Admission:
                 self._args(attempt, profile, planned, terms, asked),
                 fragile=True,
             )
-            if code in {Outcome.POLICY, Outcome.STALE}:
+            if code == POLICY:
                 attempt.over()
-            if code == Outcome.POLICY:
                 profile = await self._directory.load(customer)
                 continue
-            if code == Outcome.STALE:
+            if code == STALE:
+                attempt.over()
                 now_ms = extra
                 continue
-            if code == Outcome.DUPLICATE:
+            if code == DUPLICATE:
                 # It may have been ours: held, its reply lost, and expired meanwhile. So it stays
                 # in doubt and is withdrawn, which changes nothing where it ended otherwise.
                 attempt.answered = True
@@ -91,7 +94,7 @@ class Admission:
             if planned.pairs:
                 self._directory.remember(planned.profile)
                 attempt.wrote(planned)
-            if code != Outcome.HELD:
+            if code != HELD:
                 attempt.over()
                 refusal = Refusal(
                     customer=customer,
@@ -123,6 +126,11 @@ class Admission:
         attempt.answered = True
         attempt.over()
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
+
+    async def _shared(self, terms: Terms, group: str | None, app: str) -> Terms:
+        """The terms of a call that may count on a group or an app, once those are known."""
+        await self._scopes.announce(group, app)
+        return replace(terms, shared=True) if self._scopes.limit(group, app) else terms
 
     @staticmethod
     def _keys(attempt: Attempt, profile: Profile) -> list[str]:

@@ -8,10 +8,10 @@ died, and again when the store came back without its newest writes.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
 from gateway import crash

@@ -57,7 +57,7 @@ class Holding:
             if passed is None:
                 raise
             return passed
-        return await self._shared(attempt, hold, asked)
+        return await self._shared(attempt, hold, asked) if hold.terms.shared else hold
 
     async def _own(self, attempt: Attempt) -> tuple[Hold, Bound]:
         if not self._store.is_up:  # nobody waits for a store that is known to be away

@@ -7,8 +7,8 @@ process nor a store that is away, or comes back without its newest writes, loses
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -226,19 +226,19 @@ class Ledger:
             self._wal.end(ending)
             await self._written("after_final")
 
-    async def settle(self, hold: Hold, event: UsageEvent) -> None:
+    def settle(self, hold: Hold, event: UsageEvent) -> Coroutine[Any, Any, None]:
         """Book what the call cost and post its event; once, whatever is repeated.
 
         When the store is away, as soon as it is back.
         """
-        await self._end(hold, event)
+        return self._end(hold, event)
 
-    async def release(self, hold: Hold, event: UsageEvent) -> None:
+    def release(self, hold: Hold, event: UsageEvent) -> Coroutine[Any, Any, None]:
         """Give the hold back: nothing was sent, or the upstream refused without usage.
 
         The event is a ``release``, or a ``refuse`` where another limit had no room.
         """
-        await self._end(hold, event)
+        return self._end(hold, event)
 
     async def refuse(self, customer: str, event: UsageEvent) -> None:
         """Post the row of a call that was not admitted. It moves no money."""
@@ -357,8 +357,11 @@ class Ledger:
 
     async def _end(self, hold: Hold, event: UsageEvent) -> None:
         try:
-            await self.note(hold, event)
-            ending = self._noted.pop(hold.request_id, None) or _ending(hold, event)
+            if self._wal is None:
+                ending = _ending(hold, event)
+            else:
+                await self.note(hold, event)
+                ending = self._noted.pop(hold.request_id)
             await self.endings.tell_or_keep(ending)
         finally:
             # Even if it failed: a hold that nobody ends any more must not be kept alive.

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
@@ -11,6 +13,9 @@ from gateway.customers.scopes import Scope
 from gateway.customers.windows import CUSTOM, KINDS
 from gateway.ledger.rules import Count
 from gateway.store.keys import Partition
+
+NO_WINDOWS: Final = b"0 0 0 0 0 0"
+"""Of an account that has opened none yet."""
 
 
 class Recorded(StrEnum):
@@ -33,8 +38,7 @@ class ScopeHold:
     held_pico: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """A reservation: what a running call may cost at most.
 
     Attributes:
@@ -155,14 +159,15 @@ class Balance:
         Windows that have not been opened yet count as empty. One that is open already and
         has not ended (the clock stepped back, the anchor was moved) counts as that of now.
         """
-        ids = window_ids.split()
+        *ids, _ = map(int, window_ids.split())
+        *opened, until = map(int, fields.get(b"windows", NO_WINDOWS).split())
         return cls(
             spent=Spent(int(fields.get(b"spent", 0)), int(fields.get(b"cost", 0))),
             held_pico=int(fields.get(b"held", 0)),
             by_kind={
                 kind: _spent(fields, kind)
-                for kind, window_id in zip(KINDS, ids[: len(KINDS)], strict=True)
-                if _is_open(fields, kind, int(window_id))
+                for kind, now, open_id in zip(KINDS, ids, opened, strict=True)
+                if now and (open_id >= now or (kind == CUSTOM and 0 < open_id < now < until))
             },
             over_settle_pico=int(fields.get(b"over.settle", 0)),
             over_event_pico=int(fields.get(b"over.event", 0)),
@@ -178,9 +183,3 @@ def _spent(fields: Mapping[bytes, bytes], kind: str) -> Spent:
             for total, amount in ((b"spent", "charge"), (b"cost", "cost"))
         )
     )
-
-
-def _is_open(fields: Mapping[bytes, bytes], kind: str, window_id: int) -> bool:
-    opened = int(fields.get(kind.encode(), 0))
-    until = int(fields.get(b"custom.until", 0)) if kind == CUSTOM else 0
-    return window_id > 0 and (opened >= window_id or 0 < opened < window_id < until)

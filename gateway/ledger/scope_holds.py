@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 import orjson
+from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
@@ -39,6 +40,10 @@ class ScopeHolds:
         self._rules = rules
         self._scopes = scopes
         self._registry = ScopeRegistry(store)
+
+    def concern(self, group: str | None, app: str) -> bool:
+        """Whether there may be anything to do here for a call of this group and app."""
+        return self._scopes.count_for(group, app) or bool(self._registry.in_doubt)
 
     def limit(self, group: str | None, app: str) -> bool:
         """Whether a call of this group and app needs room in either."""
@@ -79,7 +84,9 @@ class ScopeHolds:
         for scope in self._scopes.counted(hold.group, hold.app):
             if scope.limits.limited:
                 held = await self._held(hold, scope, asked)
-                hold = replace(hold, amount_pico=held.amount_pico, scopes=(*hold.scopes, held))
+                hold = structs.replace(
+                    hold, amount_pico=held.amount_pico, scopes=(*hold.scopes, held)
+                )
         return hold
 
     async def restore(self, hold: Hold) -> None:

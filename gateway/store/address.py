@@ -190,6 +190,7 @@ def _connection(url: str, node: Node | None) -> AbstractConnection:
     pool = ConnectionPool.from_url(url)
     options = {
         "socket_connect_timeout": CONNECT_SECONDS_MAX,
+        "socket_timeout": None,  # whoever reads bounds it all at once, not each reply
         **pool.connection_kwargs,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),  # callers are waiting: who retries is for them to say

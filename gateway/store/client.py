@@ -41,6 +41,10 @@ class Way(Protocol):
     @property
     def links(self) -> Sequence[Link]: ...
 
+    @property
+    def is_up(self) -> bool:
+        """Whether any server answered when it was last asked."""
+
     def start(self) -> None: ...
 
     async def close(self) -> None:
@@ -83,6 +87,7 @@ class Store:
         self._durable = durable
         make = Cluster if place.kind is address.Kind.CLUSTER else Single
         self._way: Way = make(place, list(self._scripts.values()), self._changes, durable=durable)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._greeting: asyncio.Task[None] | None = None
         self._closing = False
         self.keyspace = Keyspace()
@@ -122,10 +127,11 @@ class Store:
     @property
     def is_up(self) -> bool:
         """Whether a server answered when it was last asked, a second ago at most."""
-        return self.is_ready and any(link.is_up for link in self._way.links)
+        return self.is_ready and self._way.is_up
 
     async def connect(self) -> None:
         """Start. A store that is away is tried again until it comes; see `is_ready`."""
+        self._loop = asyncio.get_running_loop()
         self._way.start()
         try:
             await self._greet()
@@ -212,7 +218,8 @@ class Store:
     def _submit(
         self, parts: tuple[Part, ...], key: str | None, born: int = -1
     ) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        assert self._loop is not None, "a store is connected before it is asked"
+        future: asyncio.Future[Any] = self._loop.create_future()
         self._way.submit(Command(packed(*parts), future, born), key)
         return future
 

@@ -71,6 +71,10 @@ class Cluster:
     def links(self) -> tuple[Link, ...]:
         return tuple(self._masters.values())
 
+    @property
+    def is_up(self) -> bool:
+        return any(link.is_up for link in self._masters.values())
+
     def start(self) -> None:
         self._tend_soon()
 

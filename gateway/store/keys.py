@@ -32,6 +32,9 @@ IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
 IDEMPOTENCY_WEEKS: Final = 6
 """Week buckets that can hold a key of the last 35 days."""
 
+FOUND_MAX: Final = 50_000
+"""Whose partition is remembered: it takes longer to work out than all keys of a call."""
+
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
 GATEWAYS: Final = "{fb}gateways"
@@ -152,10 +155,17 @@ class Keyspace:
 
     def __init__(self, partitions: int = PARTITIONS) -> None:
         self.partitions = tuple(Partition(i, _tag(i, partitions)) for i in range(partitions))
+        self._found: dict[str, Partition] = {}
 
     def partition_of(self, customer: str) -> Partition:
-        digest = sha256(customer.encode()).digest()
-        return self.partitions[int.from_bytes(digest[:8]) % len(self.partitions)]
+        found = self._found.get(customer)
+        if found is None:
+            digest = sha256(customer.encode()).digest()
+            found = self.partitions[int.from_bytes(digest[:8]) % len(self.partitions)]
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            self._found[customer] = found
+        return found
 
 
 class Book(NamedTuple):

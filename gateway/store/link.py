@@ -164,6 +164,11 @@ class Link:
             self._came_back()
             refusals = False
             for command, reply in zip(batch, replies, strict=True):
+                if not isinstance(reply, Exception):
+                    # If its caller was cancelled the reply is still consumed, in order.
+                    if not command.future.done():
+                        command.future.set_result(reply)
+                    continue
                 if isinstance(reply, ResponseError):
                     refusals |= isinstance(reply, ReadOnlyError)
                     if self._elsewhere and self._elsewhere.refused(self, command, reply):

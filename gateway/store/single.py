@@ -32,6 +32,10 @@ class Single:
     async def _locate(self) -> AbstractConnection:
         return self._address.connection()
 
+    @property
+    def is_up(self) -> bool:
+        return self._link.is_up
+
     def start(self) -> None:
         self._link.start()
 

@@ -80,6 +80,8 @@ def settings(folder: Path, socket: Path, *, durable: bool = False) -> bytes:
         "aof-load-truncated": "yes",
         "maxmemory-policy": "noeviction",
         "stop-writes-on-bgsave-error": "no",
+        # An account with a custom window stays compact: its longest field has 65 bytes.
+        "hash-max-listpack-value": 80,
         "enable-debug-command": "no",
         "enable-module-command": "no",
         "loglevel": "notice",

@@ -8,6 +8,7 @@ of being half kept.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import hiredis
@@ -58,6 +59,8 @@ class Wire:
         self._master_only = master_only
         self._durable = durable
         self._connection: AbstractConnection | None = None
+        self._arrived: Callable[[], Any] = _nothing
+        self._nothing: Any = None
         self._connections = 0
         self._replicas = 0
         self.place = "?"
@@ -77,6 +80,8 @@ class Wire:
             self.place = place_of(self._connection)
             await self._connection.connect()  # type: ignore[no-untyped-call]
             self._connections += 1
+            self._arrived = _arrived_at(self._connection)
+            self._nothing = self._arrived()
             if self._durable:
                 await self._check_disk()
             await self.meet()
@@ -158,14 +163,19 @@ class Wire:
         assert connection is not None, "a batch is sent on an open connection"
         try:
             await connection.send_packed_command(b"".join(batch), check_health=False)
-            replies = []
+            replies: list[Any] = []
+            arrived, nothing = self._arrived, self._nothing
             for _ in batch:
-                try:
-                    reply = await connection.read_response(
-                        disable_decoding=True, disconnect_on_error=False
-                    )
-                except ResponseError as exc:
-                    reply = exc
+                reply = arrived()
+                if reply is nothing:
+                    try:
+                        reply = await connection.read_response(
+                            disable_decoding=True, disconnect_on_error=False
+                        )
+                    except ResponseError as exc:
+                        reply = exc
+                elif isinstance(reply, redis.ConnectionError):
+                    raise reply
                 replies.append(reply)
         except BaseException:
             await self.drop()
@@ -176,6 +186,21 @@ class Wire:
         """Close; the next `open` looks again where the server is."""
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
+
+
+def _arrived_at(connection: AbstractConnection) -> Callable[[], Any]:
+    """What takes the next reply that has been read already; when there is none, always the same.
+
+    redis-py goes through three coroutines for each reply, which takes longer than all else
+    that is done for a command. Most of a batch arrives at once, and is taken from its parser
+    directly; where that is not as we know it, nothing is.
+    """
+    reader = getattr(getattr(connection, "_parser", None), "_reader", None)
+    return partial(reader.gets, False) if isinstance(reader, hiredis.Reader) else _nothing
+
+
+def _nothing() -> None:
+    """No reply, where a null reply would be another matter: `Wire` asks no more than this."""
 
 
 def packed(*parts: Part) -> bytes:

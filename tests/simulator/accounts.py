@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.customers.windows import KINDS
 from gateway.event import UsageEvent
+from gateway.ledger.results import NO_WINDOWS
 from tests.simulator.promises import expect
 
 
@@ -56,7 +57,7 @@ class Account:
 
     def _check_window(self, fields: Mapping[bytes, bytes], kind: str, opened: int) -> None:
         """What counts in a window is what was held in it, and the latest window is open."""
-        current = int(fields.get(kind.encode(), 0))
+        current = int(fields.get(b"windows", NO_WINDOWS).split()[KINDS.index(kind)])
         expect(current == opened, f"{kind} {current} is open, not {opened}")
         for name, total, sums in (
             ("charge", b"spent", self.charge_in),

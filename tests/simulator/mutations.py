@@ -90,30 +90,29 @@ def swap(name: str, where: str, old: str, new: str) -> Mutation:
     return Mutation(name, where, ((old, new),))
 
 
+TOMBSTONED = "if redis.call('SISMEMBER', ended, request_id) == 1 then"
 ENDED = "if has_ended and not posted then"
+PLAIN_BUT = "held = row[SPENT] + more, row[COST] + more_cost, "
 POSTED = "local posted, posted_ids = find_orphan(orphans, has_ended, request_id)"
-REMEMBER = "remember_end(ended, request_id, has_bucket)\n"
+REMEMBER = "remember_end(ended, request_id)\n"
 
 MUTATIONS = (
     # An id ends once.
     swap("settle does not ask whether the call has ended", "settle", ENDED, "if false then"),
     swap("release does not ask whether the call has ended", "release", ENDED, "if false then"),
-    swap(
-        "refuse does not ask whether the call has ended",
-        "refuse",
-        "if has_ended then",
-        "if false then",
-    ),
-    swap(
-        "hold does not ask whether the call has ended",
-        "hold",
-        "if redis.call('SISMEMBER', ended, request_id) == 1 then",
-        "if false then",
-    ),
+    swap("refuse does not ask whether the call has ended", "refuse", TOMBSTONED, "if false then"),
+    swap("hold does not ask whether the call has ended", "hold", TOMBSTONED, "if false then"),
     swap("settle leaves no tombstone", "settle", REMEMBER + "post(", "post("),
     swap("release leaves no tombstone", "release", REMEMBER + "post(", "post("),
     swap("expire leaves no tombstone", "expire", REMEMBER + "remember_orphan", "remember_orphan"),
-    swap("a hold that is sent again is held again", "hold", "if record then", "if false then"),
+    Mutation(
+        "a hold that is sent again is held again",
+        "hold",
+        (
+            ("if record then", "if false then"),
+            ("if not record and outcome == HELD and", "if outcome == HELD and"),
+        ),
+    ),
     swap(
         "a hold that is sent again is measured by its own change",
         "hold",
@@ -126,10 +125,19 @@ MUTATIONS = (
         "    redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)\n",
     ),
     # What is held comes off, and nothing else does.
-    drop(
+    Mutation(
         "settle leaves the hold in what is held",
         "settle",
-        "    count_freed(row, changed, amount)\n",
+        (
+            ("        count_freed(row, changed, amount)\n", ""),
+            ("held = row[SPENT] + more, row[COST] + more_cost, taken - off", PLAIN_BUT + "taken"),
+        ),
+    ),
+    swap(
+        "settle's plain sums leave the hold in what is held",
+        "settle",
+        "held = row[SPENT] + more, row[COST] + more_cost, taken - off",
+        PLAIN_BUT + "taken",
     ),
     drop(
         "settle leaves the hold's record", "settle", "    take_off(holds, expiries, request_id)\n"
@@ -157,7 +165,7 @@ MUTATIONS = (
         "expire releases instead of posting",
         "expire",
         (
-            ("split_ids(hold.ids), hold.orphan, hold.orphan)", "split_ids(hold.ids), '0', '0')"),
+            ("hold.ids, hold.orphan, hold.orphan)\n", "hold.ids, '0', '0')\n"),
             ("number, hold.orphan, hold.orphan, hold.details)", "number, '0', '0', hold.details)"),
             (
                 "remember_orphan(orphans, request_id, hold.orphan, hold.ids)",
@@ -175,13 +183,13 @@ MUTATIONS = (
     swap(
         "a late truth counts in the caller's windows",
         "release",
-        "split_ids(posted_ids)",
-        "split_ids(window_ids)",
+        "read_account(account), posted_ids,",
+        "read_account(account), window_ids,",
     ),
     drop(
         "settle corrects an orphan each time",
         "settle",
-        "    redis.call('HDEL', orphans, request_id)\n",
+        "        redis.call('HDEL', orphans, request_id)\n",
     ),
     # Nobody is admitted beyond a limit, and everybody up to it.
     swap(
@@ -228,21 +236,59 @@ MUTATIONS = (
         "if not is_current(number_key, profile, number, version) then",
         "if false then",
     ),
+    swap(
+        "hold's plain sums do not count what is held",
+        "hold",
+        "local room_for = math.max(taken + wanted * (share - 1), held + least) * CLEARLY",
+        "local room_for = math.max(wanted * share, least) * CLEARLY",
+    ),
+    swap(
+        "hold's plain sums give all that remains to the first",
+        "hold",
+        "taken + wanted * (share - 1)",
+        "taken",
+    ),
+    swap(
+        "hold's plain sums look at the total limit only",
+        "hold",
+        "(period_limit == '' or inside",
+        "(true or inside",
+    ),
+    swap(
+        "hold's plain sums look at the period limit only",
+        "hold",
+        "(total_limit == '' or sum",
+        "(true or sum",
+    ),
     swap("money is doubles", "hold", "local EXACT = 15", "local EXACT = 40"),
+    swap("money in plain sums is doubles", "hold", "local WHOLE = 2^53", "local WHOLE = 2^99"),
     swap("a charge is doubles", "settle", "local EXACT = 15", "local EXACT = 40"),
+    swap("a charge in plain sums is doubles", "settle", "local WHOLE = 2^53", "local WHOLE = 2^99"),
+    swap(
+        "settle's plain sums are for any window",
+        "settle",
+        "if record and row[WINDOWS] == window_ids then",
+        "if record and row[WINDOWS] then",
+    ),
+    swap(
+        "settle's plain sums do not count what a call cost above its hold",
+        "settle",
+        "more >= 0 and more <= off and off <= taken",
+        "more >= 0 and off <= taken",
+    ),
     # A charge is in the window of its hold.
     swap(
         "windows move backward",
         "settle",
-        "local is_later = id ~= '0' and (not current or tonumber(id) > tonumber(current))",
+        "local is_later = id ~= '0' and tonumber(id) > tonumber(current)",
         "local is_later = id ~= '0'",
     ),
     swap(
         "a charge is in the window of its end",
         "settle",
-        "local changed = counted(account, row, split_ids(window_ids), charge, cost)",
-        "local ids = split_ids(window_ids)\nids[1] = row[BEFORE_WINDOWS + 1] or ids[1]\n"
-        "local changed = counted(account, row, ids, charge, cost)",
+        "changed = counted(account, row, window_ids, charge, cost)",
+        "local day = string.match(row[WINDOWS] or window_ids, '^%d+')\n"
+        "changed = counted(account, row, string.gsub(window_ids, '^%d+', day), charge, cost)",
     ),
     swap(
         "a charge is in the windows that its caller believes in",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from gateway.event import Kind, Source, Status
 
@@ -29,8 +30,7 @@ HISTORY: Final = (b'["f"', b'["e"', b'["p"')
 Change = Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """A call that is about to be held.
 
     Attributes:
@@ -60,8 +60,7 @@ class Intent:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoFar:
+class SoFar(Struct, frozen=True, kw_only=True):
     """What a call would cost if it ended now; never more than its hold."""
 
     request_id: str
@@ -91,8 +90,7 @@ class SoFar:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """How a call ended: what the store is told, whoever tells it.
 
     Attributes:
@@ -167,8 +165,7 @@ class Counted:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
+class Confirmed(Struct, frozen=True):
     request_id: str
 
     def payload(self) -> bytes:

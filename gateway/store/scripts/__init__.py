@@ -1,7 +1,9 @@
 """The Lua verbs: one file a verb, read from the package at start.
 
 A line ``--@include limbs`` is replaced by ``lib/limbs.lua``: Redis has no modules, and the
-exact arithmetic on money must not be written twice.
+exact arithmetic on money must not be written twice. Lua makes a function whenever it comes
+past its definition, which takes longer than most of them run; so what only some calls need
+is included where they need it.
 """
 
 import re
@@ -33,7 +35,7 @@ VERBS: Final = (
     "trim",
 )
 
-_INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
+_INCLUDE = re.compile(r"^ *--@include (\w+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

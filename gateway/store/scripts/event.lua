@@ -44,21 +44,20 @@ local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include opened
 --@include beyond
 --@include finish
+--@include versions
 --@include upsert
 
 if not is_current(number_key, profile, number, version) then
     return {POLICY, ''}
 end
-local has_bucket
 local mark = fingerprint .. ' ' .. event_id .. ' ' .. charge
 if idempotency_key == '' then
-    local has_ended
-    has_ended, has_bucket = find_end(ended, event_id)
-    if has_ended then
+    if redis.call('SISMEMBER', ended, event_id) == 1 then
         return {DUPLICATE, mark}
     end
 else
@@ -79,11 +78,12 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
-local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
-local changed = counted(account, row, ids, charge, cost)
+local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
+local ids = current_ids(opened, split_ids(window_ids))
+local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
 -- What lies beyond a limit is booked, and counted as such.
 local amount = count == 'cost' and cost or charge
-local beyond = beyond_limits(account, row, ids, amount, count, limits)
+local beyond = beyond_limits(account, row, opened, ids, amount, count, limits)
 if beyond ~= '0' then
     count_over(account, changed, 'over.event', beyond)
 end
@@ -92,7 +92,7 @@ if version == '0' then
     upsert(number_key, profile, number, UPSERT_FROM)
 end
 if idempotency_key == '' then
-    remember_end(ended, event_id, has_bucket)
+    remember_end(ended, event_id)
 else
     redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)
     redis.call('EXPIRE', KEYS[FIRST_BUCKET], keep_seconds)

@@ -21,9 +21,11 @@ local request_id, number = ARGV[1], ARGV[2]
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include records
 --@include finish
+--@include orphans
 
 local hold = read_hold(holds, request_id)
 if not hold or hold.number ~= number then
@@ -34,13 +36,12 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then
     return NOT_DUE
 end
-local _, has_bucket = find_end(ended, request_id)
 local row = read_account(account)
-local changed = counted(account, row, split_ids(hold.ids), hold.orphan, hold.orphan)
+local changed = counted(account, row, hold.ids, hold.orphan, hold.orphan)
 count_freed(row, changed, hold.amount)
 redis.call('HSET', account, unpack(changed))
 take_off(holds, expiries, request_id)
-remember_end(ended, request_id, has_bucket)
+remember_end(ended, request_id)
 remember_orphan(orphans, request_id, hold.orphan, hold.ids)
 post(stream, 'orphan', request_id, number, hold.orphan, hold.orphan, hold.details)
 return EXPIRED

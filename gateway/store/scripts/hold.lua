@@ -56,15 +56,12 @@ local total_limit, binding, count = ARGV[14], ARGV[15] == '1', ARGV[16]
 local per_minute, details = tonumber(ARGV[17]), ARGV[18]
 local UPSERT_FROM = 22
 local MINUTE_US = 60000000
-local END, HELD_NOW, TAT, TOTAL, PAST = 6, 7, 8, 9, 10
+local SUM, HELD_NOW, WINDOWS, PAST = 1, 2, 3, 4
+local WHOLE = 2^53    -- up to here Lua has whole numbers exactly
+local CLEARLY = 1.000001    -- more than what any rounding comes to
 
---@include limbs
---@include shares
---@include grants
---@include ids
---@include opened
+--@include versions
 --@include records
---@include upsert
 
 if redis.call('SISMEMBER', ended, request_id) == 1 then
     return {DUPLICATE, '0', '0', '0', '0', 0, ''}
@@ -83,55 +80,86 @@ if not record then
     end
 end
 
--- One read: the kinds' ids, then END, HELD_NOW, TAT, TOTAL, PAST.
-local row = redis.call('HMGET', account, 'day', 'week', 'month', 'year', 'custom', 'custom.until',
-    'held', 'tat', count == 'cost' and 'cost' or 'spent', period_kind .. '.past.' .. count)
-local spent, held, in_period = row[TOTAL] or '0', row[HELD_NOW] or '0', '0'
-local held_ids, period_is_open = window_ids, period_kind ~= ''
-if not are_open(row, row[END], window_ids) then
-    local ids = current_ids(row, split_ids(window_ids), row[END])
-    local period_at = KIND_AT[period_kind]
-    period_is_open = period_at and row[period_at] == ids[period_at]
-    held_ids = table.concat(ids, ' ')
-end
-if period_is_open then
-    in_period = minus(spent, row[PAST] or '0')
-end
-if record then
-    local granted, its_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
-    return {HELD, granted, in_period, spent, held, 0, its_ids}
-end
-
-local outcome, granted, wait_ms, tat = HELD, wanted, 0, nil
-if per_minute > 0 then
+local row = redis.call('HMGET', account, count == 'cost' and 'cost' or 'spent', 'held', 'windows',
+    period_kind .. '.past.' .. count)
+local spent, held, in_period = row[SUM] or '0', row[HELD_NOW] or '0', '0'
+local held_ids, outcome, granted, wait_ms, tat = window_ids, HELD, wanted, 0, nil
+if not record and per_minute > 0 then
     -- GCRA: one call each `interval`, a burst of a whole minute's worth.
-    tat = math.max(tonumber(row[TAT] or '0'), now_us) + MINUTE_US / per_minute
+    local before = tonumber(redis.call('HGET', account, 'tat') or '0')
+    tat = math.max(before, now_us) + MINUTE_US / per_minute
     if tat - now_us > MINUTE_US then
         outcome, wait_ms = RATE_LIMITED, math.ceil((tat - now_us - MINUTE_US) / 1000)
     end
 end
-if outcome == HELD and binding then
-    local unspent = unspent_of(period_limit, in_period, total_limit, spent)
-    outcome, granted = grant(unspent, held, wanted, least, share)
+
+-- Nearly always the windows are those that are open, the amounts are whole numbers that Lua
+-- has exactly, and what is wanted clearly fits. Then it is granted by plain sums: to make the
+-- functions of the exact arithmetic takes longer than all that they would do.
+local is_plain, held_after = false, nil
+if not record and outcome == HELD and row[WINDOWS] == window_ids and #ARGV < UPSERT_FROM then
+    local sum, past, taken = tonumber(spent), tonumber(row[PAST] or '0'), held + wanted
+    local inside = period_kind == '' and 0 or sum - past
+    local room_for = math.max(taken + wanted * (share - 1), held + least) * CLEARLY
+    is_plain = past >= 0 and inside >= 0 and sum < WHOLE and taken < WHOLE
+        and (not binding
+            or (period_limit == '' or inside * CLEARLY + room_for <= tonumber(period_limit))
+            and (total_limit == '' or sum * CLEARLY + room_for <= tonumber(total_limit)))
+    if is_plain then
+        in_period, held_after = string.format('%d', inside), string.format('%d', taken)
+        if orphan == '' or wanted + 0 < tonumber(orphan) then
+            orphan = wanted
+        end
+    end
+end
+if not is_plain then
+    --@include limbs
+    --@include shares
+    --@include grants
+    --@include ids
+    --@include opened
+    local period_is_open = period_kind ~= ''
+    if row[WINDOWS] ~= window_ids then
+        local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
+        local ids = current_ids(opened, split_ids(window_ids))
+        local period_at = KIND_AT[period_kind]
+        period_is_open = period_at and opened[period_at] == ids[period_at] and ids[period_at] ~= '0'
+        held_ids = table.concat(ids, ' ')
+    end
+    if period_is_open then
+        in_period = minus(spent, row[PAST] or '0')
+    end
+    if record then
+        local amount, its_ids = string.match(record, '^%d+|(%d+)|%d+|([%d ]+)|')
+        return {HELD, amount, in_period, spent, held, 0, its_ids}
+    end
+    if outcome == HELD and binding then
+        local unspent = unspent_of(period_limit, in_period, total_limit, spent)
+        outcome, granted = grant(unspent, held, wanted, least, share)
+    end
+    held_after = plus(held, granted)
+    if orphan == '' or less(granted, orphan) then
+        orphan = granted
+    end
+    if #ARGV >= UPSERT_FROM then
+        --@include account
+        --@include windows
+        --@include beyond
+        --@include lowered
+        count_lowered(account, split_ids(window_ids), count, {ARGV[19], ARGV[20], ARGV[21]},
+            {period_kind, period_limit, total_limit})
+    end
 end
 
 if #ARGV >= UPSERT_FROM then
-    -- Only here: most calls say nothing new, and what is defined costs every one of them.
---@include windows
---@include beyond
---@include lowered
-    count_lowered(account, split_ids(window_ids), count, {ARGV[19], ARGV[20], ARGV[21]},
-        {period_kind, period_limit, total_limit})
+    --@include upsert
     upsert(number_key, profile, number, UPSERT_FROM)
 end
 if outcome == HELD then
     if tat then
-        redis.call('HSET', account, 'held', plus(held, granted), 'tat', string.format('%.0f', tat))
+        redis.call('HSET', account, 'held', held_after, 'tat', string.format('%.0f', tat))
     else
-        redis.call('HSET', account, 'held', plus(held, granted))
-    end
-    if orphan == '' or less(granted, orphan) then
-        orphan = granted
+        redis.call('HSET', account, 'held', held_after)
     end
     redis.call('HSET', holds, request_id, record_of(number, granted, orphan, held_ids, details))
     redis.call('ZADD', expiries, now_ms + lease_ms, request_id)

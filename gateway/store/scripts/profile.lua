@@ -25,10 +25,12 @@ local UPSERT_FROM = 12
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include opened
 --@include beyond
 --@include lowered
+--@include versions
 --@include upsert
 
 if not is_current(number_key, profile, number, version) then
@@ -36,9 +38,11 @@ if not is_current(number_key, profile, number, version) then
 end
 count_lowered(account, split_ids(window_ids), count, before, after)
 upsert(number_key, profile, number, UPSERT_FROM)
-if reset_custom == '1' then
+local windows = reset_custom == '1' and redis.call('HGET', account, 'windows')
+if windows then
     -- Management that moves the anchor starts the custom window afresh; a call does not.
-    redis.call('HDEL', account, 'custom', 'custom.past.charge', 'custom.past.cost',
-        'custom.until')
+    local calendar = string.match(windows, '^%d+ %d+ %d+ %d+')
+    redis.call('HSET', account, 'windows', calendar .. ' 0 0')
+    redis.call('HDEL', account, 'custom.past.charge', 'custom.past.cost')
 end
 return WRITTEN

@@ -15,10 +15,9 @@ local request_id, number, details = ARGV[1], ARGV[2], ARGV[3]
 
 --@include finish
 
-local has_ended, has_bucket = find_end(ended, request_id)
-if has_ended then
+if redis.call('SISMEMBER', ended, request_id) == 1 then
     return DUPLICATE
 end
-remember_end(ended, request_id, has_bucket)
+remember_end(ended, request_id)
 post(stream, 'refuse', request_id, number, '0', '0', details)
 return REFUSED

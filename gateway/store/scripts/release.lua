@@ -27,10 +27,13 @@ local kind = ARGV[5]
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include finish
+--@include ages
+--@include orphans
 
-local has_ended, has_bucket = find_end(ended, request_id)
+local has_ended = redis.call('SISMEMBER', ended, request_id) == 1
 local posted, posted_ids = find_orphan(orphans, has_ended, request_id)
 if has_ended and not posted then
     return DUPLICATE
@@ -42,7 +45,7 @@ end
 
 if posted then
     local back = negated(posted)
-    local changed = counted(account, read_account(account), split_ids(posted_ids), back, back)
+    local changed = counted(account, read_account(account), posted_ids, back, back)
     redis.call('HDEL', orphans, request_id)
     redis.call('HSET', account, unpack(changed))
     post_adjust(stream, request_id, number, back, back, posted, details)
@@ -53,6 +56,6 @@ if record then
     redis.call('HSET', account, 'held', minus(held, string.match(record, '^%d+|(%d+)')))
     take_off(holds, expiries, request_id)
 end
-remember_end(ended, request_id, has_bucket)
+remember_end(ended, request_id)
 post(stream, kind, request_id, number, '0', '0', details)
 return RELEASED

@@ -25,8 +25,9 @@ local lease_ms, window_ids, details = tonumber(ARGV[5]), ARGV[6], ARGV[7]
 --@include limbs
 --@include records
 --@include finish
+--@include ages
 
-if find_end(ended, request_id) then
+if redis.call('SISMEMBER', ended, request_id) == 1 then
     return DUPLICATE
 end
 if redis.call('HEXISTS', holds, request_id) == 1 then

@@ -34,6 +34,7 @@ local SCOPE, ENTRY = 6, 7
 
 --@include limbs
 --@include ids
+--@include account
 --@include windows
 --@include opened
 --@include anchors
@@ -60,28 +61,27 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- The ids in which usage counts that was not held for: the custom window of another anchor
 -- begins with it, if it lies in that.
-local function open_windows(scope, row, ids)
-    local known, known_until = row[BEFORE_WINDOWS + CUSTOM], row[UNTIL]
-    if is_new_anchor(scope.account, row, ids, scope.anchor, now_ms) then
+local function open_windows(scope, row, opened, ids)
+    local known, known_until = opened[CUSTOM], opened[CUSTOM_END]
+    if is_new_anchor(scope.account, opened, ids, scope.anchor, now_ms) then
         if scope.anchor == '' or ids[CUSTOM] ~= '0' then
-            begin_afresh(scope.account, row, ids, scope.anchor, now_ms)
+            begin_afresh(scope.account, row, opened, ids, scope.anchor, now_ms)
         else
-            row[BEFORE_WINDOWS + CUSTOM], row[UNTIL] = known, known_until
+            opened[CUSTOM], opened[CUSTOM_END] = known, known_until
         end
     end
     return ids
 end
 
 -- Usage of a period that is over lies beyond none of now.
-local function beyond_its_limits(scope, row, ids, charge, cost)
+local function beyond_its_limits(scope, row, opened, ids, charge, cost)
     local at = KIND_AT[scope.limits[1]]
-    local opened = at and row[BEFORE_WINDOWS + at]
-    if opened and tonumber(ids[at]) < tonumber(opened) then
+    if at and tonumber(ids[at]) < tonumber(opened[at]) then
         ids[at] = '0'
     end
-    ids = current_ids(opened_ids(row), ids, row[UNTIL])
-    return beyond_limits(scope.account, row, ids, count == 'cost' and cost or charge, count,
-        scope.limits)
+    ids = current_ids(opened, ids)
+    return beyond_limits(scope.account, row, opened, ids, count == 'cost' and cost or charge,
+        count, scope.limits)
 end
 
 -- Count the difference to what was counted before, and take the hold off if there is one:
@@ -89,11 +89,12 @@ end
 local function book(scope, kind, ids, charge, cost, held)
     local account = scope.account
     local row = read_account(account)
+    local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
     ids = split_ids(ids)
     if not held then
-        ids = open_windows(scope, row, ids)
+        ids = open_windows(scope, row, opened, ids)
     end
-    local changed = counted(account, row, ids, charge, cost)
+    local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
     if held then
         count_freed(row, changed, held)
         if less(held, charge) then
@@ -102,7 +103,7 @@ local function book(scope, kind, ids, charge, cost, held)
     elseif kind == 'adjust' and less('0', charge) then
         count_over(account, changed, 'over.settle', charge)
     elseif kind == 'event' then
-        local beyond = beyond_its_limits(scope, row, ids, charge, cost)
+        local beyond = beyond_its_limits(scope, row, opened, ids, charge, cost)
         if beyond ~= '0' then
             count_over(account, changed, 'over.event', beyond)
         end

@@ -19,6 +19,7 @@ local account, holds, scope, request_id = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 --@include limbs
 --@include scopes
 --@include finish
+--@include ages
 
 if not is_too_old(request_id) then
     return NOT_DUE

@@ -39,6 +39,7 @@ local anchor = ARGV[13]
 --@include shares
 --@include grants
 --@include ids
+--@include account
 --@include windows
 --@include opened
 --@include anchors
@@ -55,13 +56,14 @@ if now_ms < valid_from or now_ms >= valid_until then
 end
 
 local row = read_account(account)
+local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
 local ids = split_ids(window_ids)
-local begins_afresh = is_new_anchor(account, row, ids, anchor, now_ms)
-ids = current_ids(opened_ids(row), ids, row[UNTIL])
+local begins_afresh = is_new_anchor(account, opened, ids, anchor, now_ms)
+ids = current_ids(opened, ids)
 local spent, held, in_period = row[count == 'cost' and COST or SPENT] or '0', row[HELD_SUM] or '0', '0'
 local period_at = KIND_AT[period_kind]
 if period_at then
-    in_period = spent_in_window(account, row, period_at, ids[period_at], count)
+    in_period = spent_in_window(account, row, opened, period_at, ids[period_at], count)
 end
 local record = redis.call('HGET', holds, member)
 if record then
@@ -71,7 +73,7 @@ local unspent = unspent_of(period_limit, in_period, total_limit, spent)
 local outcome, granted = grant(unspent, held, wanted, least, share)
 if outcome == HELD then
     if begins_afresh then
-        begin_afresh(account, row, ids, anchor, now_ms)
+        begin_afresh(account, row, opened, ids, anchor, now_ms)
     end
     redis.call('HSET', account, 'held', plus(held, granted))
     redis.call('HSET', holds, member, granted .. '|' .. table.concat(ids, ' '))

@@ -1,7 +1,9 @@
 """Groups and apps on a real store, with the part of the flusher that serves them."""
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes

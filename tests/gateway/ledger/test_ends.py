@@ -1,10 +1,9 @@
 """Ends that come late, or never: orphans, restored holds, ids that nobody remembers."""
 
-from dataclasses import replace
 from functools import partial
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.event import Kind, UsageEvent
@@ -101,7 +100,7 @@ async def test_an_end_that_nobody_can_check_books_nothing(url: str, end: str, ca
     """Older than 48 h, without hold and tombstone: told as an error, handed on, not booked."""
     async with bench(url) as b:
         hold = aged(await b.hold("acme", 10), 49)
-        event = msgspec.structs.replace(b.event(hold, 7), kind=Kind(end))
+        event = replace(b.event(hold, 7), kind=Kind(end))
         await getattr(b.ledger, end)(hold, event)
         assert (0, 10) == (await b.spent("acme"), await b.held("acme"))
         assert [] == await facts(b)
@@ -142,7 +141,7 @@ async def test_a_refusal_by_another_limit_ends_the_hold_as_one_row(url: str) -> 
     """The customer's hold is taken back, and what is posted is a refusal."""
     async with bench(url) as b:
         hold = await b.hold("acme", 10)
-        refusal = msgspec.structs.replace(b.event(hold, 0), kind=Kind.REFUSE)
+        refusal = replace(b.event(hold, 0), kind=Kind.REFUSE)
         await b.ledger.release(hold, refusal)
         await b.ledger.refuse("acme", refusal)
         assert [(Kind.REFUSE, 0, 0)] == await facts(b)

@@ -13,6 +13,7 @@ from gateway.errors import BudgetExceeded, BudgetInFlight
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from tests.gateway.ledger.scopes import SALES, Shared, shared
+from tests.support import windows
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +77,7 @@ async def test_a_period_rolls_over_by_itself(url: str) -> None:
     async with sales(url, TEN_DAYS) as s:
         await call(s, 100)
         account = s.bench.store.keyspace.partition_of(SALES_SCOPE).scope_account(SALES_SCOPE)
-        await s.bench.command("HSET", account, "custom", 1, "custom.until", 2)
+        await windows.move(s.bench, account, custom=1, until=2)
         await call(s, 40)
         assert (140, 0) == await s.account()
         assert 40 == await in_period(s)

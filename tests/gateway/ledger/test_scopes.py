@@ -13,6 +13,7 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
 from tests.gateway.ledger.scopes import SALES, shared
+from tests.support import windows
 
 pytestmark = pytest.mark.anyio
 REFUSED = (BudgetExceeded, BudgetInFlight)
@@ -242,7 +243,7 @@ async def test_a_group_has_windows_that_roll(url: str, duration: Duration) -> No
         await s.flush()
         kind = {"daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"}[duration]
         home = s.bench.store.keyspace.partition_of("group:sales")
-        await s.bench.command("HSET", home.scope_account("group:sales"), kind, 1)
+        await windows.move(s.bench, home.scope_account("group:sales"), **{kind: 1})
         hold = await s.hold("c1", 50)
         await s.bench.settle(hold, 40)
         await s.flush()

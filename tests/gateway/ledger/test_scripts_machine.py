@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from gateway.errors import BudgetExceeded, BudgetInFlight, Conflict, LedgerUnavailable
 from gateway.event import Kind, UsageEvent

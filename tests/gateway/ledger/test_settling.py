@@ -15,6 +15,7 @@ from gateway.ledger.bounds import AMOUNT_PICO_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
 from gateway.store.client import Store
+from tests.support import windows
 from tests.support.ledgers import Bench, bench
 from tests.support.proxies import lossy
 
@@ -327,8 +328,8 @@ async def test_r32_a_new_window_admits_again_and_the_total_is_kept(url: str) -> 
         await b.settle(await b.hold("acme", 10, period_budget=10), 10)
         with pytest.raises(BudgetExceeded):
             await b.hold("acme", 1)
-        month = int(await b.command("HGET", await account(b), "month"))
-        await b.command("HSET", await account(b), "month", month - 28 * 86_400)
+        month = (await windows.opened(b, await account(b)))["month"]
+        await windows.move(b, await account(b), month=month - 28 * 86_400)
         await b.settle(await b.hold("acme", 10), 10)
         assert (20, 10) == (await b.spent("acme"), await in_window(b, "month"))
         with pytest.raises(BudgetExceeded):
@@ -342,11 +343,12 @@ async def test_r32_a_late_charge_stays_in_the_window_of_its_hold(url: str) -> No
         day, _, month, *_ = late.window_ids.split()
         # The next month has begun, and something was spent in it.
         later = int(month) + 40 * 86_400
-        await b.command("HSET", await account(b), "month", later, "spent", 3)
+        await windows.move(b, await account(b), month=later)
+        await b.command("HSET", await account(b), "spent", 3)
         assert 3 == await in_window(b, "month")
         await b.settle(late, 9)
         assert (12, 3) == (await b.spent("acme"), await in_window(b, "month"))
-        assert int(day) == int(await b.command("HGET", await account(b), "day"))
+        assert int(day) == (await windows.opened(b, await account(b)))["day"]
 
 
 @pytest.mark.parametrize("kind", ["month", "custom"])
@@ -358,9 +360,8 @@ async def test_windows_only_move_forward(url: str, kind: str) -> None:
     async with bench(url) as b:
         own = {"period_start": "2026-01-01"} if kind == "custom" else {}
         await b.settle(await b.hold("acme", 5, period_budget=10, **own), 5)
-        opened = int(await b.command("HGET", await account(b), kind))
-        ahead = opened + 86_400
-        await b.command("HSET", await account(b), kind, ahead)
+        ahead = (await windows.opened(b, await account(b)))[kind] + 86_400
+        await windows.move(b, await account(b), **{kind: ahead})
         hold = await b.hold("acme", 5)
         assert str(ahead) in hold.window_ids.split()
         await b.settle(hold, 5)
@@ -370,7 +371,7 @@ async def test_windows_only_move_forward(url: str, kind: str) -> None:
             "acme", lambda _: reported(b, 2), idempotency_key=None, fingerprint="f"
         )
         assert (12, 12) == (await b.spent("acme"), await in_window(b, kind))
-        assert ahead == int(await b.command("HGET", await account(b), kind))
+        assert ahead == (await windows.opened(b, await account(b)))[kind]
 
 
 async def test_another_zone_neither_stops_nor_frees_a_customer(url: str) -> None:
@@ -450,7 +451,7 @@ async def test_a_window_that_has_ended_gives_way(url: str) -> None:
         await b.settle(hold, 10)
         account = hold.partition.account(hold.profile.number)
         ended = int((now - timedelta(hours=2)).timestamp())
-        await b.command("HSET", account, "custom", ended - 60, "custom.until", ended)
+        await windows.move(b, account, custom=ended - 60, until=ended)
 
         later = {
             "period_start": (now - timedelta(hours=1)).isoformat(),

@@ -195,7 +195,7 @@ def test_includes_are_there_before_they_are_used(name: str) -> None:
     """Lua sees a local function only from its definition on; nothing is included in vain."""
     source = scripts.load(name).source
     assert "--@include" not in source
-    included = re.findall(r"^--@include (\w+)$", SOURCES[name], re.MULTILINE)
+    included = re.findall(r"^ *--@include (\w+)$", SOURCES[name], re.MULTILINE)
     assert set(included) <= set(LIBRARY)
     defined = re.findall(r"^local function (\w+)", source, re.MULTILINE)
     assert len(defined) == len(set(defined))

@@ -1,9 +1,10 @@
 -- beyond: how far an account is past its limits. `limits` is the period's window kind and
--- amount, and the total's; '' for none. Needs limbs, ids, windows and opened.
+-- amount, and the total's; '' for none. `opened` are its open windows, as
+-- split_ids gives them. Needs limbs, ids, account, windows and opened.
 
 -- What is spent and held, less the limit, by the limit of which most is used; negative while
 -- there is room. Nil without a limit in these windows.
-local function furthest(account, row, ids, count, limits)
+local function furthest(account, row, opened, ids, count, limits)
     local held, most = row[HELD_SUM] or '0', nil
     local function look(limit, spent)
         local over = minus(plus(spent, held), limit)
@@ -13,7 +14,7 @@ local function furthest(account, row, ids, count, limits)
     end
     local at = KIND_AT[limits[1]]
     if limits[2] ~= '' and at and ids[at] ~= '0' then
-        look(limits[2], spent_in_window(account, row, at, ids[at], count))
+        look(limits[2], spent_in_window(account, row, opened, at, ids[at], count))
     end
     if limits[3] ~= '' then
         look(limits[3], row[count == 'cost' and COST or SPENT] or '0')
@@ -22,14 +23,14 @@ local function furthest(account, row, ids, count, limits)
 end
 
 -- What lies beyond the limits now.
-local function left_beyond(account, row, ids, count, limits)
-    local over = furthest(account, row, ids, count, limits)
+local function left_beyond(account, row, opened, ids, count, limits)
+    local over = furthest(account, row, opened, ids, count, limits)
     return over and less('0', over) and over or '0'
 end
 
 -- How much of an amount that was not held for lies beyond them; `row` is the account before it.
-local function beyond_limits(account, row, ids, amount, count, limits)
-    local over = furthest(account, row, ids, count, limits)
+local function beyond_limits(account, row, opened, ids, amount, count, limits)
+    local over = furthest(account, row, opened, ids, count, limits)
     if not over then
         return '0'
     end

@@ -6,9 +6,10 @@ local function count_lowered(account, ids, count, before, after)
         return
     end
     local row = read_account(account)
-    ids = current_ids(opened_ids(row), ids, row[UNTIL])
-    local more = minus(left_beyond(account, row, ids, count, after),
-        left_beyond(account, row, ids, count, before))
+    local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
+    ids = current_ids(opened, ids)
+    local more = minus(left_beyond(account, row, opened, ids, count, after),
+        left_beyond(account, row, opened, ids, count, before))
     if less('0', more) then
         local changed = {}
         count_over(account, changed, 'over.limit', more)

@@ -1,49 +1,39 @@
 -- windows: what an account counts, in total and per calendar window. Read once, added in
--- limbs, written once. Needs limbs and ids.
+-- limbs, written once. Needs limbs, ids and account.
 --
--- Totals are `spent`, `cost` and `held`. For each kind of window an account has the id of its
--- current one (the window's start, Unix seconds) and how much of the totals lies outside it:
--- `month`, `month.past.charge`, `month.past.cost`. The window has the rest, so an amount is
--- added once, in however many windows it counts. Ids only move forward: an amount for a later
--- window opens it, one for an earlier window is past. Nothing ever resets a window to zero.
+-- Totals are `spent`, `cost` and `held`. `windows` has the id of the current window of each
+-- kind (its start, Unix seconds; 0: none was opened yet), and for each that is open the account
+-- has how much of the totals lies outside it: `month.past.charge`, `month.past.cost`. The
+-- window has the rest, so an amount is added once, in however many windows it counts. Ids
+-- only move forward: an amount for a later window opens it, one for an earlier window is
+-- past. Nothing ever resets a window to zero.
 --
 -- A custom window lies where its anchor says, and an anchor can be moved. So it also has its
--- end, `custom.until`: a window that begins before the open one has ended is the open one
--- still. Whoever moves the anchor with every call renews nothing.
-local SPENT, COST, HELD_SUM, UNTIL, BEFORE_WINDOWS = 1, 2, 3, 4, 4
-local FIELDS = {'spent', 'cost', 'held', 'custom.until', 'day', 'week', 'month', 'year', 'custom'}
-
-local function read_account(account)
-    return redis.call('HMGET', account, unpack(FIELDS))
-end
-
--- What of a row `current_ids` takes.
-local function opened_ids(row)
-    return {unpack(row, BEFORE_WINDOWS + 1, BEFORE_WINDOWS + CUSTOM)}
-end
+-- end: a window that begins before the open one has ended is the open one still. Whoever
+-- moves the anchor with every call renews nothing.
 
 -- What was counted in the window of this id; nothing if it is not the open one.
-local function spent_in_window(account, row, kind_at, id, count)
-    if row[BEFORE_WINDOWS + kind_at] ~= id then
+local function spent_in_window(account, row, opened, kind_at, id, count)
+    if opened[kind_at] ~= id or id == '0' then
         return '0'
     end
-    local past = redis.call('HGET', account, FIELDS[BEFORE_WINDOWS + kind_at] .. '.past.' .. count)
+    local past = redis.call('HGET', account, KINDS[kind_at] .. '.past.' .. count)
     return minus(row[count == 'cost' and COST or SPENT] or '0', past or '0')
 end
 
--- Add to `changed` what becomes of a window when an amount is not for the one that is open.
-local function place(account, row, changed, kind_at, ids, charge, cost)
-    local kind, id, current = FIELDS[BEFORE_WINDOWS + kind_at], ids[kind_at], row[BEFORE_WINDOWS + kind_at]
-    local is_later = id ~= '0' and (not current or tonumber(id) > tonumber(current))
-    if is_later and kind_at == CUSTOM and current and tonumber(id) < tonumber(row[UNTIL] or '0') then
+-- Add to `changed` what becomes of a window when an amount is not for the one that is open,
+-- and to `opened` which one is open then.
+local function place(account, row, changed, kind_at, opened, ids, charge, cost)
+    local kind, id, current = KINDS[kind_at], ids[kind_at], opened[kind_at]
+    local is_later = id ~= '0' and tonumber(id) > tonumber(current)
+    if is_later and kind_at == CUSTOM and tonumber(id) < tonumber(opened[CUSTOM_END]) then
         return
     end
     local past = {row[SPENT], row[COST]}
     if is_later then
-        local n = #changed
-        changed[n + 1], changed[n + 2] = kind, id
+        opened[kind_at] = id
         if kind_at == CUSTOM then
-            changed[n + 3], changed[n + 4] = 'custom.until', ids[CUSTOM_END]
+            opened[CUSTOM_END] = ids[CUSTOM_END]
         end
         charge, cost = '0', '0'
     else
@@ -56,13 +46,17 @@ end
 
 -- The fields to write, with their values, so that `charge` and `cost` are counted: in the
 -- totals, and in the windows whose ids are given ('0': not this kind).
-local function counted(account, row, ids, charge, cost)
+local function counted(account, row, window_ids, charge, cost)
     local changed = {'spent', plus(row[SPENT] or '0', charge), 'cost', plus(row[COST] or '0', cost)}
-    for i = 1, CUSTOM do
-        local current = row[BEFORE_WINDOWS + i]
-        if ids[i] ~= current and (current or ids[i] ~= '0') then
-            place(account, row, changed, i, ids, charge, cost)
+    if window_ids ~= row[WINDOWS] then
+        local opened, ids = split_ids(row[WINDOWS] or NO_WINDOWS), split_ids(window_ids)
+        changed[5], changed[6] = 'windows', ''
+        for i = 1, CUSTOM do
+            if ids[i] ~= opened[i] then
+                place(account, row, changed, i, opened, ids, charge, cost)
+            end
         end
+        changed[6] = table.concat(opened, ' ')
     end
     return changed
 end

@@ -5,7 +5,7 @@ moments around midnight, a month's end, a shift of the zone.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.customers.windows import CUSTOM, KIND_OF, KINDS, Anchor, Calendar, Duration
 from gateway.errors import BudgetExceeded, BudgetInFlight
@@ -109,10 +110,11 @@ async def account_of(stage: Stage, number: int) -> dict[str, tuple[int, int]]:
     key = stage.directory.partition_of("acme").account(number)
     reply = await stage.command("HGETALL", key)
     fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    opened = fields["windows"].split() if "windows" in fields else []
     return {
-        kind: (int(fields[kind]), int(fields["spent"]) - int(fields[f"{kind}.past.charge"]))
-        for kind in KINDS
-        if kind in fields
+        kind: (int(window_id), int(fields["spent"]) - int(fields[f"{kind}.past.charge"]))
+        for kind, window_id in zip(KINDS, opened, strict=False)
+        if int(window_id)
     }
 
 
