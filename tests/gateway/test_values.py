@@ -27,5 +27,5 @@ def test_values_compare_and_hash_by_their_fields() -> None:
 
 
 def test_values_have_their_fields_and_no_others() -> None:
-    assert Locked.__slots__ == Quick.__slots__ == ("name", "count")  # type: ignore[attr-defined]
+    assert Locked.__slots__ == Quick.__slots__ == ("name", "count")
     assert not hasattr(Quick(name="a"), "__dict__")
