@@ -24,9 +24,10 @@ from operator import is_
 from pathlib import Path
 from typing import Any
 
-from gateway.event import Kind, UsageEvent, decode
+from gateway.event import Kind, UsageEvent
 from gateway.store.keys import Keyspace
 from tests.chaos.load import GROUP, GROUP_LIMIT_USD, Customer, Load, Reported, Told
+from tests.support.streams import events_in
 
 INPUT_PICO, OUTPUT_PICO = 150_000, 600_000
 """Of demo-small, a token."""
@@ -74,9 +75,9 @@ def price(input_tokens: int, output_tokens: int) -> int:
 
 def events_of(store: Any) -> list[UsageEvent]:
     return [
-        decode(fields)
+        event
         for partition in Keyspace().partitions
-        for _, fields in store.xrange(partition.stream)
+        for _, event in events_in(store, partition.stream)
     ]
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import redis
 
-from gateway.event import Kind, UsageEvent, decode
+from gateway.event import Kind, UsageEvent
 from gateway.metering.counters import lifetime_command, read_lifetime
 from gateway.metering.fold import advance, fold
 from gateway.metering.totals import Lifetime
 from gateway.store.keys import META, Keyspace, Partition
+from tests.support.streams import events_in
 
 TERMINAL = frozenset({Kind.SETTLE, Kind.RELEASE, Kind.REFUSE, Kind.ORPHAN})
 MARK = b"."
@@ -30,8 +31,7 @@ def audit(client: redis.Redis) -> Iterator[str]:
     if fixed is None:
         return
     for partition in Keyspace(int(fixed)).partitions:
-        raw: Any = client.xrange(partition.stream)
-        entries = [(stream_id.decode(), decode(fields)) for stream_id, fields in raw]
+        entries = events_in(client, partition.stream)
         for problem in (
             *_accounts(client, partition, entries),
             *_ends(client, partition, entries),

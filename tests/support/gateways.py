@@ -19,11 +19,12 @@ from gateway.app import build_app
 from gateway.cli.server import SETTINGS
 from gateway.config import parsed
 from gateway.demo.upstream import AT_ONCE, Pace, build_upstream
-from gateway.event import Kind, UsageEvent, decode
+from gateway.event import Kind, UsageEvent
 from gateway.store.keys import Keyspace, Partition
 from pricing.money import pico_usd
 from tests.support.servers import serve
 from tests.support.stores import server
+from tests.support.streams import events_in
 
 TOKEN = "app-token-canary"
 OTHER_TOKEN = "other-app-token-canary"
@@ -122,9 +123,8 @@ class Gateway:
         """The customer's events, straight from the stream: the truth."""
         partition = self.partition(customer)
         number = int(self.store.get(partition.number(customer)) or 0)
-        entries = self.store.xrange(partition.stream)
-        found = [decode(fields) for _, fields in entries]
-        return [event for event in found if event.customer_number == number]
+        found = events_in(self.store, partition.stream)
+        return [event for _, event in found if event.customer_number == number]
 
     def settled(self, customer: str, count: int = 1) -> list[UsageEvent]:
         """The customer's events, once there are `count` of them; nothing is held then."""
