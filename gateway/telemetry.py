@@ -20,8 +20,16 @@ class CounterSpec(NamedTuple):
 ADMITTED: Final = CounterSpec("calls_admitted", "Calls that were let through.")
 REFUSED: Final = CounterSpec("calls_refused", "Calls that were not, by error code.", "code")
 UNPRICED: Final = CounterSpec("calls_unpriced", "Calls whose cost is open: there is no price.")
+ESTIMATED: Final = CounterSpec(
+    "calls_estimated",
+    "Calls settled for an estimate: cut off, or without usage, or with usage nobody could read.",
+    "why",
+)
+DRIFTED: Final = CounterSpec(
+    "reported_cost_drifts", "Calls whose provider states a cost over 1 % beside ours."
+)
 
-COUNTERS: Final = (ADMITTED, REFUSED, UNPRICED)
+COUNTERS: Final = (ADMITTED, REFUSED, UNPRICED, ESTIMATED, DRIFTED)
 
 LABELS_MAX: Final = 200
 """Of all counters together; what would be beyond is counted under `OTHER`."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.clock import Clock
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.openai.answer import read_answer
+from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
 from gateway.proxy.client import Answer
 from gateway.proxy.headers import RawHeaders, to_client
@@ -164,7 +165,7 @@ class WholeRelay:
         self._tab = tab
         self._answer = answer
         self._clock = clock
-        self._decode = decoder(answer.header("content-encoding"))
+        self._encoding = answer.header("content-encoding")
         self._kept: list[bytes] = []
         self._size = 0
 
@@ -230,10 +231,13 @@ class WholeRelay:
             self._kept.append(chunk)
 
     def _read(self) -> None:
+        tab = self._tab
+        tab.seen_bytes = self._size
         if self._size <= READ_BYTES_MAX:
-            content = self._decode(self.content)
-            self._tab.reading = read_answer(content)
-        self._tab.seen_bytes = self._size
+            content = decoder(self._encoding)(self.content)
+            tab.reading = read_answer(content)
+            if tab.reading.usage is None:  # then only what was generated is to be paid for
+                tab.seen_bytes = text_bytes(content) or self._size
 
 
 def start(status: int, headers: RawHeaders) -> dict[str, Any]:
