@@ -124,8 +124,8 @@ class Facts:
     def usage_seen(self) -> bool:
         return bool(self._block)
 
-    def add(self, document: dict[str, Any]) -> None:
-        """Take in one answer or frame."""
+    def add(self, document: dict[str, Any]) -> bool:
+        """Take in one answer or frame; say whether it stated usage."""
         choices = document.get("choices")
         if isinstance(choices, list):
             self._note_facts(document)
@@ -145,6 +145,7 @@ class Facts:
         odd = document.get("usage")
         if odd and not isinstance(odd, dict):
             self._unparsed = _excerpt(odd)
+        return stated
 
     def add_broken(self, raw: bytes) -> None:
         """Take in what is no JSON; a usage block in it is kept up to its first brace."""

@@ -133,6 +133,7 @@ class StreamReader:
     __slots__ = (
         "_begun",
         "_closed",
+        "_counted_text_bytes",
         "_facts",
         "_hold_back",
         "_released_bytes",
@@ -161,6 +162,7 @@ class StreamReader:
         self._facts = Facts()
         self._begun = False
         self._closed = False
+        self._counted_text_bytes = 0
         self._repeats = False  # Responses: whole texts come again when they are done
         self._released_bytes = 0  # of what is pending: it had become too long to wait
         self._withheld_last = False
@@ -168,6 +170,11 @@ class StreamReader:
     @property
     def usage_seen(self) -> bool:
         return self._facts.usage_seen
+
+    @property
+    def uncounted_text_bytes(self) -> int:
+        """Of the text seen, what came after usage was last stated."""
+        return self.seen_text_bytes - self._counted_text_bytes
 
     @property
     def ended(self) -> bool:
@@ -216,16 +223,20 @@ class StreamReader:
         self._withheld_last = False
         self.frames += frames.startswith(b"data:") + frames.count(b"\ndata:")
         self.frames += frames.count(b"\rdata:")
-        self.seen_text_bytes += said_bytes(frames) if self._repeats else text_bytes(frames)
         if self._begun and not _has_marker(frames):
+            self._count_text(frames)
             return frames[released:]
         kept: list[bytes] = []
         for frame in split_frames(frames):
+            self._count_text(frame)
             ours = self._read_frame(frame) and not (released and not kept)
             self._withheld_last = ours
             if not ours:
                 kept.append(frame)
         return b"".join(kept)[released:]
+
+    def _count_text(self, frames: bytes) -> None:
+        self.seen_text_bytes += said_bytes(frames) if self._repeats else text_bytes(frames)
 
     def _read_frame(self, frame: bytes) -> bool:
         """Read one frame; say whether it exists only because we asked for usage."""
@@ -242,7 +253,8 @@ class StreamReader:
             return False
         if not isinstance(document, dict):
             return False
-        self._facts.add(document)
+        if self._facts.add(document):
+            self._counted_text_bytes = self.seen_text_bytes
         choices, usage = document.get("choices"), document.get("usage")
         if not self._begun:
             self._begin(document, choices)

@@ -144,6 +144,7 @@ class StreamRelay:
         reader, tab = self.reader, self._tab
         tab.reading = reader.reading()
         tab.seen_bytes = reader.seen_text_bytes
+        tab.uncounted_bytes = reader.uncounted_text_bytes
         tab.stream_error = reader.error_seen
 
     def _step(self, chunk: bytes) -> bytes:

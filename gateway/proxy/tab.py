@@ -41,6 +41,10 @@ def _nothing() -> int:
     return 0
 
 
+def _tokens_of(text_bytes: int) -> int:
+    return -(-text_bytes // BYTES_PER_TOKEN)
+
+
 @dataclass(slots=True, kw_only=True)
 class Tab:
     """One call's facts.
@@ -54,6 +58,7 @@ class Tab:
             to the upstream, its head came, its first bytes came.
         seen_so_far: The generated text seen by now, in bytes, while a stream is relayed.
         seen_bytes: Generated text seen, in bytes; the estimate when no usage came.
+        uncounted_bytes: Of these, what came after usage was last stated.
         extent: How large the call can become; None: it is free, or nobody knows its price.
         output_cap_tokens: Of each choice, where we set it; `cap_edits` writes it.
         answering: The client has been sent a head: an error can no longer be told.
@@ -83,6 +88,7 @@ class Tab:
     reading: Reading = field(default=NO_READING)
     seen_so_far: Callable[[], int] = _nothing
     seen_bytes: int = 0
+    uncounted_bytes: int = 0
     extent: Extent | None = None
     output_cap_tokens: int | None = None
     cap_edits: tuple[Edit, ...] = ()
@@ -269,17 +275,16 @@ class Tab:
         used = self.reading.usage
         if used is not None and self.reading.usage_final:
             return used, Source.REPORTED
-        seen = self._estimate(self.seen_bytes)
         if used is None or not used.input_total:
-            return seen, Source.ESTIMATED
-        uncounted = max(seen.output_tokens - used.output_total, 0)
-        return replace(used, output_tokens=used.output_tokens + uncounted), Source.ESTIMATED
+            return self._estimate(self.seen_bytes), Source.ESTIMATED
+        output = used.output_tokens + _tokens_of(self.uncounted_bytes)
+        return replace(used, output_tokens=output), Source.ESTIMATED
 
     def _estimate(self, seen_bytes: int) -> Usage:
         says_text = self.call.endpoint is not Endpoint.EMBEDDINGS
         return Usage(
-            input_tokens=-(-self.sent_bytes // BYTES_PER_TOKEN),
-            output_tokens=-(-seen_bytes // BYTES_PER_TOKEN) if says_text else 0,
+            input_tokens=_tokens_of(self.sent_bytes),
+            output_tokens=_tokens_of(seen_bytes) if says_text else 0,
         )
 
     def _served(self, rating: Rating) -> Rated:
