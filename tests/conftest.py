@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# No test fails for being slow: how fast this machine is just now says nothing of the code.
+settings.register_profile("farebox", deadline=None)
+settings.load_profile("farebox")
 
 CI = os.environ.get("CI") == "true"
 
