@@ -192,6 +192,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
         query={name: value.get_secret_value() for name, value in upstream.query.items()},
         models=upstream.models,
         include_usage=upstream.include_usage == "auto",
+        trust_reported_cost=upstream.reported_cost == "trust",
         timeouts=Timeouts(
             connect=timeouts.connect,
             first_byte=timeouts.first_byte,

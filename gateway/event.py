@@ -74,7 +74,10 @@ class UsageEvent(Struct, frozen=True, gc=False):
             it corrects, else 0.
         output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
         model: The model asked for. `served_model` is the one the answer names.
-        raw_usage: The provider's usage block where it could not be read.
+        raw_usage: The start of the provider's usage block where it could not be read: the
+            usage is unparsed, and what stands here is an estimate.
+        reported_cost_pico: What the provider says that the call cost, whatever is booked.
+        scope: Where it was served, if that has a price of its own (``us``).
     """
 
     request_id: str
@@ -98,6 +101,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
     price_id: str | None = None
     book_version: str | None = None
     service_tier: str | None = None
+    scope: str | None = None
+    reported_cost_pico: Int64 | None = None
     usage: Usage = _NO_USAGE
     source: Source | None = None
     raw_usage: str | None = None

@@ -9,10 +9,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import structs
+
 from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
+from pricing.money import FEMTO_PER_PICO, charge_pico
 from pricing.usage import Usage
+
+REPORTED: Final = "reported"
+"""The price id of what costs what its provider says."""
+
+ANYWHERE: Final = "global"
+"""The scope of a call that was served nowhere in particular."""
+
+DRIFT_PERCENT_MAX: Final = 1
+"""How far a provider's figure may lie beside ours."""
 
 
 class Unpriced(StrEnum):
@@ -106,6 +118,7 @@ def bill(
     *,
     markup_ppm: int = 0,
     service_tier: str | None = None,
+    scope: str | None = None,
     completed_ms: int | None = None,
 ) -> Bill:
     """Price a usage; never raises, since the call has been made."""
@@ -117,11 +130,30 @@ def bill(
             rated.price,
             markup_ppm=markup_ppm,
             service_tier=service_tier,
+            scope=scope or ANYWHERE,
             completed_ms=completed_ms,
         )
     except UnpricedComponent as exc:
         return Bill(price_id=rated.price.id, unpriced=True, problem=exc.component)
     return Bill(priced.cost_pico, priced.charge_pico, priced.price_id)
+
+
+def bill_reported(cost_pico: int, *, markup_ppm: int = 0) -> Bill:
+    """What is billed where the provider's own figure is trusted."""
+    charge = charge_pico(cost_pico * FEMTO_PER_PICO, markup_ppm)
+    return Bill(cost_pico, charge, REPORTED)
+
+
+def drifts(cost_pico: int, reported_pico: int) -> bool:
+    """Whether our cost lies more than `DRIFT_PERCENT_MAX` beside the provider's figure."""
+    return 100 * abs(cost_pico - reported_pico) > DRIFT_PERCENT_MAX * reported_pico
+
+
+def with_request(usage: Usage, price: Price | None) -> Usage:
+    """The usage, and the request itself, where that has a price."""
+    if price is None or "request" not in price.fees or price.free:
+        return usage
+    return structs.replace(usage, fees=(*usage.fees, ("request", 1)))
 
 
 _FALLBACK: Final = "fallback"

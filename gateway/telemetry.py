@@ -24,6 +24,15 @@ class CounterSpec(NamedTuple):
 ADMITTED: Final = CounterSpec("calls_admitted", "Calls that were let through.")
 REFUSED: Final = CounterSpec("calls_refused", "Calls that were not, by error code.", "code")
 UNPRICED: Final = CounterSpec("calls_unpriced", "Calls whose cost is open: there is no price.")
+ESTIMATED: Final = CounterSpec(
+    "calls_estimated",
+    "Calls settled for an estimate: cut off, or without usage, or with usage nobody could read.",
+    "why",
+    ("missing", "unparsed", "cut"),
+)
+DRIFTED: Final = CounterSpec(
+    "reported_cost_drifts", "Calls whose provider states a cost over 1 % beside ours."
+)
 REPLAYED: Final = CounterSpec(
     "calls_replayed",
     "Calls of gateways that died, ended from their logs: as they had ended (settled), for "
@@ -43,6 +52,8 @@ COUNTERS: Final = (
     ADMITTED,
     REFUSED,
     UNPRICED,
+    ESTIMATED,
+    DRIFTED,
     REPLAYED,
     DEAD_LETTERS,
     LOG_FAILURES,

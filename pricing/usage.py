@@ -1,7 +1,7 @@
 """Usage: the tokens of one request, in buckets that never overlap."""
 
 from collections.abc import Callable
-from operator import attrgetter, itemgetter
+from operator import add, attrgetter, itemgetter
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -45,6 +45,14 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             raise ValueError(f"negative token count: {self}")
         if self.fees and min(quantity for _, quantity in self.fees) < 0:
             raise ValueError(f"negative number of calls: {self}")
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both, bucket by bucket and piece by piece."""
+        sums = map(add, token_counts(self), token_counts(other))
+        fees = dict(self.fees)
+        for unit, quantity in other.fees:
+            fees[unit] = fees.get(unit, 0) + quantity
+        return Usage(**dict(zip(TOKEN_BUCKETS, sums, strict=True)), fees=tuple(fees.items()))
 
     @property
     def input_total(self) -> int:

@@ -6,7 +6,7 @@ from gateway.api.figures import dollars, femto_usd, percent, seconds
 from gateway.clock import rfc3339
 from gateway.customers.profile import Profile
 from gateway.event import UsageEvent
-from gateway.rating import Rating
+from gateway.rating import ANYWHERE, Rating
 from pricing.card import Price
 from pricing.cost import LineItem, UnpricedComponent, cost
 from pricing.money import usd
@@ -65,6 +65,11 @@ def one(event: UsageEvent, profile: Profile | None, card: Json | None, rating: R
         "served_model": event.served_model,
         "service_tier": event.service_tier,
         "group_identifier": event.group,
+        "scope": event.scope,
+        "reported_cost_usd": (
+            None if event.reported_cost_pico is None else usd(event.reported_cost_pico)
+        ),
+        "raw_usage": event.raw_usage,
         "error_code": event.error_code,
         "upstream": event.upstream or None,
         "upstream_request_id": event.upstream_request_id,
@@ -86,6 +91,7 @@ def line_items(event: UsageEvent, rating: Rating) -> tuple[LineItem, ...]:
             price,
             markup_ppm=event.markup_ppm,
             service_tier=event.service_tier,
+            scope=event.scope or ANYWHERE,
             completed_ms=event.at_ms + (event.latency_ms or 0),
         )
     except UnpricedComponent:

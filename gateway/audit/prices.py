@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.audit.differences import Difference, Finding
 from gateway.event import Kind, Source, UsageEvent
-from gateway.rating import Rating
+from gateway.rating import ANYWHERE, Rating
 from pricing.card import Price
 from pricing.cost import UnpricedComponent, cost
 
@@ -69,6 +69,7 @@ def _again(event: UsageEvent, price: Price) -> list[tuple[int, int]]:
                 price,
                 markup_ppm=event.markup_ppm,
                 service_tier=event.service_tier,
+                scope=event.scope or ANYWHERE,
                 completed_ms=ended_ms + beside_ms,
             )
         except UnpricedComponent:

@@ -96,6 +96,7 @@ class Upstream(Section):
     query: Mapping[str, SecretStr] = {}
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
+    reported_cost: Literal["compare", "trust"] = "compare"
     timeouts: Timeouts = Timeouts()
 
     @property

@@ -2,15 +2,26 @@
 
 Collected from whole answers here and from stream frames in `sse`. Nothing a provider sends
 makes the reading fail: it only leaves facts out.
+
+Zeros
+    A provider that states zero usage when its answer has ended is believed: the call costs
+    nothing. Some (Kimi, sglang) state zeros in every frame until the last; cut off before
+    that one, they have said nothing, and the call is estimated. So zeros count when they
+    were stated with the end of the answer, and, where they had been stated before it too,
+    only once the stream is complete.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from gateway.openai.body import apply, cut, members
-from gateway.openai.usage import UsageUnreadable, merge, usage_blocks, usage_from
+from gateway.openai.counts import UsageUnreadable
+from gateway.openai.pieces import uses_in
+from gateway.openai.reported_cost import reported_cost_pico
+from gateway.openai.usage import merge, usage_blocks, usage_from
 from pricing.usage import Usage
 
 UNPARSED_BYTES_MAX: Final = 2_048
@@ -20,58 +31,121 @@ FACT_CHARS_MAX: Final = 256
 WHOLE_BYTES_MAX: Final = 65_536
 """From here on an answer's ``data`` (embeddings: megabytes of floats) is skipped, not built."""
 
+_LAST_TYPES: Final = frozenset(
+    {
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+        "response.done",
+        "message_stop",
+        "message-end",
+        "transcript.text.done",
+        "transcription.done",
+        "speech.audio.done",
+        "image_generation.completed",
+        "image_edit.completed",
+    }
+)
+"""Events that end their stream, where no choice does."""
+
+_FAILURES: Final = frozenset({"error", "response.failed"})
+
+_ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+"""How a response of OpenAI's Responses can have ended."""
+
+_ANYWHERE: Final = frozenset({"global", "not_available"})
+"""Places of inference that are none in particular."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What an answer said of itself.
 
     Attributes:
-        usage: None: no usage seen, or none that could be read, or nothing but zeros
-            (some providers send them until the last frame; no call takes no tokens).
+        usage: None: no usage seen, or none that could be read, or zeros that are not
+            the provider's last word.
+        usage_final: The usage covers the whole answer; else it is of a part of it, since
+            more was to come when the stream was cut off.
         unparsed: The start of a usage block that could not be read, as JSON.
+        reported_cost_pico: What the provider says that the call cost, pico-USD.
         model: The model that served the call.
+        service_tier: As it was served.
+        scope: Where it was served, as the price book has it (``us``); None: anywhere.
         upstream_id: The provider's id of the answer.
     """
 
     usage: Usage | None = None
+    usage_final: bool = True
     unparsed: bytes | None = None
+    reported_cost_pico: int | None = None
     model: str | None = None
     service_tier: str | None = None
+    scope: str | None = None
     finish_reason: str | None = None
     upstream_id: str | None = None
 
 
 class Facts:
-    """Collects a `Reading` from one or many JSON documents; later statements win."""
+    """Collects a `Reading` from one or many JSON documents; later statements win.
 
-    __slots__ = ("_block", "_known", "_unparsed")
+    Args:
+        whole: There is one document, and it is all of the answer.
 
-    def __init__(self) -> None:
+    Attributes:
+        finished: The answer has said why it ends, in any dialect.
+        failed: It has said that it is an error.
+    """
+
+    __slots__ = (
+        "_block",
+        "_known",
+        "_stated_at_end",
+        "_stated_before",
+        "_unparsed",
+        "_uses",
+        "_whole",
+        "failed",
+        "finished",
+    )
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.finished = False
+        self.failed = False
+        self._whole = whole
         self._block: dict[str, Any] = {}
+        self._uses: dict[str, int] = {}
         self._known: dict[str, str] = {}
         self._unparsed: bytes | None = None
+        self._stated_before = False  # the end of the answer
+        self._stated_at_end = False
 
     @property
     def usage_seen(self) -> bool:
         return bool(self._block)
 
-    @property
-    def finished(self) -> bool:
-        return "finish_reason" in self._known
-
-    def add(self, document: dict[str, Any]) -> None:
-        """Take in one answer or frame."""
-        for name in ("model", "service_tier", "id"):
-            self._note(name, document.get(name))
+    def add(self, document: dict[str, Any]) -> bool:
+        """Take in one answer or frame; say whether it stated usage."""
         choices = document.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict):
-                self._note("finish_reason", choice.get("finish_reason"))
+        if isinstance(choices, list):
+            self._note_facts(document)
+            for choice in choices:
+                if isinstance(choice, dict):
+                    self._note_end(choice.get("finish_reason"))
+        else:
+            self._add_native(document)
+        self.failed = self.failed or bool(document.get("error"))
+        stated = False
         for block in usage_blocks(document):
             merge(self._block, block)
-        stated = document.get("usage")
-        if stated and not isinstance(stated, dict):
-            self._unparsed = _excerpt(stated)
+            stated = True
+        if stated:
+            self._stated_at_end = self._whole or self.finished or self.failed
+            self._stated_before = self._stated_before or not self._stated_at_end
+        odd = document.get("usage")
+        if odd and not isinstance(odd, dict):
+            self._unparsed = _excerpt(odd)
+        return stated
 
     def add_broken(self, raw: bytes) -> None:
         """Take in what is no JSON; a usage block in it is kept up to its first brace."""
@@ -80,20 +154,62 @@ class Facts:
             end = raw.find(b"}", start, start + UNPARSED_BYTES_MAX) + 1
             self._unparsed = raw[start : end or start + len(b'"usage"')]
 
-    def reading(self) -> Reading:
-        try:
-            usage = usage_from(self._block)
-        except UsageUnreadable:
-            usage = Usage()
-        unparsed = _excerpt(self._block) if self._block else self._unparsed
+    def reading(self, *, complete: bool) -> Reading:
+        """What is known by now.
+
+        Args:
+            complete: The answer has come to its end, and nothing of it was cut off.
+        """
+        block, known = self._block, self._known
+        usage, unparsed = None, self._unparsed
+        if block:
+            try:
+                usage, unparsed = usage_from(block, self._uses), None
+            except UsageUnreadable:
+                unparsed = _excerpt(block)
+            if usage is not None and not (usage.total or usage.fees or self._zeros_count(complete)):
+                usage = None
         return Reading(
-            usage=usage if usage.total else None,
-            unparsed=None if usage.total else unparsed,
-            model=self._known.get("model"),
-            service_tier=self._known.get("service_tier"),
-            finish_reason=self._known.get("finish_reason"),
-            upstream_id=self._known.get("id"),
+            usage=usage,
+            usage_final=complete or self._stated_at_end,
+            unparsed=unparsed,
+            reported_cost_pico=reported_cost_pico(block),
+            model=known.get("model"),
+            service_tier=_service_tier(block, known.get("service_tier")),
+            scope=_scope(block),
+            finish_reason=known.get("finish_reason"),
+            upstream_id=known.get("id"),
         )
+
+    def _zeros_count(self, complete: bool) -> bool:
+        return self._stated_at_end and (complete or not self._stated_before)
+
+    def _add_native(self, document: dict[str, Any]) -> None:
+        """Take in what is no chat completion: Responses, Anthropic, Gemini, audio, images."""
+        inside = [document.get("response"), document.get("message")]
+        holders = [document, *(one for one in inside if isinstance(one, dict))]
+        for holder in holders:
+            self._note_facts(holder)
+            self._note("model", holder.get("modelVersion"))
+            self._note("id", holder.get("responseId"))
+            output = holder.get("output")
+            if output and isinstance(output, list):
+                self._uses = uses_in(output)
+        for reason in _reasons(document, holders):
+            self._note_end(reason)
+        kind = document.get("type")
+        if isinstance(kind, str):
+            if kind in _LAST_TYPES and not self.finished:
+                self._note_end(kind)
+            self.failed = self.failed or kind in _FAILURES
+
+    def _note_facts(self, holder: dict[str, Any]) -> None:
+        for name in ("model", "service_tier", "id"):
+            self._note(name, holder.get(name))
+
+    def _note_end(self, reason: object) -> None:
+        self._note("finish_reason", reason)
+        self.finished = self.finished or "finish_reason" in self._known
 
     def _note(self, name: str, value: object) -> None:
         if isinstance(value, str) and value:
@@ -102,15 +218,53 @@ class Facts:
 
 def read_answer(body: bytes) -> Reading:
     """Read a whole (non-stream) answer. Never raises; an HTML page is an empty reading."""
-    facts = Facts()
+    facts = Facts(whole=True)
     try:
         document = orjson.loads(body if len(body) < WHOLE_BYTES_MAX else _without_data(body))
     except ValueError:
         facts.add_broken(body)
-        return facts.reading()
+        return facts.reading(complete=True)
     if isinstance(document, dict):
         facts.add(document)
-    return facts.reading()
+    return facts.reading(complete=True)
+
+
+def _reasons(document: dict[str, Any], holders: list[dict[str, Any]]) -> Iterator[object]:
+    """Why the answer ends, where it is no chat completion and says so."""
+    delta = document.get("delta")
+    for holder in (document, delta):
+        if isinstance(holder, dict):  # Anthropic, Cohere
+            yield holder.get("stop_reason")
+            yield holder.get("finish_reason")
+    candidates = document.get("candidates")
+    for candidate in candidates if isinstance(candidates, list) else ():
+        if isinstance(candidate, dict):  # Gemini
+            yield candidate.get("finishReason")
+    for holder in holders:
+        status = holder.get("status")
+        if isinstance(status, str) and status in _ENDED:  # OpenAI's Responses
+            details = holder.get("incomplete_details")
+            yield status
+            yield details.get("reason") if isinstance(details, dict) else None
+
+
+def _service_tier(block: dict[str, Any], beside: str | None) -> str | None:
+    """How it was served: Anthropic and Gemini say so among the usage."""
+    if block.get("speed") == "fast":
+        return "fast"
+    if beside is None:
+        for name in ("service_tier", "serviceTier", "trafficType"):
+            value = block.get(name)
+            if isinstance(value, str) and value and len(value) <= FACT_CHARS_MAX:
+                return value.lower().removeprefix("on_demand_")
+    return beside
+
+
+def _scope(block: dict[str, Any]) -> str | None:
+    value = block.get("inference_geo")
+    if isinstance(value, str) and value and value not in _ANYWHERE:
+        return value[:FACT_CHARS_MAX]
+    return None
 
 
 def _without_data(body: bytes) -> bytes:

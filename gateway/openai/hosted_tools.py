@@ -58,7 +58,7 @@ def _asked(document: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     tools = document.get("tools")
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, dict) and (kind := _kind(tool)) not in _CALLER_TOOLS:
-            yield "tools", _unit(kind)
+            yield "tools", fee_unit(kind)
 
 
 def _kind(tool: Mapping[str, Any]) -> Any:
@@ -66,7 +66,8 @@ def _kind(tool: Mapping[str, Any]) -> Any:
     return tool.get("type", next(iter(tool), None))
 
 
-def _unit(kind: Any) -> str | None:
+def fee_unit(kind: Any) -> str | None:
+    """The unit that a use of this tool is billed as; None: nobody knows."""
     if not isinstance(kind, str):
         return None
     return next((unit for begin, unit in _FEES if kind.startswith(begin)), None)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.openai.answer import Facts, Reading
+from gateway.openai.seen_text import said_bytes, text_bytes
 
 HELD_BYTES_MAX: Final = 65_536
 """What waits at most for its frame's end when we hold back; then it flows."""
@@ -19,17 +20,14 @@ HELD_BYTES_MAX: Final = 65_536
 FRAME_BYTES_MAX: Final = 1_048_576
 """A frame longer than this passes unread."""
 
+_TEXT_EVENTS: Final = ("message", "content", "ping")
+"""How the types of Anthropic's and Cohere's events begin."""
+
 _LF, _CR = ord("\n"), ord("\r")
 _BOM: Final = b"\xef\xbb\xbf"
 
 # Two line ends in a row. Atomic: the two bytes of one CRLF are never taken for two line ends.
 _FRAME_END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
-
-# Generated text, roughly: enough to estimate a stream that ends without usage.
-_TEXT: Final = re.compile(
-    rb'"(?:content|reasoning|reasoning_content|arguments|refusal|text)": ?"'
-    rb'([^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+)'
-)
 
 
 class FrameSplitter:
@@ -134,9 +132,12 @@ class StreamReader:
 
     __slots__ = (
         "_begun",
+        "_closed",
+        "_counted_text_bytes",
         "_facts",
         "_hold_back",
         "_released_bytes",
+        "_repeats",
         "_splitter",
         "_withheld_last",
         "done",
@@ -160,12 +161,20 @@ class StreamReader:
         self._splitter = FrameSplitter()
         self._facts = Facts()
         self._begun = False
+        self._closed = False
+        self._counted_text_bytes = 0
+        self._repeats = False  # Responses: whole texts come again when they are done
         self._released_bytes = 0  # of what is pending: it had become too long to wait
         self._withheld_last = False
 
     @property
     def usage_seen(self) -> bool:
         return self._facts.usage_seen
+
+    @property
+    def uncounted_text_bytes(self) -> int:
+        """Of the text seen, what came after usage was last stated."""
+        return self.seen_text_bytes - self._counted_text_bytes
 
     @property
     def ended(self) -> bool:
@@ -176,7 +185,8 @@ class StreamReader:
         return self.done or self.error_seen or self._facts.finished
 
     def reading(self) -> Reading:
-        return self._facts.reading()
+        complete = (self.done or self._closed) and self.ended
+        return self._facts.reading(complete=complete)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take in `chunk`; return what to send now (may be empty; `chunk` itself if it can)."""
@@ -190,6 +200,7 @@ class StreamReader:
 
     def finish(self) -> bytes:
         """Return what was still waiting when the stream ended; only then is all of it read."""
+        self._closed = True
         kept = self._read(self._splitter.finish())
         return kept if self._hold_back else b""
 
@@ -212,16 +223,20 @@ class StreamReader:
         self._withheld_last = False
         self.frames += frames.startswith(b"data:") + frames.count(b"\ndata:")
         self.frames += frames.count(b"\rdata:")
-        self.seen_text_bytes += sum(map(len, _TEXT.findall(frames)))
         if self._begun and not _has_marker(frames):
+            self._count_text(frames)
             return frames[released:]
         kept: list[bytes] = []
         for frame in split_frames(frames):
+            self._count_text(frame)
             ours = self._read_frame(frame) and not (released and not kept)
             self._withheld_last = ours
             if not ours:
                 kept.append(frame)
         return b"".join(kept)[released:]
+
+    def _count_text(self, frames: bytes) -> None:
+        self.seen_text_bytes += said_bytes(frames) if self._repeats else text_bytes(frames)
 
     def _read_frame(self, frame: bytes) -> bool:
         """Read one frame; say whether it exists only because we asked for usage."""
@@ -238,13 +253,29 @@ class StreamReader:
             return False
         if not isinstance(document, dict):
             return False
-        self._facts.add(document)
+        if self._facts.add(document):
+            self._counted_text_bytes = self.seen_text_bytes
         choices, usage = document.get("choices"), document.get("usage")
-        self._begun = self._begun or bool(choices)  # Azure's first frame has none, nor a model
-        self.error_seen = self.error_seen or bool(document.get("error"))
+        if not self._begun:
+            self._begin(document, choices)
+        self.error_seen = self._facts.failed
         # A frame that carries an error is the caller's, whatever else is in it.
         asked_for = choices == [] and bool(usage) and isinstance(usage, dict)
         return asked_for and not document.get("error")
+
+    def _begin(self, document: dict[str, Any], choices: object) -> None:
+        """From here on only frames with a marker are parsed, where it is known to have one."""
+        kind = document.get("type")
+        kind = kind if isinstance(kind, str) else ""
+        self._repeats = kind.startswith("response.")
+        # Azure's first frame has no choices, nor a model. Audio and images say their ends in
+        # types of their own: they have no markers, and few frames.
+        self._begun = (
+            bool(choices)
+            or self._repeats
+            or kind.startswith(_TEXT_EVENTS)
+            or "candidates" in document
+        )
 
 
 def _has_marker(frames: bytes) -> bool:
@@ -253,7 +284,8 @@ def _has_marker(frames: bytes) -> bool:
         if nulls != frames.count(b'"usage"'):
             return True
     return (
-        b'"finish_reason":"' in frames
+        b'"usageMetadata"' in frames
+        or b'"finish_reason":"' in frames
         or b'"finish_reason": "' in frames
         or b'"error"' in frames
         or b"[DONE]" in frames

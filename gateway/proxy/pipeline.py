@@ -33,8 +33,9 @@ from gateway.proxy.progress import Progress
 from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
+from gateway.proxy.verdicts import Verdicts
 from gateway.rating import Rating
-from gateway.telemetry import ADMITTED, REFUSED, UNPRICED, Telemetry
+from gateway.telemetry import ADMITTED, REFUSED, Telemetry
 from pricing.money import usd
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Pipeline:
         telemetry: Telemetry | None = None,
     ) -> None:
         self._telemetry = telemetry or Telemetry()
+        self._verdicts = Verdicts(self._telemetry)
         self._ledger = ledger
         self._rating = rating
         self._upstreams = upstreams
@@ -288,8 +290,7 @@ class Pipeline:
         """The one event that ends the call, made once."""
         if tab.ended is None:
             tab.ended = tab.closing(hold, self._rating, self._clock)
-            if tab.ended.unpriced:
-                self._telemetry.count(UNPRICED)
+            self._verdicts.tell(tab.ended)
         return tab.ended
 
     async def _end(self, tab: Tab, hold: Hold) -> None:

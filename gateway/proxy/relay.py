@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.clock import Clock
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.openai.answer import read_answer
+from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
 from gateway.proxy.client import Answer
 from gateway.proxy.headers import RawHeaders, to_client
@@ -143,6 +144,7 @@ class StreamRelay:
         reader, tab = self.reader, self._tab
         tab.reading = reader.reading()
         tab.seen_bytes = reader.seen_text_bytes
+        tab.uncounted_bytes = reader.uncounted_text_bytes
         tab.stream_error = reader.error_seen
 
     def _step(self, chunk: bytes) -> bytes:
@@ -164,7 +166,7 @@ class WholeRelay:
         self._tab = tab
         self._answer = answer
         self._clock = clock
-        self._decode = decoder(answer.header("content-encoding"))
+        self._encoding = answer.header("content-encoding")
         self._kept: list[bytes] = []
         self._size = 0
 
@@ -230,10 +232,13 @@ class WholeRelay:
             self._kept.append(chunk)
 
     def _read(self) -> None:
+        tab = self._tab
+        tab.seen_bytes = self._size
         if self._size <= READ_BYTES_MAX:
-            content = self._decode(self.content)
-            self._tab.reading = read_answer(content)
-        self._tab.seen_bytes = self._size
+            content = decoder(self._encoding)(self.content)
+            tab.reading = read_answer(content)
+            if tab.reading.usage is None:  # then only what was generated is to be paid for
+                tab.seen_bytes = text_bytes(content) or self._size
 
 
 def start(status: int, headers: RawHeaders) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from gateway.clock import Clock
 from gateway.customers.apps import App
 from gateway.customers.identity import Caller
@@ -19,12 +21,12 @@ from gateway.ledger.ledger import Hold
 from gateway.ledger.wal.records import SoFar
 from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
-from gateway.openai.call import Call
+from gateway.openai.call import Call, Endpoint
 from gateway.openai.errors import wire_form
 from gateway.proxy.bounding import Budgeting, Extent, extent_of
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
-from gateway.rating import Bill, Rated, Rating, bill
+from gateway.rating import Bill, Rated, Rating, bill, bill_reported, with_request
 from pricing.money import PPM
 from pricing.usage import Usage
 
@@ -41,6 +43,10 @@ def _nothing() -> int:
     return 0
 
 
+def _tokens_of(text_bytes: int) -> int:
+    return -(-text_bytes // BYTES_PER_TOKEN)
+
+
 @dataclass(slots=True, kw_only=True)
 class Tab:
     """One call's facts.
@@ -54,6 +60,7 @@ class Tab:
             to the upstream, its head came, its first bytes came.
         seen_so_far: The generated text seen by now, in bytes, while a stream is relayed.
         seen_bytes: Generated text seen, in bytes; the estimate when no usage came.
+        uncounted_bytes: Of these, what came after usage was last stated.
         extent: How large the call can become; None: it is free, or nobody knows its price.
         output_cap_tokens: Of each choice, where we set it; `cap_edits` writes it.
         answering: The client has been sent a head: an error can no longer be told.
@@ -83,6 +90,7 @@ class Tab:
     reading: Reading = field(default=NO_READING)
     seen_so_far: Callable[[], int] = _nothing
     seen_bytes: int = 0
+    uncounted_bytes: int = 0
     extent: Extent | None = None
     output_cap_tokens: int | None = None
     cap_edits: tuple[Edit, ...] = ()
@@ -151,11 +159,13 @@ class Tab:
         facts = self._facts() | self._outcome(hold, clock)
         if self._free:
             return UsageEvent(kind=Kind.RELEASE, **facts)
+        rated = self._served(rating)
         usage, source = self._usage()
-        billed = self._billed(usage, source, hold, rating, clock)
+        usage = with_request(usage, rated.price)
+        billed = self._billed(usage, source, hold, rated, clock)
         if billed.problem:
             facts["error_code"] = f"unpriced_{billed.problem}"
-        if self.reading.unparsed:
+        if source is Source.ESTIMATED and self.reading.unparsed:
             facts["raw_usage"] = self.reading.unparsed.decode(errors="replace")
         return UsageEvent(
             kind=Kind.SETTLE,
@@ -171,7 +181,7 @@ class Tab:
     def so_far(self, hold: Hold, rating: Rating, clock: Clock) -> SoFar:
         """What the call would cost if the gateway died now."""
         usage = self._estimate(self.seen_so_far())
-        billed = self._billed(usage, Source.ESTIMATED, hold, rating, clock)
+        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(rating), clock)
         return SoFar(
             request_id=self.request_id,
             charge_pico=billed.charge_pico,
@@ -217,6 +227,8 @@ class Tab:
             "finish_reason": self.reading.finish_reason,
             "served_model": self.reading.model,
             "service_tier": self.reading.service_tier or self.call.service_tier,
+            "scope": self.reading.scope,
+            "reported_cost_pico": self.reading.reported_cost_pico,
             "upstream_request_id": self.upstream_request_id or self.reading.upstream_id,
         }
 
@@ -257,34 +269,47 @@ class Tab:
         if not self.sent.maybe:
             return True
         refused = (self.answer_status or 0) >= 300 or (self.stream_error and not self.seen_bytes)
-        return refused and self.reading.usage is None
+        used = self.reading.usage
+        return refused and (used is None or not (used.total or used.fees))
 
     def _usage(self) -> tuple[Usage, Source]:
-        if self.reading.usage is not None:
-            return self.reading.usage, Source.REPORTED
-        return self._estimate(self.seen_bytes), Source.ESTIMATED
+        """What the provider counted; else, or where it had more to count, what was seen."""
+        used = self.reading.usage
+        if used is not None and self.reading.usage_final:
+            return used, Source.REPORTED
+        if used is None or not used.input_total:
+            return self._estimate(self.seen_bytes), Source.ESTIMATED
+        output = used.output_tokens + _tokens_of(self.uncounted_bytes)
+        return structs.replace(used, output_tokens=output), Source.ESTIMATED
 
     def _estimate(self, seen_bytes: int) -> Usage:
+        says_text = self.call.endpoint is not Endpoint.EMBEDDINGS
         return Usage(
-            input_tokens=-(-self.sent_bytes // BYTES_PER_TOKEN),
-            output_tokens=-(-seen_bytes // BYTES_PER_TOKEN),
+            input_tokens=_tokens_of(self.sent_bytes),
+            output_tokens=_tokens_of(seen_bytes) if says_text else 0,
         )
 
-    def _billed(
-        self, usage: Usage, source: Source, hold: Hold, rating: Rating, clock: Clock
-    ) -> Bill:
-        markup_ppm = hold.terms.limits.markup_ppm
+    def _served(self, rating: Rating) -> Rated:
+        """The price of the model that served the call, where it is known; else of the one asked."""
         served = self.reading.model
-        rated = self.rated
-        if served and served != self.upstream_model:
-            # Never the fallback: a name unknown to the book is no reason to leave a known price.
-            by_served = rating.known(self.upstream.settings.provider, served, self.started_ms)
-            rated = by_served if by_served.price else rated
+        if not served or served == self.upstream_model:
+            return self.rated
+        # Never the fallback: a name unknown to the book is no reason to leave a known price.
+        rated = rating.known(self.upstream.settings.provider, served, self.started_ms)
+        return rated if rated.price else self.rated
+
+    def _billed(self, usage: Usage, source: Source, hold: Hold, rated: Rated, clock: Clock) -> Bill:
+        markup_ppm = hold.terms.limits.markup_ppm
+        reported = self.reading.reported_cost_pico
+        trusted = self.upstream.settings.trust_reported_cost and source is Source.REPORTED
+        if trusted and reported is not None:
+            return bill_reported(reported, markup_ppm=markup_ppm)
         billed = bill(
             rated,
             usage,
             markup_ppm=markup_ppm,
             service_tier=self.reading.service_tier or self.call.service_tier,
+            scope=self.reading.scope,
             completed_ms=clock.now_ms(),
         )
         beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico

@@ -42,6 +42,7 @@ class UpstreamSettings:
         auth: The header that carries the key: ``authorization`` as a bearer, or another.
         models: Globs of the models it serves.
         include_usage: Whether streams may be asked for their usage.
+        trust_reported_cost: What the provider says that a call cost is booked; else ours is.
     """
 
     name: str
@@ -54,6 +55,7 @@ class UpstreamSettings:
     query: Mapping[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ("*",)
     include_usage: bool = True
+    trust_reported_cost: bool = False
     timeouts: Timeouts = Timeouts()
 
 

@@ -2,7 +2,17 @@
 
 import pytest
 
-from gateway.rating import Bill, Fallback, Rating, Unpriced, bill
+from gateway.rating import (
+    REPORTED,
+    Bill,
+    Fallback,
+    Rating,
+    Unpriced,
+    bill,
+    bill_reported,
+    drifts,
+    with_request,
+)
 from pricing.book import PriceBook
 from pricing.usage import Usage
 
@@ -85,3 +95,65 @@ def test_a_component_without_a_rate_is_named() -> None:
 def test_no_usage_costs_nothing() -> None:
     """Under a price, zero tokens are zero."""
     assert (0, False) == (billed("paid", usage=Usage()).cost_pico, billed("paid").unpriced)
+
+
+def test_a_trusted_figure_is_billed_as_it_is() -> None:
+    """To the pico-dollar, with the markup on top, under an id that is no price's."""
+    found = bill_reported(123_457, markup_ppm=100_000)
+
+    assert Bill(123_457, 135_803, REPORTED) == found  # 135,802.7
+    assert Bill(0, 0, REPORTED) == bill_reported(0, markup_ppm=100_000)
+
+
+@pytest.mark.parametrize(
+    ("cost", "reported", "expected"),
+    [
+        (1_000, 1_000, False),
+        (1_010, 1_000, False),  # exactly one percent
+        (1_011, 1_000, True),
+        (990, 1_000, False),
+        (989, 1_000, True),
+        (0, 0, False),
+        (1, 0, True),
+        (0, 1, True),
+    ],
+)
+def test_what_lies_beside_a_providers_figure(cost, reported, expected) -> None:
+    """More than one percent of it, on either side."""
+    assert expected == drifts(cost, reported)
+
+
+PER_REQUEST = PriceBook((), "test").overlaid(
+    [
+        {
+            "provider": "p",
+            "model": "m",
+            "prices": [
+                {
+                    "id": "p/m@1",
+                    "source": [{"url": "https://p.example", "seen": "2026-01-01"}],
+                    "base": {"input": "1", "output": "2"},
+                    "multipliers": [{"when": {"scope": "us"}, "num": 11, "den": 10}],
+                    "fees": {"request": {"rate": "5", "per": 1000}},
+                }
+            ],
+        }
+    ]
+)
+
+
+def test_a_request_counts_where_it_has_a_price() -> None:
+    """Once, beside the pieces there are; not where it has none, and not where all is free."""
+    price = Rating(PER_REQUEST).rate("p", "m", NOW).price
+    searched = Usage(input_tokens=1, fees=(("web_search", 2),))
+
+    assert (("web_search", 2), ("request", 1)) == with_request(searched, price).fees
+    for other in (None, *(Rating(BOOK).rate("p", name, NOW).price for name in ("paid", "free"))):
+        assert searched is with_request(searched, other)
+
+
+@pytest.mark.parametrize(("scope", "factor"), [(None, 10), ("us", 11), ("moon", 10)])
+def test_a_place_with_a_price_of_its_own(scope, factor) -> None:
+    rated = Rating(PER_REQUEST).rate("p", "m", NOW)
+
+    assert 120 * MICRO * factor == bill(rated, USAGE, scope=scope).cost_pico

@@ -46,3 +46,32 @@ def test_totals_are_the_totals(counts) -> None:
 
     expected = (usage.input_total, usage.cached_total, usage.output_total, usage.reasoning_tokens)
     assert expected == usage.totals
+
+
+fees = st.dictionaries(st.sampled_from(["web_search", "page"]), st.integers(0, 9))
+usages = st.builds(
+    lambda counts, pieces: Usage(
+        **dict(zip(TOKEN_BUCKETS, counts, strict=True)), fees=tuple(pieces.items())
+    ),
+    st.tuples(*[st.integers(0, 10**9)] * len(TOKEN_BUCKETS)),
+    fees,
+)
+
+
+@given(usages, usages)
+def test_a_sum_has_all_of_both(one, other) -> None:
+    """Bucket by bucket, and each piece under its unit, once."""
+    both = one + other
+
+    pairs = zip(token_counts(one), token_counts(other), strict=True)
+    assert tuple(a + b for a, b in pairs) == token_counts(both)
+    for unit in ("web_search", "page"):
+        each = [dict(usage.fees).get(unit, 0) for usage in (one, other)]
+        assert sum(each) == dict(both.fees).get(unit, 0)
+    assert len(both.fees) == len(dict(both.fees))
+
+
+@given(usages)
+def test_nothing_added_is_nothing_changed(usage) -> None:
+    assert usage == usage + Usage()
+    assert usage == Usage() + usage

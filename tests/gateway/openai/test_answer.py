@@ -79,12 +79,82 @@ def test_answers_without_facts(body) -> None:
     assert Reading() == read_answer(body)
 
 
-def test_zeros_are_no_usage() -> None:
-    """No call takes no tokens: it is estimated, since nothing is free once it was sent."""
+def test_r39_explicit_zeros_stay_zero() -> None:
+    """The provider has said what it counted, and that is what is booked."""
     reading = read_answer(b'{"usage":{"prompt_tokens":0,"completion_tokens":0}}')
 
-    assert reading.usage is None
-    assert b'{"prompt_tokens":0,"completion_tokens":0}' == reading.unparsed
+    assert (Usage(), True, None) == (reading.usage, reading.usage_final, reading.unparsed)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"type": "message", "stop_reason": "max_tokens"}, "max_tokens"),
+        ({"candidates": [{"finishReason": "SAFETY"}, None, {}]}, "SAFETY"),
+        ({"finish_reason": "COMPLETE", "message": {"role": "assistant"}}, "COMPLETE"),
+        ({"object": "response", "status": "completed"}, "completed"),
+        (
+            {
+                "object": "response",
+                "status": "incomplete",
+                "incomplete_details": {"reason": "max_output_tokens"},
+            },
+            "max_output_tokens",
+        ),
+        ({"object": "response", "status": "in_progress"}, None),
+        ({"type": "message_start", "message": {"stop_reason": None}}, None),
+        ({"status": {}, "type": [], "delta": 7, "candidates": {}}, None),
+    ],
+)
+def test_why_it_ends_in_any_dialect(answer, reason) -> None:
+    assert reason == read_answer(orjson.dumps(answer)).finish_reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"model": "m", "id": "i"},
+        {"response": {"model": "m", "id": "i"}},
+        {"message": {"model": "m", "id": "i"}},
+        {"modelVersion": "m", "responseId": "i"},
+    ],
+)
+def test_who_answered_in_any_dialect(answer) -> None:
+    reading = read_answer(orjson.dumps(answer))
+
+    assert ("m", "i") == (reading.model, reading.upstream_id)
+
+
+@pytest.mark.parametrize(
+    ("beside", "inside", "tier"),
+    [
+        ("flex", {}, "flex"),
+        (None, {"service_tier": "standard"}, "standard"),
+        (None, {"serviceTier": "FLEX"}, "flex"),
+        (None, {"trafficType": "ON_DEMAND"}, "on_demand"),
+        (None, {"trafficType": "ON_DEMAND_FLEX"}, "flex"),
+        ("priority", {"service_tier": "standard"}, "priority"),
+        (None, {"speed": "fast", "service_tier": "standard"}, "fast"),
+        (None, {"speed": "standard"}, None),
+        (None, {"service_tier": 7, "trafficType": ""}, None),
+        (None, {"service_tier": "x" * 9_999}, None),
+    ],
+)
+def test_the_tier_that_was_served(beside, inside, tier) -> None:
+    """Beside the usage, or in it where Anthropic and Gemini put it."""
+    answer = {"service_tier": beside, "usage": {"prompt_tokens": 1, **inside}}
+
+    assert tier == read_answer(orjson.dumps(answer)).service_tier
+
+
+@pytest.mark.parametrize(
+    ("geo", "scope"),
+    [("us", "us"), ("global", None), ("not_available", None), ("", None), (7, None)],
+)
+def test_where_it_was_served(geo, scope) -> None:
+    answer = {"usage": {"input_tokens": 1, "output_tokens": 1, "inference_geo": geo}}
+
+    assert scope == read_answer(orjson.dumps(answer)).scope
 
 
 @pytest.mark.parametrize(

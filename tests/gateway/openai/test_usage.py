@@ -4,14 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.openai.usage import (
-    KEYS_MAX,
-    TOKENS_MAX,
-    UsageUnreadable,
-    merge,
-    usage_blocks,
-    usage_from,
-)
+from gateway.openai.counts import TOKENS_MAX, UsageUnreadable
+from gateway.openai.usage import KEYS_MAX, merge, usage_blocks, usage_from
 from pricing.usage import Usage
 
 

@@ -1,11 +1,14 @@
 """The tab: what a call is held for, and the one event that ends it."""
 
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.clock import SystemClock
 from gateway.customers.apps import App
@@ -51,6 +54,23 @@ BOOK = PriceBook((), "book-1").overlaid(
             "base": {"input": "1", "output": "4"},
         },
         {"provider": "lab", "model": "gift", "free": True},
+        {
+            "provider": "lab",
+            "model": "finder",
+            "limits": {"context": 10_000, "max_output": 500},
+            "prices": [
+                {
+                    "id": "lab/finder@1",
+                    "source": [{"url": "https://lab.example", "seen": "2026-01-01"}],
+                    "base": {"input": "1", "output": "4"},
+                    "multipliers": [{"when": {"scope": "us"}, "num": 11, "den": 10}],
+                    "fees": {
+                        "request": {"rate": "5", "per": 1000},
+                        "web_search": {"rate": "10", "per": 1000},
+                    },
+                }
+            ],
+        },
     ]
 )
 RATING = Rating(BOOK)
@@ -62,9 +82,13 @@ def body(model="small", **fields):
     return orjson.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}]} | fields)
 
 
-def tab(model="small", *, endpoint=Endpoint.CHAT, rating=RATING, content=None, **fields) -> Tab:
+def tab(
+    model="small", *, endpoint=Endpoint.CHAT, rating=RATING, content=None, account=None, **fields
+) -> Tab:
     call = parse_call(endpoint, content or body(model, **fields))
-    settings = UpstreamSettings(name="up", provider="lab", base_url="http://up.example")
+    settings = UpstreamSettings(
+        name="up", provider="lab", base_url="http://up.example", **(account or {})
+    )
     return Tab(
         request_id="fbx_" + "0" * 32,
         started_ms=NOW_MS,
@@ -172,9 +196,11 @@ def hold(amount=10**9, *, wanted=None, markup_ppm=0) -> Hold:
     )
 
 
-def ended(held=None, *, rating=RATING, model="small", reading=NO_READING, sent=True, **facts):
+def ended(
+    held=None, *, rating=RATING, model="small", reading=NO_READING, sent=True, call=None, **facts
+):
     """The closing event of a tab with these facts."""
-    made = tab(model, rating=rating)
+    made = tab(model, rating=rating, **(call or {}))
     made.sent = Sent(maybe=sent)
     made.reading = reading
     for name, value in facts.items():
@@ -331,3 +357,188 @@ def test_hanging_up_after_the_end_is_no_departure(whole, left):
     made.client_left()
 
     assert left == made.left
+
+
+def test_r39_explicit_zeros_cost_nothing():
+    """The provider has said so at the end: that is no missing usage."""
+    event = ended(reading=Reading(usage=Usage(), model="small"), sent_bytes=99, answer_status=200)
+
+    assert (Kind.SETTLE, Source.REPORTED) == (event.kind, event.source)
+    assert (0, 0, False) == (event.cost_pico, event.usage.total, event.unpriced)
+
+
+def test_r39_an_error_that_counts_nothing_is_released():
+    event = ended(reading=Reading(usage=Usage()), sent_bytes=99, answer_status=500)
+
+    assert (Kind.RELEASE, 0) == (event.kind, event.charge_pico)
+
+
+PARTLY = Reading(usage=Usage(input_tokens=10, output_tokens=1), usage_final=False, model="small")
+
+
+@pytest.mark.parametrize(
+    ("uncounted", "output"),
+    [(0, 1), (1, 2), (40, 11)],
+)
+def test_a_count_of_a_part_is_completed_with_what_was_seen(uncounted, output):
+    """What the provider counted stands; what came after it is estimated, and it is flagged."""
+    event = ended(
+        reading=PARTLY, sent_bytes=999, seen_bytes=400, uncounted_bytes=uncounted, left=True
+    )
+
+    assert (Source.ESTIMATED, Status.ABORTED) == (event.source, event.status)
+    assert (10, output) == (event.usage.input_tokens, event.usage.output_tokens)
+    assert (10 + 4 * output) * MICRO == event.charge_pico
+
+
+def test_a_count_of_a_part_never_passes_the_hold():
+    event = ended(hold(12 * MICRO), reading=PARTLY, uncounted_bytes=4_000, left=True)
+
+    assert 12 * MICRO == event.charge_pico
+
+
+def test_a_part_without_its_input_is_no_count():
+    """Output alone, in the middle of an answer: all of it is estimated."""
+    reading = Reading(usage=Usage(output_tokens=3), usage_final=False)
+
+    event = ended(reading=reading, sent_bytes=40, seen_bytes=80, answer_status=200)
+
+    assert (10, 20) == (event.usage.input_tokens, event.usage.output_tokens)
+
+
+def test_an_estimate_of_embeddings_has_no_output():
+    """Megabytes of numbers are no words."""
+    call = {
+        "endpoint": Endpoint.EMBEDDINGS,
+        "content": orjson.dumps({"model": "small", "input": "Hi"}),
+    }
+
+    event = ended(call=call, sent_bytes=40, seen_bytes=9_000_000, answer_status=200)
+
+    assert (10, 0) == (event.usage.input_tokens, event.usage.output_tokens)
+
+
+def test_r37_usage_that_nobody_can_read_is_estimated_and_kept():
+    reading = Reading(unparsed=b'{"prompt_tokens":"\xffmany"}')
+
+    event = ended(reading=reading, sent_bytes=40, answer_status=200)
+
+    assert Source.ESTIMATED is event.source
+    assert '{"prompt_tokens":"\ufffdmany"}' == event.raw_usage
+    assert event.charge_pico > 0
+
+
+def test_what_was_odd_on_the_way_to_a_good_count_is_forgotten():
+    event = ended(reading=Reading(usage=USED, unparsed=b"7"), answer_status=200)
+
+    assert (Source.REPORTED, None) == (event.source, event.raw_usage)
+
+
+FOUND = Reading(
+    usage=Usage(input_tokens=10, output_tokens=3, fees=(("web_search", 2),)), model="finder"
+)
+FEES_PICO = 25_000_000_000
+"""A request at 5 and two searches at 10 USD per thousand."""
+
+
+def test_a_request_that_has_a_price_is_billed_and_recorded():
+    """With it in the usage the amount can be worked out again from the event."""
+    event = ended(model="finder", reading=FOUND, answer_status=200)
+
+    assert 22 * MICRO + FEES_PICO == event.cost_pico
+    assert (("web_search", 2), ("request", 1)) == event.usage.fees
+    plain = Reading(usage=Usage(input_tokens=10, output_tokens=3), model="finder")
+    searched = ended(model="finder", reading=plain, answer_status=200)
+    assert 22 * MICRO + 5_000_000_000 == searched.cost_pico
+
+
+def test_where_it_was_served_has_its_price():
+    event = ended(model="finder", reading=replace(FOUND, scope="us"), answer_status=200)
+
+    assert (11 * (22 * MICRO + FEES_PICO) // 10, "us") == (event.cost_pico, event.scope)
+
+
+COSTED = Reading(usage=USED, model="small", reported_cost_pico=30 * MICRO)
+TRUSTED = {"account": {"trust_reported_cost": True}}
+
+
+def test_a_reported_cost_is_kept_beside_ours():
+    event = ended(reading=COSTED, answer_status=200)
+
+    assert (24 * MICRO, 30 * MICRO) == (event.cost_pico, event.reported_cost_pico)
+
+
+def test_a_trusted_cost_is_booked_with_the_markup():
+    """Under a price id of its own: nobody will look for it in the book."""
+    event = ended(hold(markup_ppm=500_000), reading=COSTED, call=TRUSTED, answer_status=200)
+
+    assert (30 * MICRO, 45 * MICRO) == (event.cost_pico, event.charge_pico)
+    assert ("reported", False, USED) == (event.price_id, event.unpriced, event.usage)
+
+
+@pytest.mark.parametrize("cost", [0, 30 * MICRO])
+def test_a_trusted_cost_needs_no_price_of_ours(cost):
+    reading = replace(COSTED, model="nobody's", reported_cost_pico=cost)
+
+    event = ended(hold(0), model="nobody's", reading=reading, call=TRUSTED, answer_status=200)
+
+    assert (cost, False) == (event.cost_pico, event.unpriced)
+
+
+def test_where_no_cost_is_stated_ours_counts():
+    event = ended(reading=REPORTED, call=TRUSTED, answer_status=200)
+
+    assert (24 * MICRO, None) == (event.cost_pico, event.reported_cost_pico)
+
+
+def test_the_cost_of_a_part_is_not_trusted():
+    """Some state one in each frame, as xAI: cut off, it is not that of the call."""
+    reading = replace(COSTED, usage_final=False)
+
+    event = ended(reading=reading, call=TRUSTED, uncounted_bytes=4, left=True)
+
+    assert ((24 + 4) * MICRO, Source.ESTIMATED) == (event.cost_pico, event.source)
+
+
+readings = st.builds(
+    Reading,
+    usage=st.none()
+    | st.builds(
+        Usage,
+        input_tokens=st.integers(0, 10**12),
+        output_tokens=st.integers(0, 10**12),
+        image_out_tokens=st.integers(0, 3),
+        fees=st.sampled_from([(), (("web_search", 1),), (("rerank", 10**12),)]),
+    ),
+    usage_final=st.booleans(),
+    reported_cost_pico=st.none() | st.integers(0, 10**18),
+    service_tier=st.none() | st.text(max_size=5),
+    scope=st.none() | st.text(max_size=5),
+    unparsed=st.none() | st.binary(max_size=20),
+)
+
+
+@given(
+    readings,
+    st.sampled_from(["small", "finder", "gift", "nobody's"]),
+    st.integers(0, 10**7),
+    st.booleans(),
+)
+def test_r37_whatever_was_read_there_is_one_event(reading, model, seen, trusted):
+    """It can be written; an estimate is within the hold; no estimate is free."""
+    held = hold(10**9)
+
+    event = ended(
+        held,
+        model=model,
+        reading=reading,
+        call={"account": {"trust_reported_cost": trusted}},
+        sent_bytes=40,
+        seen_bytes=seen,
+        uncounted_bytes=seen,
+        answer_status=200,
+    )
+
+    assert event.details()
+    if event.source is Source.ESTIMATED and not event.unpriced and model != "gift":
+        assert 0 < event.charge_pico <= held.amount_pico

@@ -1,0 +1,116 @@
+"""Pieces: counted once, under the unit that has a price, and never below what was used."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.openai.pieces import USES_MAX, pieces, uses_in
+from pricing.card import FEE_UNITS
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (
+            {"server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 5}},
+            {"web_search": 2},
+        ),
+        ({"server_tool_use": {"web_search_requests": 0}}, {}),
+        ({"server_tool_use": None}, {}),
+        (
+            {
+                "server_side_tool_usage_details": {
+                    "web_search_calls": 1,
+                    "x_search_calls": 8,
+                    "file_search_calls": 2,
+                    "document_search_calls": 4,
+                    "code_interpreter_calls": 16,
+                    "mcp_calls": 32,
+                }
+            },
+            {"web_search": 9, "file_search": 6},
+        ),
+        ({"num_search_queries": 21}, {"web_search": 21}),
+        ({"num_search_queries": None}, {}),
+        ({"billed_units": {"search_units": 3.0}}, {"rerank": 3}),
+        ({"tool_usage": {"web_search": {"num_requests": 3}}}, {"web_search": 3}),
+        ({"prompt_audio_seconds": 12}, {"second": 12}),
+        ({"prompt_audio_seconds": {}}, {}),
+        ({"type": "duration", "seconds": 9}, {"second": 9}),
+        ({"type": "duration", "seconds": 8.01}, {"second": 9}),
+        ({"type": "duration", "seconds": 0}, {}),
+        ({"type": "tokens", "seconds": 9}, {}),
+        *(
+            ({"type": "duration", "seconds": seconds}, {})
+            for seconds in (-3, -0.5, 1e30, math.nan, math.inf, "9", True, None, [9])
+        ),
+        ({}, {}),
+    ],
+)
+def test_what_a_block_states(block, expected) -> None:
+    assert expected == dict(pieces(block))
+
+
+def test_what_is_stated_goes_before_what_was_listed() -> None:
+    """They are the same calls: the larger of two counts is not added to the smaller."""
+    block = {"server_side_tool_usage_details": {"web_search_calls": 4}}
+
+    assert {"web_search": 4, "file_search": 1} == dict(
+        pieces(block, {"web_search": 6, "file_search": 1})
+    )
+
+
+def test_a_stated_zero_does_not_hide_what_was_listed() -> None:
+    block = {"tool_usage": {"web_search": {"num_requests": 0}}}
+
+    assert (("web_search", 2),) == pieces(block, {"web_search": 2})
+
+
+@pytest.mark.parametrize(
+    ("item", "unit"),
+    [
+        ({"type": "web_search_call"}, "web_search"),
+        ({"type": "web_search_call", "action": {"type": "search"}}, "web_search"),
+        ({"type": "web_search_call", "action": {"type": "open_page"}}, None),
+        ({"type": "web_search_call", "action": {"type": "find_in_page"}}, None),
+        ({"type": "web_search_call", "action": "search"}, "web_search"),
+        ({"type": "file_search_call"}, "file_search"),
+        ({"type": "code_interpreter_call"}, None),
+        ({"type": "computer_call", "action": {"type": "click"}}, None),
+        ({"type": "function_call", "name": "web_search"}, None),
+        ({"type": "web_search"}, None),
+        ({"type": ["web_search_call"]}, None),
+        ({}, None),
+        ("web_search_call", None),
+        (None, None),
+    ],
+)
+def test_which_output_items_are_billed(item, unit) -> None:
+    expected = {} if unit is None else {unit: 2}
+
+    assert expected == uses_in([item, {"type": "message"}, item])
+
+
+@pytest.mark.parametrize("output", [None, {}, "web_search_call", 7, []])
+def test_no_output_no_uses(output) -> None:
+    assert {} == uses_in(output)
+
+
+def test_the_items_looked_at_are_bounded() -> None:
+    assert {"file_search": USES_MAX} == uses_in([{"type": "file_search_call"}] * (USES_MAX + 5))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["web_search_calls", "x_search_calls", "document_search_calls"]),
+        st.integers(0, 50),
+    )
+)
+def test_units_have_prices_and_quantities_are_positive(details) -> None:
+    found = pieces({"server_side_tool_usage_details": details})
+
+    assert {unit for unit, _ in found} <= set(FEE_UNITS)
+    assert all(quantity > 0 for _, quantity in found)
+    assert sum(details.values()) == sum(quantity for _, quantity in found)
