@@ -143,10 +143,6 @@ class Window(NamedTuple):
     minutes: tuple[tuple[int, int], ...]
     mode: Mode
 
-    def covers(self, instant_ms: int) -> bool:
-        minute = (instant_ms // 60_000 + _EPOCH_MINUTE_OF_WEEK) % WEEK_MINUTES
-        return any(start <= minute < end for start, end in self.minutes)
-
 
 class Multiplier(NamedTuple):
     """Factor `num` / `den` on the whole bill of calls served in `scope`."""
@@ -199,6 +195,8 @@ class Price:
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
         plain: Unless another service is asked for, `base` is all there is to choose from.
         each_request: Every request has a price of its own.
+        hours: Of each minute of the week, the number of its window in `schedule`, counted
+            from one; 0 for none. Empty without a schedule.
         factors: The product of the multipliers of each scope, as numerator and denominator.
         bounds: By rising threshold, for `pricing.bound`.
         dearest_num, dearest_den: The highest multiplier, as a fraction; never below one.
@@ -222,6 +220,7 @@ class Price:
     standard: Mode = field(init=False, repr=False, compare=False)
     plain: bool = field(init=False, repr=False, compare=False)
     each_request: bool = field(init=False, repr=False, compare=False)
+    hours: bytes = field(init=False, repr=False, compare=False)
     factors: Mapping[str, tuple[int, int]] = field(init=False, repr=False, compare=False)
     bounds: tuple[Bound, ...] = field(init=False, repr=False, compare=False)
     dearest_num: int = field(init=False, repr=False, compare=False)
@@ -240,6 +239,7 @@ class Price:
             "standard": Mode(self.base, self.tiers),
             "plain": self.free or not (self.tiers or self.schedule),
             "each_request": "request" in self.fees,
+            "hours": _hours(self.schedule),
             "factors": MappingProxyType(factors),
             "dearest_num": num,
             "dearest_den": den,
@@ -255,6 +255,14 @@ class Price:
             yield f"service.{name}", mode
         for number, window in enumerate(self.schedule):
             yield f"schedule[{number}]", window.mode
+
+    def mode_at(self, instant_ms: int) -> Mode:
+        """What standard service is billed at when it completes at this instant."""
+        if not self.hours:
+            return self.standard
+        minute = (instant_ms // 60_000 + _EPOCH_MINUTE_OF_WEEK) % WEEK_MINUTES
+        window = self.hours[minute]
+        return self.schedule[window - 1].mode if window else self.standard
 
     def fee(self, unit: str) -> Fee | None:
         """The fee of a unit; of an unpriced kind of it, that of the unit itself."""
@@ -308,6 +316,16 @@ def _factor(multipliers: tuple[Multiplier, ...], scope: str) -> tuple[int, int]:
         if multiplier.scope == scope:
             num, den = num * multiplier.num, den * multiplier.den
     return num, den
+
+
+def _hours(schedule: tuple[Window, ...]) -> bytes:
+    if not schedule:
+        return b""
+    minutes = bytearray(WEEK_MINUTES)
+    for number in range(len(schedule), 0, -1):  # of two that overlap the first one holds
+        for start, end in schedule[number - 1].minutes:
+            minutes[start:end] = bytes([number]) * (end - start)
+    return bytes(minutes)
 
 
 def _bounds(modes: tuple[Mode, ...]) -> tuple[Bound, ...]:

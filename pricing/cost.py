@@ -170,9 +170,7 @@ def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> M
     if price.schedule:
         if completed_ms is None:
             raise ValueError(f"price {price.id} depends on the hour: completed_ms is needed")
-        for window in price.schedule:
-            if window.covers(completed_ms):
-                return window.mode
+        return price.mode_at(completed_ms)
     return price.standard
 
 

@@ -45,6 +45,60 @@ def test_every_shipped_card_that_reads_or_writes_text_states_its_limits() -> Non
     assert [] == unbounded
 
 
+@pytest.mark.parametrize(
+    ("provider", "cards_min"),
+    [
+        ("openai", 110),
+        ("azure", 250),
+        ("anthropic", 30),
+        ("google", 70),
+        ("vertex", 160),
+        ("bedrock", 180),
+        ("mistral", 80),
+        ("groq", 35),
+        ("deepseek", 6),
+        ("xai", 60),
+        ("cohere", 25),
+        ("together", 90),
+        ("fireworks", 280),
+        ("perplexity", 60),
+        ("voyage", 25),
+    ],
+)
+def test_the_book_covers_each_provider(provider, cards_min) -> None:
+    assert cards_min <= len(BOOK.models(provider))
+
+
+@pytest.mark.parametrize(
+    ("provider", "models"),
+    [
+        (
+            "openai",
+            "gpt-6.1-sol gpt-4o o3 text-embedding-3-large gpt-4o-transcribe tts-1 whisper-1",
+        ),
+        ("openai", "gpt-image-2.5-sunburst gpt-realtime-2 omni-moderation-latest gpt-audio"),
+        ("azure", "gpt-6-sol gpt-5.4-2026-03-05 text-embedding-3-small whisper gpt-image-2"),
+        ("anthropic", "claude-fable-5-2 claude-sonnet-4-5-20250929 claude-haiku-5-5"),
+        ("google", "gemini-4-argon gemini-2.5-pro gemini-embedding-2 gemini-3-pro-image"),
+        ("vertex", "gemini-2.5-pro claude-opus-5@default meta/llama-3.3-70b-instruct-maas"),
+        ("bedrock", "amazon.nova-pro-v1:0 cohere.rerank-v3-5:0 amazon.titan-embed-text-v2:0"),
+        ("mistral", "mistral-large-4 codestral-embed mistral-ocr-4-1 voxtral-mini-latest"),
+        ("groq", "openai/gpt-oss-120b whisper-large-v3 llama-3.3-70b-versatile"),
+        ("deepseek", "deepseek-flash deepseek-v4-pro deepseek-chat deepseek-reasoner"),
+        ("xai", "grok-4.7 grok-4-0709 grok-imagine-image-2.0"),
+        ("cohere", "command-a-03-2025 embed-v4.0 rerank-v5.0-pro"),
+        ("together", "moonshotai/Kimi-K2.6 meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+        ("fireworks", "accounts/fireworks/models/glm-5p2 glm-5p2"),
+        ("perplexity", "sonar-pro sonar-deep-research anthropic/claude-opus-5"),
+        ("voyage", "voyage-4-large rerank-3"),
+    ],
+)
+def test_models_of_every_kind_are_found(provider, models) -> None:
+    unknown = [name for name in models.split() if BOOK.find(provider, name).card is None]
+
+    assert [] == unknown
+
+
 def test_every_shipped_price_id_is_used_once() -> None:
     ids = [each.id for card in BOOK.cards() for each in card.prices]
 

@@ -7,13 +7,14 @@ from pricing.book import BOOK_PATH
 from pricing.compile import DATA, compiled, main
 
 
+@pytest.mark.slow
 def test_the_committed_book_is_current(capsys) -> None:
     """Run `python -m pricing.compile` after editing a price."""
     assert 0 == main(["--check"]), "the book is older than its files"
     assert "" == capsys.readouterr().err
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "demo"])
+@pytest.mark.parametrize("provider", ["deepseek", "demo", "perplexity"])
 def test_a_file_is_its_part_of_the_committed_book(tmp_path, provider) -> None:
     """The same for a few files, in the time that the default suite has."""
     (tmp_path / f"{provider}.yaml").write_bytes((DATA / f"{provider}.yaml").read_bytes())

@@ -307,6 +307,23 @@ def test_a_schedule_goes_by_weekday_and_hour_of_completion(completed_ms, dollars
     )
 
 
+def test_of_two_windows_that_overlap_the_first_holds() -> None:
+    price = price_of(
+        {"input": "9"},
+        schedule=[
+            {"days": "mon", "utc": ["02:00-03:00"], "rates": {"input": "1"}},
+            {"utc": ["01:00-04:00"], "rates": {"input": "2"}},
+        ],
+    )
+
+    def dollars(instant_ms):
+        return usd(cost(Usage(input_tokens=10**6), price, completed_ms=instant_ms).cost_pico)
+
+    assert ["9", "2", "1", "2", "9"] == [dollars(MONDAY + hour * HOUR) for hour in range(5)]
+    assert ["9", "2", "2", "2", "9"] == [dollars(MONDAY + DAY + hour * HOUR) for hour in range(5)]
+    assert dollars(MONDAY + 2 * HOUR) == dollars(MONDAY + 2 * HOUR - 1000 * 7 * DAY)  # before 1970
+
+
 def test_a_service_that_was_served_has_no_hours() -> None:
     """Its rates are absolute: a schedule is for standard service."""
     price = price_of(

@@ -1,8 +1,10 @@
 """A wrong entry is refused with the entry, the field and the remedy."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pricing.entry import parse_card
 from pricing.hours import instant_ms, spans, week_minutes, weekdays
@@ -120,6 +122,15 @@ def test_a_price_keeps_where_it_was_seen_and_what_to_know_of_it() -> None:
 
     assert ("https://p.example", "2026-11-28", ("litellm 1", "other 2")) == price.sources[0]
     assert "the higher of two" == price.note
+
+
+def test_the_entry_in_the_docs_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    (card,) = (parse_card(each) for each in YAML(typ="safe", pure=True).load(example))
+
+    assert "deepseek-flash" == card.model
+    assert 1 == len(card.prices[0].schedule)
 
 
 def test_two_prices_cannot_share_an_id() -> None:
