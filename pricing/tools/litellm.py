@@ -192,11 +192,11 @@ def _mode(bands: Mapping[int, Rates]) -> Figures:
 
 def _fees(row: Mapping[str, Any], name: Name, *, has_tokens: bool) -> Iterator[tuple[str, Fee]]:
     for key, unit in _EACH.items():
-        if row.get(key):
+        if row.get(key) and not (unit == "character" and has_tokens):
             per = 1_000_000 if unit == "character" else 1_000
             yield unit, Fee(tidy(Decimal(row[key]) * per), per)
     seconds = max(row.get("input_cost_per_second") or 0, row.get("output_cost_per_second") or 0)
-    if seconds and not has_tokens:  # beside tokens it is an estimate of the same
+    if seconds and not has_tokens:  # beside tokens it is the same in another measure
         yield "second", Fee(_hourly(Decimal(seconds)), 3600)
     if row.get("mode") in IMAGE_MODES and not has_tokens:
         image = row.get("output_cost_per_image") or row.get("input_cost_per_image") or 0

@@ -100,7 +100,7 @@ def propose(
     proposals = [_proposal(seen, shelf) for seen in _without_scopes(rows)]
     known = {(each.provider, name) for each in proposals for name in each.names}
     for seen in _gone(earlier, known):
-        proposals.append(_retired(seen, shelf))
+        proposals.append(_proposal(seen, shelf))
         known.add((seen.provider, seen.name))
     proposals += _only_offered(shelf, known)
     scoped = _scopes(proposals, rows)
@@ -196,15 +196,6 @@ def _proposal(seen: Seen, shelf: Shelf | None) -> Proposal:
         url=seen.url,
         multipliers=seen.multipliers,
     )
-
-
-def _retired(seen: Seen, shelf: Shelf) -> Proposal:
-    """From an older map: where genai-prices still lists the name, it decides."""
-    proposal = _proposal(seen, shelf)
-    price, offer = proposal.prices[-1], shelf.of(seen)
-    if offer is None or not price.differences:
-        return proposal
-    return replace(proposal, prices=(*proposal.prices[:-1], _alone(shelf.split(offer)[1], shelf)))
 
 
 def _alone(figures: Figures, shelf: Shelf) -> Agreed:

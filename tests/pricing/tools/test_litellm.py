@@ -110,8 +110,9 @@ def test_searches_are_priced_by_size_where_size_matters() -> None:
     )
 
 
-def test_a_second_beside_tokens_is_an_estimate_and_no_fee() -> None:
-    figures = only("x", input_cost_per_token=1e-06, input_cost_per_second=0.0001).prices[0]
+def test_another_measure_beside_tokens_is_no_fee() -> None:
+    others = {"input_cost_per_second": 0.0001, "input_cost_per_character": 1e-06}
+    figures = only("x", input_cost_per_token=1e-06, **others).prices[0]
 
     assert {} == dict(figures.fees)
 

@@ -86,10 +86,12 @@ def test_names_that_only_an_older_map_has() -> None:
     assert ("1", "3") == (rate(found["m"]), rate(found["gone"]))
 
 
-def test_of_an_older_map_and_a_kept_list_the_list_decides() -> None:
+def test_an_older_map_is_a_list_like_any_other() -> None:
     found = cards([], offer(figures("2"), names=["gone"]), earlier=[[seen("gone", "3")]])
 
-    assert ("2", ("genai-prices 2",)) == (rate(found["gone"]), found["gone"].prices[-1].lineages)
+    assert "3" == rate(found["gone"])
+    assert ("litellm 1", "genai-prices 2") == found["gone"].prices[-1].lineages
+    assert found["gone"].prices[-1].differences
 
 
 @pytest.mark.parametrize(
