@@ -62,14 +62,20 @@ def completed(figures: Figures) -> Figures:
     other services a rate nobody states is the standard one. For long prompts cached input
     keeps its ratio to the input, as providers define it, and nothing gets cheaper.
     """
+    tiers = _changing(figures.base, figures.tiers)
     service = {}
-    tiers = {over: _longer(rates, figures.base) for over, rates in figures.tiers.items()}
     for name, mode in figures.service.items():
         base = _filled(mode.base, figures.base)
-        own = {over: _longer(rates, base) for over, rates in mode.tiers.items()}
+        own = _changing(base, mode.tiers)
         higher = {over: _higher(base, rates) for over, rates in tiers.items()}
         service[name] = replace(mode, base=base, tiers=own or higher, service={})
     return replace(figures, tiers=tiers, service=service)
+
+
+def _changing(base: Rates, tiers: Mapping[int, Rates]) -> dict[int, Rates]:
+    """The tiers, complete; none where all of them cost what the base does."""
+    complete = {over: _longer(rates, base) for over, rates in tiers.items()}
+    return complete if any(rates != base for rates in complete.values()) else {}
 
 
 def _filled(rates: Rates, base: Rates) -> Rates:

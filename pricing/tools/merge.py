@@ -27,7 +27,7 @@ BEDROCK_REGIONAL: Final = ("us", "eu", "apac", "jp", "au", "ca")
 _BEDROCK_PROFILE = re.compile(rf"(global|us-gov|{'|'.join(BEDROCK_REGIONAL)})\.")
 _DATE = re.compile(r"[-@](20\d\d-?\d\d-?\d\d|2[3-9](0[1-9]|1[0-2])|default|latest|00\d)$")
 _DAY = re.compile(r"(20\d\d)-?(0[1-9]|1[0-2])-?([0-3]\d)(?!\d)")
-_GEMINI = re.compile(r"gemini|gemma|imagen|learnlm|lyria|nano-banana")
+GEMINI: Final = re.compile(r"gemini|gemma|imagen|learnlm|lyria|nano-banana")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Shelf:
 
     def split(self, offer: Offer) -> tuple[list[Figures], Figures, list[Figures]]:
         """Its prices before today's, today's, and those announced."""
-        prices = [_unwritten(each) if _GEMINI.search(offer.id) else each for each in offer.prices]
+        prices = [_unwritten(each) if GEMINI.search(offer.id) else each for each in offer.prices]
         begun = [each for each in prices if (each.from_day or "") <= self.today]
         return begun[:-1], begun[-1], prices[len(begun) :]
 
@@ -125,7 +125,7 @@ def _by_name(seen: Iterable[Seen]) -> dict[tuple[str, str, str | None], Seen]:
 
 def _without_storage(seen: Seen) -> Seen:
     """Gemini's caches are paid by the hour, which the lists give as a price of writing them."""
-    if not _GEMINI.search(seen.name):
+    if not GEMINI.search(seen.name):
         return seen
     return replace(seen, prices=tuple(map(_unwritten, seen.prices)))
 
@@ -208,7 +208,7 @@ def _only_offered(shelf: Shelf, known: set[tuple[str, str]]) -> Iterator[Proposa
             continue
         providers = offer.providers
         if len(providers) > 1:
-            providers = ("google",) if _GEMINI.match(offer.id) else ("vertex",)
+            providers = ("google",) if GEMINI.match(offer.id) else ("vertex",)
         for provider in providers:
             paired = any(p == provider and offer.matches(name) for p, name in known)
             names = offer.names or ((offer.id,) if offer.matches(offer.id) else ())

@@ -28,6 +28,7 @@ from pricing.tools import genai, litellm
 from pricing.tools.decided import Decisions
 from pricing.tools.limits import bounded, is_bounded
 from pricing.tools.merge import Proposal, Shelf, propose
+from pricing.tools.modalities import with_modalities
 from pricing.tools.seen import Seen
 from pricing.tools.write import entries_text
 
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shelf = Shelf(offers=genai.read(source), lineage=f"genai-prices {version}", today=options.today)
     decisions = Decisions.load()
     listed = propose(_map(options.litellm), shelf, [_map(path) for path in options.earlier])
-    all_proposals = list(bounded(decisions.applied(listed), book))
+    all_proposals = list(bounded(with_modalities(decisions.applied(listed)), book))
     new, unbounded = defaultdict(list), []
     for proposal in all_proposals:
         names = tuple(name for name in proposal.names if not _known(book, proposal, name))

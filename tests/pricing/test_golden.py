@@ -152,7 +152,15 @@ def test_r41_a_tier_without_a_price_is_not_guessed() -> None:
             Usage(input_tokens=1_000, audio_in_tokens=1_000, output_tokens=100),
             "0.00155",
         ),
-        # the same page: an image of 1,120 tokens at 120 a million is 0.1344
+        # https://cloud.google.com/vertex-ai/generative-ai/pricing: pictures cost what text does
+        (
+            "vertex/gemini-2.5-pro",
+            Usage(input_tokens=1_000, image_in_tokens=199_000, audio_in_tokens=1),
+            "0.5000025",
+        ),
+        # https://docs.x.ai/developers/pricing: the same
+        ("xai/grok-4.7", Usage(input_tokens=1_000, image_in_tokens=1_000), "0.004"),
+        # https://ai.google.dev/gemini-api/docs/pricing: 1,120 tokens at 120 a million
         ("google/gemini-3-pro-image", Usage(image_out_tokens=1_120), "0.1344"),
     ],
 )

@@ -77,6 +77,19 @@ def test_a_service_without_tiers_of_its_own_has_those_of_standard() -> None:
     assert {100: rates(input="5", output="12")} == dict(figures.service["priority"].tiers)
 
 
+def test_a_tier_that_changes_nothing_is_none() -> None:
+    figures = both(
+        Figures(
+            base=rates(input="2", output="8"),
+            tiers={100: rates(input="2")},
+            service={"batch": Figures(base=rates(input="1", output="4"))},
+        ),
+        Figures(),
+    ).figures
+
+    assert ({}, {}) == (dict(figures.tiers), dict(figures.service["batch"].tiers))
+
+
 def test_above_and_from_are_one_threshold() -> None:
     agreed = both(
         Figures(base=rates(input="2"), tiers={200_000: rates(input="4")}),
