@@ -30,8 +30,11 @@ PAGES: Final = {
     "perplexity": "https://docs.perplexity.ai/docs/getting-started/pricing",
     "voyage": "https://docs.voyageai.com/docs/pricing",
 }
-NEWER_CAP: Final = frozenset({"openai", "azure"})
-"""Providers whose output limit is ``max_completion_tokens``."""
+_NEWER_CAP: Final = {
+    "openai": re.compile(".*"),
+    "azure": re.compile(r"(o[1-9]|gpt-[5-9]|codex|computer-use|model-router|gpt-chat|chat-latest)"),
+}
+"""Whose output limit is ``max_completion_tokens``; of others it is ``max_tokens``."""
 
 LISTS: Final = {"litellm": "LiteLLM"}
 
@@ -49,8 +52,9 @@ def card_lines(proposal: Proposal, today: str) -> Iterator[str]:
     if proposal.reasoning:
         yield "  reasoning: true"
     if max_output(proposal):
-        newer = proposal.provider in NEWER_CAP
-        yield f"  output_cap_field: {'max_completion_tokens' if newer else 'max_tokens'}"
+        newer = _NEWER_CAP.get(proposal.provider)
+        is_newer = newer is not None and newer.match(proposal.model)
+        yield f"  output_cap_field: {'max_completion_tokens' if is_newer else 'max_tokens'}"
     yield "  prices:"
     first = proposal.from_day or SINCE
     starts = [each.figures.from_day or first for each in (*proposal.prices, *proposal.announced)]
