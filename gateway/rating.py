@@ -74,7 +74,6 @@ class Rating:
     def __init__(self, book: PriceBook, *, unpriced: Unpriced | Fallback = Unpriced.ALLOW) -> None:
         self.book = book
         self._fallback: Card | None = None
-        self._by_id: dict[str, Price] | None = None
         if isinstance(unpriced, Fallback):
             entry = {
                 "provider": _FALLBACK,
@@ -107,9 +106,7 @@ class Rating:
             price = self.rate(provider, model, at_ms).price
             if price is not None and price.id == price_id:
                 return price
-        if self._by_id is None:
-            self._by_id = {p.id: p for card in self.book.cards() for p in card.prices}
-        return self._by_id.get(price_id)
+        return self.book.price(price_id)
 
 
 def bill(

@@ -27,7 +27,8 @@ def upper_bound(
         UnpricedComponent: the price has no fee for a piece.
     """
     rest, output_femto = _rates(price, input_tokens)
-    femto, per = add_fees(rest + output_tokens * output_femto, _with_request(price, fees), price)
+    pieces = _with_request(price, fees)
+    femto, per = add_fees(rest + output_tokens * output_femto, pieces, price, dearest=True)
     return charge_pico(femto * price.dearest_num, markup_ppm, per=per * price.dearest_den)
 
 
@@ -45,7 +46,7 @@ def output_within(
     rest, output_femto = _rates(price, input_tokens)
     if output_femto == 0:
         return None
-    femto, per = add_fees(rest, _with_request(price, fees), price)
+    femto, per = add_fees(rest, _with_request(price, fees), price, dearest=True)
     # A charge is num / den, rounded half to even. It is no more than the amount while
     # 2 * num <= den * (2 * amount + 1); where the two are equal, only if the amount is even.
     factor = 2 * price.dearest_num * (PPM + markup_ppm)
@@ -64,4 +65,4 @@ def _rates(price: Price, input_tokens: int) -> tuple[int, int]:
 
 
 def _with_request(price: Price, fees: Fees) -> Fees:
-    return (*fees, ("request", 1)) if "request" in price.fees else fees
+    return (*fees, ("request", 1)) if price.each_request else fees

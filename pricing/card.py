@@ -15,6 +15,7 @@ price id means the same amount for ever.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -45,7 +46,10 @@ FEE_UNITS: Final = (
     "character",
     "image",
     "rerank",
+    "citation",
 )
+"""What pieces are billed as. A unit may be qualified where its kind decides the price, as in
+``image:hd-1024x1024`` or ``request:low``; unqualified it prices every kind not named."""
 
 UNPRICED: Final = 1 << 200
 """Stands for a rate nobody published: any token of it lifts a sum out of reach of real money."""
@@ -121,10 +125,12 @@ class Mode(NamedTuple):
     tiers: tuple[Tier, ...] = ()
 
     def rates_at(self, input_total: int) -> Rates:
-        for tier in reversed(self.tiers):
-            if input_total > tier.over_tokens:
-                return tier.rates
-        return self.rates
+        rates = self.rates
+        for over_tokens, higher in self.tiers:
+            if input_total <= over_tokens:
+                break
+            rates = higher
+        return rates
 
 
 class Window(NamedTuple):
@@ -136,10 +142,6 @@ class Window(NamedTuple):
 
     minutes: tuple[tuple[int, int], ...]
     mode: Mode
-
-    def covers(self, instant_ms: int) -> bool:
-        minute = (instant_ms // 60_000 + _EPOCH_MINUTE_OF_WEEK) % WEEK_MINUTES
-        return any(start <= minute < end for start, end in self.minutes)
 
 
 class Multiplier(NamedTuple):
@@ -161,8 +163,15 @@ FREE_FEE: Final = Fee(0, 1)
 
 
 class Source(NamedTuple):
+    """Where a price was read, and on which day.
+
+    Attributes:
+        lineages: Who had copied it from there, if it was not read there itself.
+    """
+
     url: str
     seen: str
+    lineages: tuple[str, ...] = ()
 
 
 class Bound(NamedTuple):
@@ -181,9 +190,14 @@ class Price:
         free: Costs nothing on purpose; a zero without this is taken for a mistake.
         confirmed: False for an announcement, which bills nobody until it is confirmed.
         corrects: Id of an earlier entry that was wrong and that this one replaces.
+        note: What a reader of the price should know; where its sources disagree, how.
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
-        plain: `base` is all there is to choose from.
+        plain: Unless another service is asked for, `base` is all there is to choose from.
+        each_request: Every request has a price of its own.
+        hours: Of each minute of the week, the number of its window in `schedule`, counted
+            from one; 0 for none. Empty without a schedule.
+        factors: The product of the multipliers of each scope, as numerator and denominator.
         bounds: By rising threshold, for `pricing.bound`.
         dearest_num, dearest_den: The highest multiplier, as a fraction; never below one.
     """
@@ -201,21 +215,32 @@ class Price:
     sources: tuple[Source, ...] = ()
     confirmed: bool = True
     corrects: str | None = None
+    note: str | None = None
     allow: Mapping[str, str] = field(default_factory=dict)
     standard: Mode = field(init=False, repr=False, compare=False)
     plain: bool = field(init=False, repr=False, compare=False)
+    each_request: bool = field(init=False, repr=False, compare=False)
+    hours: bytes = field(init=False, repr=False, compare=False)
+    factors: Mapping[str, tuple[int, int]] = field(init=False, repr=False, compare=False)
     bounds: tuple[Bound, ...] = field(init=False, repr=False, compare=False)
     dearest_num: int = field(init=False, repr=False, compare=False)
     dearest_den: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        num, den = _dearest(self.multipliers)
+        factors = {
+            scope: _factor(self.multipliers, scope)
+            for scope in dict.fromkeys(multiplier.scope for multiplier in self.multipliers)
+        }
+        num, den = max(((1, 1), *factors.values()), key=lambda factor: Fraction(*factor))
         derived = {
             "service": MappingProxyType(dict(self.service)),
             "fees": MappingProxyType(dict(self.fees)),
             "allow": MappingProxyType(dict(self.allow)),
             "standard": Mode(self.base, self.tiers),
-            "plain": not (self.tiers or self.schedule or self.multipliers),
+            "plain": self.free or not (self.tiers or self.schedule),
+            "each_request": "request" in self.fees,
+            "hours": _hours(self.schedule),
+            "factors": MappingProxyType(factors),
             "dearest_num": num,
             "dearest_den": den,
         }
@@ -231,9 +256,23 @@ class Price:
         for number, window in enumerate(self.schedule):
             yield f"schedule[{number}]", window.mode
 
-    def factor(self, scope: str) -> tuple[int, int]:
-        """The product of the multipliers for `scope`, as numerator and denominator."""
-        return _factor(self.multipliers, scope)
+    def mode_at(self, instant_ms: int) -> Mode:
+        """What standard service is billed at when it completes at this instant."""
+        if not self.hours:
+            return self.standard
+        minute = (instant_ms // 60_000 + _EPOCH_MINUTE_OF_WEEK) % WEEK_MINUTES
+        window = self.hours[minute]
+        return self.schedule[window - 1].mode if window else self.standard
+
+    def fee(self, unit: str) -> Fee | None:
+        """The fee of a unit; of an unpriced kind of it, that of the unit itself."""
+        return self.fees.get(unit) or self.fees.get(unit.partition(":")[0])
+
+    def dearest_fee(self, unit: str) -> Fee | None:
+        """The highest fee of any kind of a unit, for calls that do not say which."""
+        unit = unit.partition(":")[0]
+        kinds = [fee for name, fee in self.fees.items() if name.partition(":")[0] == unit]
+        return max(kinds, key=lambda fee: Fraction(fee.rate_femto, fee.per), default=None)
 
     def covers(self, instant_ms: int) -> bool:
         return self.from_ms <= instant_ms and (self.to_ms is None or instant_ms < self.to_ms)
@@ -279,14 +318,14 @@ def _factor(multipliers: tuple[Multiplier, ...], scope: str) -> tuple[int, int]:
     return num, den
 
 
-def _dearest(multipliers: tuple[Multiplier, ...]) -> tuple[int, int]:
-    """Of all scopes, the highest factor; one when nothing raises the price."""
-    best = (1, 1)
-    for scope in {multiplier.scope for multiplier in multipliers}:
-        num, den = _factor(multipliers, scope)
-        if num * best[1] > best[0] * den:
-            best = (num, den)
-    return best
+def _hours(schedule: tuple[Window, ...]) -> bytes:
+    if not schedule:
+        return b""
+    minutes = bytearray(WEEK_MINUTES)
+    for number in range(len(schedule), 0, -1):  # of two that overlap the first one holds
+        for start, end in schedule[number - 1].minutes:
+            minutes[start:end] = bytes([number]) * (end - start)
+    return bytes(minutes)
 
 
 def _bounds(modes: tuple[Mode, ...]) -> tuple[Bound, ...]:

@@ -1,7 +1,7 @@
 """`python -m pricing.compile`: the YAML files under `data/`, checked, as one `book.json`.
 
 YAML is for people and is read only here; at run time the book is one JSON file whose
-SHA-256 is its version. The same files give the same bytes.
+SHA-256 is its version. The same files give the same bytes, a card a line.
 """
 
 import sys
@@ -34,7 +34,8 @@ def compiled(folder: Path = DATA) -> bytes:
             plain = {name: _plain(value) for name, value in entry.items()}
             parse_card(plain, f"{path.name}[{number}]")
             entries.append(plain)
-    return orjson.dumps(entries, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    lines = b",\n".join(map(orjson.dumps, entries))
+    return b"[\n" + lines + b"\n]\n"
 
 
 def main(arguments: Sequence[str]) -> int:

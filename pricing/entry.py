@@ -48,6 +48,7 @@ PRICE_FIELDS: Final = frozenset(
         "status",
         "source",
         "corrects",
+        "note",
         "allow",
         "free",
         "base",
@@ -144,6 +145,7 @@ def _price(fields: Fields, name: str) -> Price:
         sources=tuple(map(_source, fields.each("source"))),
         confirmed=status == "confirmed",
         corrects=fields.optional("corrects", text),
+        note=fields.optional("note", text),
         allow={rule: allow.text(rule) for rule in allow.mapping},
     )
 
@@ -215,7 +217,7 @@ def _multiplier(fields: Fields) -> Multiplier:
 
 
 def _fee(unit: str, fields: Fields) -> tuple[str, Fee]:
-    if unit not in FEE_UNITS:
+    if unit.partition(":")[0] not in FEE_UNITS:
         fields.fail("", f"unknown unit; there are {', '.join(FEE_UNITS)}")
     fields.only({"rate", "per"})
     per = fields.optional("per", count)
@@ -225,8 +227,8 @@ def _fee(unit: str, fields: Fields) -> tuple[str, Fee]:
 
 
 def _source(fields: Fields) -> Source:
-    fields.only({"url", "seen"})
-    return Source(fields.text("url"), fields.need("seen", day))
+    fields.only({"url", "seen", "lineage"})
+    return Source(fields.text("url"), fields.need("seen", day), fields.texts("lineage"))
 
 
 def _rate(value: object) -> Femto:

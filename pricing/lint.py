@@ -32,8 +32,9 @@ class Finding(NamedTuple):
         return f"{self.card}: {self.rule}: {self.price_id or 'card'}: {self.text}"
 
 
-def lint(cards: Sequence[Card]) -> list[Finding]:
+def lint(cards: Iterable[Card]) -> list[Finding]:
     """Everything suspicious in `cards`, except what a price allows with a reason."""
+    cards = list(cards)
     findings = list(shared_names(cards))
     for card in cards:
         findings += [*overlaps(card), *gaps(card), *jumps(card), *limits(card)]
@@ -98,6 +99,15 @@ def limits(card: Card) -> Iterator[Finding]:
 def _source(price: Price) -> Iterator[str]:
     if not price.sources:
         yield "has no source: give the url and the day it was seen"
+
+
+def _one_source(price: Price) -> Iterator[str]:
+    """A figure that one of the copied lists has and no other confirms."""
+    if any(not source.lineages for source in price.sources):
+        return
+    lists = {lineage.split()[0] for source in price.sources for lineage in source.lineages}
+    if len(lists) == 1:
+        yield f"was seen in {lists.pop()} only"
 
 
 def _start(price: Price) -> Iterator[str]:
@@ -168,6 +178,7 @@ def _tier_without_reads(price: Price) -> Iterator[str]:
 
 PRICE_RULES: Final[dict[str, Callable[[Price], Iterator[str]]]] = {
     "source": _source,
+    "one-source": _one_source,
     "id": _start,
     "zero": _zero,
     "output-below-input": _output_below_input,

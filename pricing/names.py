@@ -3,7 +3,8 @@
     1  aliases of the provider (``gemini`` is google)
     2  the exact name
     3  the provider's own prefix taken off: ``openai/gpt-4o``, ``models/gemini-2.5-pro``
-    4  Bedrock: the tail of an ARN; the region prefix (``us.`` and so on: a regional scope)
+    4  Bedrock: the tail of an ARN; the prefix of a region (``us.``, also without one: a
+       regional scope) or of all (``global.``)
     5  other spellings of a date in the name: ``@20250514``, ``-20250514``, ``-2025-05-14``
     6  a date dropped, only where the card says that dates do not matter
     7  ``ft:<base>:<org>…``: the card of that fine-tune, never that of its base
@@ -14,11 +15,11 @@ own names stand for is resolved before, from the configuration.)
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from pricing.card import Card
 
@@ -30,29 +31,43 @@ PROVIDER_ALIASES: Final = MappingProxyType(
         "azure-openai": "azure",
     }
 )
-OWN_PREFIXES: Final = MappingProxyType({"google": ("models/",)})
+OWN_PREFIXES: Final = MappingProxyType(
+    {
+        "google": ("models/",),
+        "vertex": ("google/", "publishers/google/models/", "publishers/anthropic/models/"),
+        "fireworks": ("fireworks_ai/",),
+        "together": ("together_ai/",),
+    }
+)
 """Prefixes besides the provider's own name and its aliases."""
 
 REGION_PREFIXES: Final = MappingProxyType(
     {
         "us": "regional",
-        "us-gov": "regional",
+        "us-gov": "us-gov",
         "eu": "regional",
         "apac": "regional",
         "jp": "regional",
         "au": "regional",
         "ca": "regional",
+        "in": "regional",
         "global": "global",
     }
 )
+UNNAMED_SCOPES: Final = MappingProxyType({"bedrock": "regional"})
+"""Where a call is served whose name does not say: at Bedrock in the region it is sent to."""
+
 NAME_CHARS_MAX: Final = 512
 
 _DATED = re.compile(
     r"(?P<base>.+)[-@](?P<year>20\d\d)(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
 )
 
-Index = Mapping[tuple[str, str], Card]
-"""Cards by canonical provider and exact name."""
+
+class Index(Protocol):
+    """Cards by canonical provider and exact name."""
+
+    def get(self, key: tuple[str, str], /) -> Card | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ class Found:
     Attributes:
         card: None: unknown, which never means free.
         steps: What was done to find it, in order; the last says how it ended.
-        scope: Where the name itself says the call is served (Bedrock's prefixes).
+        scope: Where the name says the call is served (Bedrock's prefixes); None: it does not.
     """
 
     card: Card | None
@@ -82,7 +97,7 @@ def resolve(index: Index, provider: str, model: str) -> Found:
     canonical = canonical_provider(provider)
     if canonical != provider:
         steps.append(f"alias provider {provider}={canonical}")
-    scope = None
+    scope = UNNAMED_SCOPES.get(canonical)
     name = model
     for spelling, step, named_scope in _spellings(canonical, model):
         name, scope = spelling, named_scope or scope

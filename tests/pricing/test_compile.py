@@ -3,12 +3,33 @@
 import orjson
 import pytest
 
-from pricing.compile import compiled, main
+from pricing.book import BOOK_PATH
+from pricing.compile import DATA, compiled, main
 
 
-def test_the_committed_book_is_current() -> None:
+@pytest.mark.slow
+def test_the_committed_book_is_current(capsys) -> None:
     """Run `python -m pricing.compile` after editing a price."""
     assert 0 == main(["--check"]), "the book is older than its files"
+    assert "" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("provider", ["deepseek", "demo", "perplexity"])
+def test_a_file_is_its_part_of_the_committed_book(tmp_path, provider) -> None:
+    """The same for a few files, in the time that the default suite has."""
+    (tmp_path / f"{provider}.yaml").write_bytes((DATA / f"{provider}.yaml").read_bytes())
+
+    part = [line.strip(b",") for line in compiled(tmp_path).splitlines()[1:-1]]
+    book = [line.strip(b",") for line in BOOK_PATH.read_bytes().splitlines()]
+
+    assert part == [line for line in book if f'{{"provider":"{provider}"'.encode() in line]
+
+
+def test_a_card_is_a_line_so_that_changes_can_be_read(tmp_path) -> None:
+    (tmp_path / "x.yaml").write_text("- {provider: p, model: a, free: true}\n" * 2)
+
+    entry = b'{"provider":"p","model":"a","free":true}'
+    assert b"[\n" + entry + b",\n" + entry + b"\n]\n" == compiled(tmp_path)
 
 
 def test_instants_and_days_become_texts(tmp_path) -> None:

@@ -199,6 +199,66 @@ def test_a_piece_without_a_fee_is_an_error() -> None:
     assert "web_search" == caught.value.component
 
 
+PICTURES = {
+    "image": {"rate": "0.12"},
+    "image:standard-1024x1024": {"rate": "0.04"},
+    "image:hd-1024x1792": {"rate": "0.12"},
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "dollars", "borrowed"),
+    [
+        ("image:standard-1024x1024", "0.08", None),
+        ("image:hd-1024x1792", "0.24", None),
+        ("image", "0.24", None),
+        ("image:vivid-512x512", "0.24", "image"),
+    ],
+)
+def test_a_kind_of_piece_has_its_own_fee_or_the_one_of_all_others(unit, dollars, borrowed) -> None:
+    bill = cost(Usage(fees=((unit, 2),)), price_of(fees=PICTURES))
+
+    assert dollars == usd(bill.cost_pico)
+    assert [(unit, borrowed)] == [(item.component, item.fallback_from) for item in bill.items]
+
+
+def test_a_kind_is_not_billed_as_another_kind() -> None:
+    """Where no fee holds for all others, a picture of an unpriced size is an error."""
+    price = price_of(fees={"image:1024x1024": {"rate": "0.04"}})
+
+    for unit in ("image", "image:512x512", "page:1024x1024"):
+        with pytest.raises(UnpricedComponent) as caught:
+            cost(Usage(fees=((unit, 1),)), price)
+        assert unit == caught.value.component
+
+
+SEARCHER = {
+    "base": {"input": "1", "output": "1"},
+    "fees": {"request": {"rate": "12", "per": 1000}, "request:low": {"rate": "5", "per": 1000}},
+}
+
+
+@pytest.mark.parametrize(
+    ("fees", "dollars"),
+    [
+        ((), "0.0121"),
+        ((("request:low", 1),), "0.0051"),
+        ((("request", 1),), "0.0121"),
+        ((("request:high", 1),), "0.0121"),
+        ((("request", 0),), "0.0001"),
+    ],
+)
+def test_a_price_by_the_request_bills_one_that_nobody_counted(fees, dollars) -> None:
+    bill = cost(Usage(input_tokens=100, fees=fees), price_of(**SEARCHER))
+
+    assert dollars == usd(bill.cost_pico)
+    assert dollars == usd(sum(item.amount_femto for item in bill.items) // 1_000)
+
+
+def test_a_request_that_used_nothing_is_not_billed() -> None:
+    assert 0 == cost(Usage(), price_of(**SEARCHER)).cost_pico
+
+
 @pytest.mark.parametrize(("scope", "dollars"), [("global", "2"), ("regional", "2.2"), ("us", "3")])
 def test_a_scope_multiplies_the_whole_bill(scope, dollars) -> None:
     price = price_of(
@@ -245,6 +305,57 @@ def test_a_schedule_goes_by_weekday_and_hour_of_completion(completed_ms, dollars
     assert dollars == usd(
         cost(Usage(input_tokens=10**6), price, completed_ms=completed_ms).cost_pico
     )
+
+
+def test_of_two_windows_that_overlap_the_first_holds() -> None:
+    price = price_of(
+        {"input": "9"},
+        schedule=[
+            {"days": "mon", "utc": ["02:00-03:00"], "rates": {"input": "1"}},
+            {"utc": ["01:00-04:00"], "rates": {"input": "2"}},
+        ],
+    )
+
+    def dollars(instant_ms):
+        return usd(cost(Usage(input_tokens=10**6), price, completed_ms=instant_ms).cost_pico)
+
+    assert ["9", "2", "1", "2", "9"] == [dollars(MONDAY + hour * HOUR) for hour in range(5)]
+    assert ["9", "2", "2", "2", "9"] == [dollars(MONDAY + DAY + hour * HOUR) for hour in range(5)]
+    assert dollars(MONDAY + 2 * HOUR) == dollars(MONDAY + 2 * HOUR - 1000 * 7 * DAY)  # before 1970
+
+
+def test_a_service_that_was_served_has_no_hours() -> None:
+    """Its rates are absolute: a schedule is for standard service."""
+    price = price_of(
+        {"input": "2"},
+        schedule=[{"utc": ["00:00-24:00"], "rates": {"input": "1"}}],
+        service={"batch": {"input": "0.7"}},
+    )
+    usage = Usage(input_tokens=10**6)
+
+    assert "0.7" == usd(cost(usage, price, service_tier="batch").cost_pico)
+    assert "1" == usd(cost(usage, price, service_tier="default", completed_ms=MONDAY).cost_pico)
+
+
+def test_a_schedule_has_tiers_of_its_own() -> None:
+    price = price_of(
+        {"input": "2"},
+        tiers=[{"over": 10, "rates": {"input": "4"}}],
+        schedule=[
+            {
+                "utc": ["00:00-12:00"],
+                "rates": {"input": "1"},
+                "tiers": [{"over": 10, "rates": {"input": "3"}}],
+            }
+        ],
+    )
+
+    def micro(tokens, hour):
+        done_ms = MONDAY + hour * HOUR
+        return cost(Usage(input_tokens=tokens), price, completed_ms=done_ms).cost_pico // 10**6
+
+    assert (10, 33) == (micro(10, 11), micro(11, 11))
+    assert (20, 44) == (micro(10, 12), micro(11, 12))
 
 
 def test_a_schedule_without_the_hour_is_a_mistake_of_the_caller() -> None:

@@ -1,8 +1,10 @@
 """A wrong entry is refused with the entry, the field and the remedy."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pricing.entry import parse_card
 from pricing.hours import instant_ms, spans, week_minutes, weekdays
@@ -87,11 +89,17 @@ def priced(**fields):
             ".multipliers[0].num: numerator and denominator must be positive",
         ),
         (priced(fees={"dance": {"rate": "1"}}), ".fees.dance: unknown unit; there are request"),
+        (priced(fees={"dance:slow": {"rate": "1"}}), ".fees.dance:slow: unknown unit"),
         (priced(fees={"page": {"rate": "1", "per": 0}}), ".fees.page.per: must be positive"),
         (priced(fees={"page": {"rate": "-1"}}), ".fees.page.rate: -1 is negative"),
         (priced(source=[{"url": "x"}]), ".source[0].seen: is missing"),
         (priced(source=[{"url": "x", "seen": "May"}]), ".source[0].seen: must be a day such as"),
         (priced(allow={"zero": ""}), ".allow.zero: must be a text"),
+        (priced(note=7), ".note: must be a text, not 7"),
+        (
+            priced(source=[{"url": "x", "seen": "2026-01-01", "lineage": "litellm"}]),
+            ".source[0].lineage: must be a list, not 'litellm'",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(wrong, message) -> None:
@@ -106,6 +114,23 @@ def test_one_price_for_ever_needs_no_list() -> None:
 
     assert parse_card(entry()).prices == short.prices
     assert short.price_at(0) == short.prices[0]
+
+
+def test_a_price_keeps_where_it_was_seen_and_what_to_know_of_it() -> None:
+    source = {"url": "https://p.example", "seen": "2026-11-28", "lineage": ["litellm 1", "other 2"]}
+    (price,) = parse_card(priced(source=[source], note="the higher of two")).prices
+
+    assert ("https://p.example", "2026-11-28", ("litellm 1", "other 2")) == price.sources[0]
+    assert "the higher of two" == price.note
+
+
+def test_the_entry_in_the_docs_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    (card,) = (parse_card(each) for each in YAML(typ="safe", pure=True).load(example))
+
+    assert "deepseek-flash" == card.model
+    assert 1 == len(card.prices[0].schedule)
 
 
 def test_two_prices_cannot_share_an_id() -> None:

@@ -39,6 +39,8 @@ def test_a_right_price_has_no_finding() -> None:
     ("change", "rule"),
     [
         ({"source": []}, "source"),
+        ({"source": [{**SOURCE[0], "lineage": ["litellm 1.2"]}]}, "one-source"),
+        ({"source": [{**SOURCE[0], "lineage": ["litellm 1.2", "litellm 1.1"]}]}, "one-source"),
         ({"id": "nameless"}, "id"),
         ({"base": {"input": "2", "output": "0"}}, "zero"),
         ({"base": {"input": "2", "output": "1"}}, "output-below-input"),
@@ -63,6 +65,15 @@ def test_a_right_price_has_no_finding() -> None:
 def test_a_suspicious_price_is_found_unless_a_reason_is_given(change, rule) -> None:
     assert rule in rules(card_of({**RIGHT, **change}))
     assert rule not in rules(card_of({**RIGHT, **change, "allow": {rule: "so says the page"}}))
+
+
+@pytest.mark.parametrize(
+    "lineages", [[[]], [["litellm 1.2", "genai-prices 0.1"]], [["litellm 1.2"], []]]
+)
+def test_two_lists_or_the_page_itself_are_sources_enough(lineages) -> None:
+    source = [{**SOURCE[0], "lineage": lists} for lists in lineages]
+
+    assert [] == rules(card_of({**RIGHT, "source": source}))
 
 
 @pytest.mark.parametrize("rule", ["zero", "no-such-rule"])

@@ -26,6 +26,9 @@ CARDS = [
     card("vertex", "claude-opus-4", "claude-opus-4@20250514"),
     card("bedrock", "anthropic.claude-haiku-4-5-20251001-v1:0"),
     card("azure", "gpt-4o"),
+    card("vertex", "gemini-3-pro"),
+    card("fireworks", "accounts/fireworks/models/kimi-k3"),
+    card("together", "moonshotai/Kimi-K3"),
 ]
 INDEX = {(each.provider, name): each for each in CARDS for name in each.match}
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -94,6 +97,24 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
             ),
         ),
         (
+            "vertex",
+            "google/gemini-3-pro",
+            "gemini-3-pro",
+            ("prefix google/ dropped", "exact gemini-3-pro"),
+        ),
+        (
+            "fireworks",
+            "fireworks/accounts/fireworks/models/kimi-k3",
+            "accounts/fireworks/models/kimi-k3",
+            ("prefix fireworks/ dropped", "exact accounts/fireworks/models/kimi-k3"),
+        ),
+        (
+            "together",
+            "together_ai/moonshotai/Kimi-K3",
+            "moonshotai/Kimi-K3",
+            ("prefix together_ai/ dropped", "exact moonshotai/Kimi-K3"),
+        ),
+        (
             "openai",
             "ft:gpt-4o-mini-2024-07-18:acme::abc123",
             "ft:gpt-4o-mini-2024-07-18",
@@ -130,6 +151,11 @@ def test_a_known_name_and_the_steps_to_it(provider, name, model, steps) -> None:
         ("groq", "gpt-4o"),  # no borrowing
         ("vertex", "gemini-2.5-pro"),
         ("openai", f"us.{HAIKU}"),
+        ("bedrock", f"mars.{HAIKU}"),
+        ("bedrock", f"us.eu.{HAIKU}"),  # one prefix is taken off, not every one
+        ("google", "google/google/gemini-2.5-pro"),
+        ("fireworks", "kimi-k3"),
+        ("together", "moonshotai/kimi-k3"),  # spelled otherwise
         ("nobody", "gpt-4o"),
         ("openai", "x" * 100_000),
         ("openai", "gpt-4o\x00"),
@@ -143,10 +169,34 @@ def test_an_unknown_name_stays_unknown(provider, name) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "scope"), [(HAIKU, None), (f"us.{HAIKU}", "regional"), (f"global.{HAIKU}", "global")]
+    ("name", "scope"),
+    [
+        (HAIKU, "regional"),  # in the region that it is sent to
+        (f"us.{HAIKU}", "regional"),
+        (f"in.{HAIKU}", "regional"),
+        (f"us-gov.{HAIKU}", "us-gov"),
+        (f"global.{HAIKU}", "global"),
+        (f"arn:aws:bedrock:eu-west-1::foundation-model/{HAIKU}", "regional"),
+        (f"arn:aws:bedrock:eu-west-1:1:inference-profile/global.{HAIKU}", "global"),
+    ],
 )
-def test_a_bedrock_prefix_says_where_it_is_served(name, scope) -> None:
-    assert scope == resolve(INDEX, "bedrock", name).scope
+def test_a_bedrock_name_says_where_it_is_served(name, scope) -> None:
+    found = resolve(INDEX, "bedrock", name)
+
+    assert (HAIKU, scope) == (found.card and found.card.model, found.scope)
+
+
+def test_other_names_do_not_say_where_they_are_served() -> None:
+    assert resolve(INDEX, "openai", "gpt-4o").scope is None
+
+
+def test_a_region_with_a_price_of_its_own_is_found_by_its_own_name() -> None:
+    """Before its prefix is taken off, since exact names come first."""
+    own = card("bedrock", f"eu.{HAIKU}")
+    index = {**INDEX, ("bedrock", own.model): own}
+
+    assert own is resolve(index, "bedrock", f"eu.{HAIKU}").card
+    assert own is not resolve(index, "bedrock", f"us.{HAIKU}").card
 
 
 @given(st.text(max_size=60))
