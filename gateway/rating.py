@@ -73,6 +73,11 @@ class Rating:
             self._fallback = PriceBook((), "").overlaid([entry]).find(_FALLBACK, _FALLBACK).card
         self.rejects_unpriced: Final = unpriced is Unpriced.REJECT
 
+    @property
+    def fallback_id(self) -> str | None:
+        """The id under which the fallback bills; None: there is none."""
+        return self._fallback.prices[0].id if self._fallback else None
+
     def rate(self, provider: str, model: str, at_ms: int) -> Rated:
         """What a model costs; one that the book does not price costs the fallback, if any."""
         found = self.known(provider, model, at_ms)

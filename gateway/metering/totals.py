@@ -102,7 +102,7 @@ def totals_of(event: UsageEvent) -> Totals:
         int(is_call),
         int(is_call and event.failed),
         0,
-        int(is_call and event.unpriced),
+        event.unpriced_calls,
         usage.input_total,
         usage.cached_total,
         usage.output_total,

@@ -67,7 +67,7 @@ def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
     details["usage"] = dict(compress(zip(_USAGE, usage, strict=True), usage))
     return (
         archived.partition,
-        request_id + ADJUST_SUFFIX if event.kind is Kind.ADJUST else request_id,
+        request_id + ADJUST_SUFFIX if _corrects_orphan(event) else request_id,
         *place(archived.stream_id),
         *_plain_values(event),
         None if source is None else source._value_,
@@ -76,6 +76,11 @@ def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
         None if event.metadata is None else orjson.dumps(event.metadata).decode(),
         orjson.dumps(details).decode(),
     )
+
+
+def _corrects_orphan(event: UsageEvent) -> bool:
+    """It shares that one's id; a re-rating has an id of its own."""
+    return event.kind is Kind.ADJUST and event.adjusts is None
 
 
 def from_row(row: RowMapping) -> ArchivedEvent:

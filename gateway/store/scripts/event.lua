@@ -46,6 +46,7 @@ local details, keep_seconds = ARGV[15], ARGV[16]
 --@include ids
 --@include windows
 --@include opened
+--@include beyond
 --@include finish
 --@include upsert
 
@@ -80,28 +81,7 @@ end
 local row = read_account(account)
 local ids = current_ids(opened_ids(row), split_ids(window_ids), row[UNTIL])
 local changed = counted(account, row, ids, charge, cost)
--- What lies beyond a limit is booked, and counted as such: the most by any of them.
-local amount, beyond = count == 'cost' and cost or charge, '0'
-local function look_beyond(limit, spent)
-    local taken = plus(plus(spent, row[HELD_SUM] or '0'), amount)
-    local over = minus(taken, limit)
-    if less(amount, over) then
-        over = amount
-    end
-    if less(beyond, over) then
-        beyond = over
-    end
-end
-local at = KIND_AT[period_kind]
-if period_limit ~= '' and at and ids[at] ~= '0' then
-    look_beyond(period_limit, spent_in_window(account, row, at, ids[at], count))
-end
-if total_limit ~= '' then
-    look_beyond(total_limit, row[count == 'cost' and COST or SPENT] or '0')
-end
-if beyond ~= '0' then
-    count_over(account, changed, 'over.event', beyond)
-end
+count_beyond(account, changed, row, ids, count == 'cost' and cost or charge)
 
 if version == '0' then
     upsert(number_key, profile, number, UPSERT_FROM)
