@@ -5,6 +5,7 @@ refused, or priced at a configured fallback, or let through with its cost left o
 """
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -72,6 +73,17 @@ class Rating:
             }
             self._fallback = PriceBook((), "").overlaid([entry]).find(_FALLBACK, _FALLBACK).card
         self.rejects_unpriced: Final = unpriced is Unpriced.REJECT
+        self._pinned: Rating | None = None
+
+    def adopt(self, book: PriceBook) -> None:
+        """From now on price by `book`; who has pinned the old one goes on with it."""
+        self.book, self._by_id, self._pinned = book, None, None
+
+    def pinned(self) -> "Rating":
+        """This rating as it is now, for ever: what a call is priced by from start to end."""
+        if self._pinned is None:
+            self._pinned = copy(self)
+        return self._pinned
 
     @property
     def fallback_id(self) -> str | None:

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     SecretStr,
     Tag,
     model_validator,
@@ -248,8 +249,20 @@ class Config(Section):
     on_disconnect: Literal["auto", "cancel", "drain"] = "auto"
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
+    prices_confirm: str | None = None
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """Where it was read from; None: from elsewhere than a file."""
+        return self._file
+
+    def read_from(self, file: Path) -> Self:
+        """The same, which remembers that."""
+        self._file = file
+        return self
 
     @property
     def strict(self) -> bool:

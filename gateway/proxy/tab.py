@@ -47,6 +47,7 @@ class Tab:
 
     Attributes:
         upstream_model: What the upstream calls the model.
+        rating: As it was when the call began; a reload changes nothing for it.
         sent: Whether a byte of the call may have left for the upstream.
         sent_bytes: The size of the body that was forwarded.
         answer_status: Of the upstream's head; None until it came.
@@ -72,7 +73,7 @@ class Tab:
     upstream: Upstream
     upstream_model: str
     rated: Rated
-    book_version: str
+    rating: Rating
     sent: Sent = field(default_factory=Sent)
     sent_bytes: int = 0
     answer_status: int | None = None
@@ -195,7 +196,7 @@ class Tab:
             "model": self.call.model,
             "upstream": settings.name,
             "provider": settings.provider,
-            "book_version": self.book_version,
+            "book_version": self.rating.book.version,
             "stream": self.call.stream,
             "metadata": self.caller.recorded or None,
         }

@@ -75,7 +75,7 @@ def tab(model="small", *, endpoint=Endpoint.CHAT, rating=RATING, content=None, *
         upstream=Upstream(settings, transport=httpx.AsyncBaseTransport()),
         upstream_model=call.model,
         rated=rating.rate("lab", call.model, NOW_MS),
-        book_version="book-1",
+        rating=rating,
     )
 
 
