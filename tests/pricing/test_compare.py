@@ -71,7 +71,9 @@ def test_every_rate_of_a_price_is_compared() -> None:
     rich = {
         "tiers": [{"over": 200_000, "rates": {"input": "2", "output": "8"}}],
         "service": {"flex": {"input": "0.5", "output": "2", "tiers": []}},
-        "schedule": [{"utc": ["01:00-04:00"], "rates": {"input": "0.9", "output": "3"}, "tiers": []}],
+        "schedule": [
+            {"utc": ["01:00-04:00"], "rates": {"input": "0.9", "output": "3"}, "tiers": []}
+        ],
         "multipliers": [{"when": {"scope": "regional"}, "num": 11, "den": 10}],
         "fees": {"web_search": {"rate": "10", "per": 1000}},
     }
@@ -132,7 +134,9 @@ def test_r45_a_card_that_is_gone_is_a_leap_by_each_of_its_names_once() -> None:
     assert [Crossing.UNPRICED] == crossings(before, book(model="n"))
     assert [Crossing.JUMP, Crossing.JUMP] == crossings(
         before,
-        before.overlaid([{"provider": "lab", "model": "alias", "base": {"input": "11", "output": "44"}}]),
+        before.overlaid(
+            [{"provider": "lab", "model": "alias", "base": {"input": "11", "output": "44"}}]
+        ),
     )
 
 
