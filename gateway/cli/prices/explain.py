@@ -132,7 +132,7 @@ def _lines(found: Arithmetic, later: list[UsageEvent]) -> Iterator[str]:
         ]
     for added in later:
         rows.append((f"adjusted by {added.price_id}", "", "", usd(added.charge_pico)))
-    if later and event.amounts_known:
+    if later:
         total = event.charge_pico + sum(added.charge_pico for added in later)
         rows.append(("charge now", "", "", usd(total)))
     if rows:
