@@ -346,8 +346,8 @@ def test_r12_an_unpriced_call_is_found_priced_and_booked_once() -> None:
         assert door.log(request_id)["cost_usd"] is None
 
         dry = told("rerate", *since(), "--dry-run", "--config", later)
-        assert (str(due), 1) == (
-            dry["customers"][customer]["charge_usd"],
+        assert (due, 1) == (
+            Decimal(dry["customers"][customer]["charge_usd"]),
             dry["total"]["unpriced_calls"],
         )
         assert 0 == door.spent(customer)
@@ -362,9 +362,9 @@ def test_r12_an_unpriced_call_is_found_priced_and_booked_once() -> None:
         wait_until(lambda: door.summary()["unpriced"] == 0, "the counters know")
         assert (1, float(due)) == (door.summary()["requests"], door.summary()["total_charge"])
         (adjustment,) = door.log(request_id)["adjustments"]
-        assert str(due) == adjustment["charge_usd"]
+        assert due == Decimal(adjustment["charge_usd"])
         opened = door.log(adjustment["unique_id"])
-        assert (request_id, str(due)) == (opened["adjusts"], opened["charge_usd"])
+        assert (request_id, due) == (opened["adjusts"], Decimal(opened["charge_usd"]))
         shown = run("explain", request_id, "--config", later)
         assert "charge now" in shown.stdout
         assert "adjusted by lab/demo-small@0" in shown.stdout

@@ -57,7 +57,7 @@ class Files:
     @property
     def rate(self) -> int | None:
         price = self.rating.rate("lab", "m", 1).price
-        return price and price.base.input
+        return price.base.input if price else None
 
 
 @pytest.fixture

@@ -39,6 +39,15 @@ def rerate(config: Config, *, since: str, until: str | None, dry: bool, as_json:
     ours = config.redis.url is None and not is_running(config.data_dir)
 
     async def run(parts: Parts, progress: Progress) -> Report:
+        if not ours:
+            return await rated_again(parts, progress)
+        await parts.background_store.connect()
+        try:
+            return await rated_again(parts, progress)
+        finally:
+            await parts.background_store.close()
+
+    async def rated_again(parts: Parts, progress: Progress) -> Report:
         await _archived(parts, ours=ours)
         end_ms = min(until_ms or parts.clock.now_ms(), parts.clock.now_ms())
         rerating = Rerating(
@@ -79,12 +88,8 @@ async def _archived(parts: Parts, *, ours: bool) -> None:
             of whoever flushes may be another one, into which it is not ours to write.
     """
     if ours:
-        await parts.background_store.connect()
-        try:
-            while await parts.flusher.step():
-                pass
-        finally:
-            await parts.background_store.close()
+        while await parts.flusher.step():
+            pass
         return
     begun = parts.clock.monotonic()
     while (waited := parts.clock.monotonic() - begun) < CAUGHT_UP_SECONDS_MAX:

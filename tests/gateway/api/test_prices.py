@@ -198,7 +198,8 @@ async def test_prices_are_for_who_may_manage(shop, path) -> None:
     """As every other management route: the admin key, or an app that manages."""
 
     async def status(headers: dict[str, str]) -> int:
-        return (await shop.client.get(path, headers=headers)).status_code
+        answered: int = (await shop.client.get(path, headers=headers)).status_code
+        return answered
 
     assert [401, 403, 200, 200] == [
         await status({}),
