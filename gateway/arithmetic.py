@@ -26,6 +26,9 @@ CLOCK_MS: Final = 5_000
 
 BASE: Final = "base"
 
+REPORTED: Final = "reported"
+"""The price id of what costs what its provider says. No price of a book has it."""
+
 
 class Why(StrEnum):
     """Why an event has no lines, in the order in which it is looked at."""
@@ -35,6 +38,7 @@ class Why(StrEnum):
     DIFFERENCE = "An adjustment: the difference between what was booked and what is right."
     UNPRICED = "No price was known for this model, so no cost was booked."
     HELD = "The charge is what was held: an estimate may not pass it, or a part had no rate."
+    REPORTED = "The provider's own figure was booked, as this upstream is configured."
     PRICE_GONE = "The price is in no book that is here."
     NO_RATE = "The price in this book has no rate for something that was used."
     OTHER_PRICE = "The price in this book has other rates than the one that was booked with."
@@ -93,6 +97,8 @@ def arithmetic(event: UsageEvent, rating: Rating) -> Arithmetic:
     """Work out what an event's amounts are made of."""
     if event.kind not in PRICED_KINDS or event.price_id is None:
         return Arithmetic(event, why=_BY_KIND.get(event.kind, Why.UNPRICED))
+    if event.price_id == REPORTED:
+        return Arithmetic(event, why=Why.REPORTED)
     models = filter(None, (event.served_model, event.model))
     price = rating.named(event.price_id, event.provider, models, event.at_ms)
     if price is None:

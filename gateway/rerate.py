@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from gateway.arithmetic import again_at
+from gateway.arithmetic import REPORTED, again_at
 from gateway.customers.directory import Directory
 from gateway.errors import NotFound
 from gateway.event import PRICED_KINDS, Kind, Source, UsageEvent, rerating_id
@@ -40,6 +40,7 @@ class Left(StrEnum):
     """Why a call stays as it is; the first is the rule."""
 
     RIGHT = "right as booked"
+    REPORTED = "the provider's own figure was booked"
     NO_PRICE = "no price"
     NO_RATE = "the price has no rate for something used"
     NO_CUSTOMER = "the customer is gone"
@@ -232,8 +233,8 @@ class Rerating:
 def correction_of(event: UsageEvent, before: Rerated, rating: Rating) -> Correction | Left:
     """What is due for a call less what is booked for it."""
     price = price_for(event, rating)
-    if price is None:
-        return Left.NO_PRICE
+    if price is None or event.price_id == REPORTED:
+        return Left.NO_PRICE if price is None else Left.REPORTED
     due = [_capped(event, int(c.cost_pico), int(c.charge_pico)) for c in again_at(event, price)]
     if not due:
         return Left.NO_RATE

@@ -1,6 +1,7 @@
 """`farebox prices` as a user runs it: prices, costs, differences, corrections."""
 
 import json
+import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,12 +10,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from gateway.cli import main
 from gateway.event import Kind
+from pricing.book import PriceBook
 from tests.support.gateways import TOKEN, a_customer, by_hand, gateway, settings, wait_until
 
 OK, FAULT, USAGE = 0, 1, 2
+NOW_MS = int(datetime.now(UTC).timestamp() * 1000)
 HOUR_AGO = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
 DEMO_SMALL = {"input": "0.15", "cache_read": "0.075", "output": "0.60"}
 
@@ -201,6 +205,25 @@ class TestCost:
         more = Decimal(searched["cost_usd"]) - Decimal(plain["cost_usd"])
         assert Decimal("0.02") == more  # 10 USD for a thousand
         assert {"web_search": 2} == searched["usage"]["fees"]
+
+    def test_a_price_by_the_request_is_billed_for_one(self, tmp_path) -> None:
+        """Nobody states it in a usage block: a call is one request."""
+        price = {
+            "id": "lab/m@1",
+            "base": {"input": "1", "output": "4"},
+            "fees": {"request": {"rate": "5", "per": 1000}},
+        }
+        config = settings(
+            tmp_path,
+            "http://x.example",
+            prices=[{"provider": "lab", "model": "m", "prices": [price]}],
+        ) | {"data_dir": str(tmp_path)}
+        asked = json.dumps(block(provider="lab", model="m"))
+
+        ended = run("cost", "-", "--config", written(tmp_path, "c.yaml", config), input=asked)
+
+        # 1,000 in at 1, as no cache rate is known; 100 out at 4; and 5 for a thousand requests.
+        assert Decimal("0.0064") == Decimal(json.loads(ended.stdout)["cost_usd"])
 
     def test_r42_the_long_tier_is_strictly_over(self) -> None:
         under, over = costs(
@@ -465,3 +488,34 @@ def test_the_key_of_an_app_stays_out_of_what_is_printed() -> None:
             ended = run(*command, "--config", config)
             assert OK == ended.exit_code
             assert TOKEN not in ended.stdout + ended.stderr
+
+
+class TestThePage:
+    """docs/pricing.md, held against what it is about."""
+
+    PAGE = (Path(__file__).parents[2] / "docs" / "pricing.md").read_text()
+
+    def test_its_prices_can_be_configured(self) -> None:
+        (example,) = re.findall(r"```yaml\n(.*?)```", self.PAGE, re.DOTALL)
+        entries = YAML(typ="safe", pure=True).load(example)["prices"]
+
+        book = PriceBook.load().overlaid(entries)
+
+        assert [True, "ours/gpt-4o@2026-01-01"] == [
+            book.find("local", "llama3").card.price_at(NOW_MS).free,
+            book.find("openai", "gpt-4o").card.price_at(NOW_MS).id,
+        ]
+
+    def test_it_names_every_command(self) -> None:
+        group = main.commands["prices"]
+
+        named = set(re.findall(r"^\| `farebox prices (\w+)", self.PAGE, re.MULTILINE))
+
+        assert set(group.commands) == named  # type: ignore[attr-defined]
+
+    def test_it_names_every_code_of_an_error(self) -> None:
+        source = (Path(__file__).parents[2] / "gateway/cli/prices/cost.py").read_text()
+        raised = set(re.findall(r'(?:NotPriced\(|"code": )\s*"(\w+)"', source))
+
+        assert raised
+        assert {code for code in raised if f"`{code}`" not in self.PAGE} == set()

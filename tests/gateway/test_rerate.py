@@ -68,6 +68,7 @@ def due(event: UsageEvent, by: PriceBook, before: Rerated = NOTHING) -> tuple[in
         (call(), book("0.5"), (-5, -5)),
         (call(), EMPTY, Left.NO_PRICE),
         (call(charge_pico=20 * MICRO, markup_ppm=1_000_000), book("3"), (20, 40)),
+        (call(price_id="reported"), book("3"), Left.REPORTED),
         # The model that was served bills, where the book has it.
         (call(served_model="small-2"), book("3", "small-2"), (20, 20)),
         (call(served_model="other"), book("3"), (20, 20)),

@@ -5,6 +5,7 @@ of the output is about line n of the input, whatever it was.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -133,7 +134,6 @@ def _cost(block: object, book: PriceBook) -> Cost:
         at_ms = moment_or_noon(_text(block, "at"))
     except ValueError as exc:
         raise _invalid("at", f"{exc}, or a day like 2026-11-21") from exc
-    usage = _usage(block)
     found = book.find(provider, model)
     if found.card is None:
         raise NotPriced(
@@ -145,6 +145,9 @@ def _cost(block: object, book: PriceBook) -> Cost:
     in_force_then = found.card.price_at(at_ms)
     if in_force_then is None:
         raise NotPriced("no_price", f"{model!r} had no price at that time.")
+    usage = _usage(block)
+    if "request" in in_force_then.fees and not in_force_then.free:
+        usage = replace(usage, fees=(*usage.fees, ("request", 1)))
     try:
         return price(
             usage,
@@ -166,16 +169,14 @@ def _usage(block: Mapping[str, object]) -> Usage:
         usage = usage_from(block.get("usage"))
     except UsageUnreadable as exc:
         raise NotPriced("invalid_usage", f"usage: {exc}.", field="usage") from exc
-    if not fees:
-        return usage
-    counted = {name: getattr(usage, name) for name in usage.__slots__ if name != "fees"}
-    return Usage(**counted, fees=(*usage.fees, *fees))
+    # What the block itself counts of a unit goes before: both are the same calls.
+    return replace(usage, fees=tuple({**fees, **dict(usage.fees)}.items()))
 
 
-def _tool_calls(value: object) -> tuple[tuple[str, int], ...]:
+def _tool_calls(value: object) -> dict[str, int]:
     """``{"web_search": 2}``: pieces by the unit they are billed in."""
     if value is None:
-        return ()
+        return {}
     if not isinstance(value, Mapping):
         raise _invalid("tool_calls", 'must be numbers by unit, such as {"web_search": 2}')
     for unit, count in value.items():
@@ -184,7 +185,7 @@ def _tool_calls(value: object) -> tuple[tuple[str, int], ...]:
             raise _invalid(f"tool_calls.{unit}", f"is no unit; there are {units}")
         if type(count) is not int or count < 0:
             raise _invalid(f"tool_calls.{unit}", "must be a whole number from 0")
-    return tuple(value.items())
+    return dict(value)
 
 
 def _text(block: Mapping[str, object], name: str) -> str | None:

@@ -126,6 +126,7 @@ async def test_an_opened_log_explains_its_price(api) -> None:
         ({"unpriced": True, "price_id": None}, Why.UNPRICED),
         ({"unpriced": True}, Why.NO_RATE),
         ({"price_id": "lab/small@gone"}, Why.PRICE_GONE),
+        ({"price_id": "reported"}, Why.REPORTED),
         ({"cost_pico": 1}, Why.OTHER_PRICE),
         ({"service_tier": "flex"}, Why.NO_RATE),
         ({"charge_pico": 7, "hold_pico": 7, "source": Source.ESTIMATED}, Why.HELD),
