@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from gateway.cli import main
 from gateway.event import Kind
+from gateway.rating import Rating
 from pricing.book import PriceBook
 from tests.support.gateways import TOKEN, a_customer, by_hand, gateway, settings, wait_until
 
@@ -501,10 +502,12 @@ class TestThePage:
 
         book = PriceBook.load().overlaid(entries)
 
-        assert [True, "ours/gpt-4o@2026-01-01"] == [
-            book.find("local", "llama3").card.price_at(NOW_MS).free,
-            book.find("openai", "gpt-4o").card.price_at(NOW_MS).id,
-        ]
+        rating = Rating(book)
+        free = rating.known("local", "llama3", NOW_MS).price
+        ours = rating.known("openai", "gpt-4o-2024-11-20", NOW_MS).price
+        assert free is not None
+        assert ours is not None
+        assert (True, "ours/gpt-4o@2026-01-01") == (free.free, ours.id)
 
     def test_it_names_every_command(self) -> None:
         group = main.commands["prices"]

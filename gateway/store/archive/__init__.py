@@ -2,7 +2,7 @@
 
 Rows come from the flusher, one for each thing that happened; one that is there already is
 left alone, so that a batch may be written twice. SQLite in the data directory today; SQL
-that is the dialect's own stands in `rows.py` (insert), `schema.py`, `past.py` and
+that is the dialect's own stands in `rows.py` (insert), `schema.py`, `past.py`, `reratings.py` and
 `archive.py` (connection).
 """
 
