@@ -14,7 +14,7 @@ from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.event import UsageEvent
 from gateway.ledger.admission import TRIES_MAX
-from gateway.ledger.outcomes import Outcome, limits_of
+from gateway.ledger.outcomes import Outcome
 from gateway.ledger.results import Recorded
 from gateway.ledger.rules import Rules
 from gateway.ledger.scope_holds import ScopeHolds
@@ -63,7 +63,7 @@ class Adjustments:
                     self.directory.calendar.ids_shared(event.at_ms, terms.windows),
                     max(terms.windows.from_ms, week_ms),
                     min(terms.windows.until_ms, week_ms + WEEK_MS),
-                    *limits_of(terms),
+                    *terms.told,
                     self.rules.count,
                     details,
                     IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
