@@ -15,6 +15,7 @@ from typing import Any, Final
 from gateway.event import PRICED_KINDS, Kind, Source, UsageEvent
 from gateway.rating import Rating
 from pricing.card import Price, Window
+from pricing.compare import factor_of
 from pricing.cost import Cost, LineItem, UnpricedComponent, cost
 from pricing.money import FEMTO_PER_PICO, usd
 from pricing.usage import TOKEN_BUCKETS, Usage
@@ -168,13 +169,13 @@ def item_json(item: LineItem) -> Json:
 def arithmetic_json(found: Arithmetic) -> Json:
     """What the lines do not say: which rates, the factor, markup and rounding. Money in USD."""
     band, priced = found.band, found.cost
-    num, den = priced.price.factor(priced.scope) if priced else (1, 1)
+    factor = factor_of(priced.price, priced.scope) if priced else None
     event = found.event
     return {
         "rates": band.mode if band else None,
         "tier_over_input_tokens": band.over_tokens if band else None,
         "scope": priced.scope if priced else None,
-        "multiplier": f"{num}/{den}" if den != 1 else str(num),
+        "multiplier": None if factor is None else str(factor),
         "sum_usd": femto_usd(found.sum_femto) if priced else None,
         "rounding_usd": femto_usd(found.rounding_femto) if priced else None,
         "markup_usd": usd(event.charge_pico - event.cost_pico) if priced else None,

@@ -20,9 +20,10 @@ from typing import Final, NamedTuple
 from gateway.clock import Clock
 from gateway.rating import Rating
 from pricing.book import PriceBook
-from pricing.compare import code_of, leaps
+from pricing.compare import Leap, code_of, leaps_of, pairs
 
 LOOK_SECONDS: Final = 2.0
+CARDS_AT_ONCE: Final = 50
 TOLD_MAX: Final = 3
 """Leaps told one by one; `farebox prices diff` has them all."""
 
@@ -83,19 +84,19 @@ class Reload:
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a file is told
             self._refuse(f"the files cannot be used: {' '.join(str(exc).split())}")
             return False
-        return self._take(wanted)
+        return await self._take(wanted)
 
     def troubles(self) -> list[str]:
         """For a health check."""
         return [self.trouble] if self.trouble else []
 
-    def _take(self, wanted: Wanted) -> bool:
+    async def _take(self, wanted: Wanted) -> bool:
         book, before = wanted.book, self._rating.book
         if book.version == before.version:
             self.trouble = None
             return False
         code = code_of(book.version)
-        found = list(leaps(before, book, self._clock.now_ms()))
+        found = await self._leaps(before, book)
         if found and wanted.confirmed != code:
             told = "; ".join(map(str, found[:TOLD_MAX]))
             more = f"; and {len(found) - TOLD_MAX} more" if len(found) > TOLD_MAX else ""
@@ -105,6 +106,18 @@ class Reload:
         self.trouble = None
         log.info("prices_adopted book=%s before=%s", code, code_of(before.version))
         return True
+
+    async def _leaps(self, before: PriceBook, after: PriceBook) -> list[Leap]:
+        """All of them, and between the cards the loop serves calls."""
+        for book in (before, after):
+            await asyncio.to_thread(list, book.cards())  # so that they are made
+        now_ms = self._clock.now_ms()
+        found: list[Leap] = []
+        for number, pair in enumerate(pairs(before, after)):
+            found += leaps_of(*pair, now_ms)
+            if number % CARDS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
 
     def _refuse(self, why: str) -> None:
         self.trouble = f"prices: the old book stays in force: {why}"

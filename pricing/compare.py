@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from math import prod
 from typing import Final
 
 from pricing.book import PriceBook
@@ -121,19 +122,31 @@ def leaps(before: PriceBook, after: PriceBook, now_ms: int) -> Iterator[Leap]:
 
     What `before` had no price for is none: it was never billed.
     """
+    for provider, model, old, new in pairs(before, after):
+        yield from leaps_of(provider, model, old, new, now_ms)
+
+
+def pairs(before: PriceBook, after: PriceBook) -> Iterator[tuple[str, str, Card, Card | None]]:
+    """By each name of `before` its card, and the one that answers to that name in `after`.
+
+    Two cards that have met by one name are not told again by another.
+    """
     seen: set[tuple[int, int]] = set()
     for provider, model in sorted(_names(before)):
         old = before.find(provider, model).card
         new = after.find(provider, model).card
-        if old is None or (id(old), id(new)) in seen:
-            continue
-        seen.add((id(old), id(new)))
-        for at_ms in sorted({now_ms, *_begins(old, now_ms), *_begins(new, now_ms)}):
-            found = list(_leaps_at(old, new, at_ms))
-            for crossing, move in found:
-                yield Leap(provider, model, crossing, at_ms, move)
-            if found:
-                break
+        if old is not None and (id(old), id(new)) not in seen:
+            seen.add((id(old), id(new)))
+            yield provider, model, old, new
+
+
+def leaps_of(provider: str, model: str, old: Card, new: Card | None, now_ms: int) -> Iterator[Leap]:
+    """Those between two cards, at the first instant that has any."""
+    for at_ms in sorted({now_ms, *_begins(old, now_ms), *_begins(new, now_ms)}):
+        found = list(_leaps_at(old, new, at_ms))
+        if found:
+            yield from (Leap(provider, model, crossing, at_ms, m) for crossing, m in found)
+            return
 
 
 def rates_of(price: Price) -> dict[str, Fraction]:
@@ -147,8 +160,14 @@ def rates_of(price: Price) -> dict[str, Fraction]:
     for unit, fee in price.fees.items():
         found[f"fees.{unit}"] = Fraction(fee.rate_femto, fee.per)
     for scope in {multiplier.scope for multiplier in price.multipliers}:
-        found[f"multipliers.{scope}"] = Fraction(*price.factor(scope))
+        found[f"multipliers.{scope}"] = factor_of(price, scope)
     return found
+
+
+def factor_of(price: Price, scope: str) -> Fraction:
+    """What everything is multiplied with where a call is served in `scope`."""
+    factors = (Fraction(m.num, m.den) for m in price.multipliers if m.scope == scope)
+    return prod(factors, start=Fraction(1))
 
 
 def bands_of(mode: Mode) -> Iterator[tuple[int | None, Rates]]:

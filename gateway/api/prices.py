@@ -1,5 +1,6 @@
 """The price book through the API: what bills, with its history and its sources."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +14,8 @@ from gateway.api.services import Services
 from gateway.api.times import moment
 from gateway.catalog import card_json, matches, near, public_models, row_json
 from gateway.clock import rfc3339
+from pricing.book import PriceBook
+from pricing.card import Card
 from pricing.names import canonical_provider
 
 PAGE_SIZE: Final = 100
@@ -38,11 +41,11 @@ class Prices:
         provider = query.text("provider")
         wanted = canonical_provider(provider) if provider else None
         prefix = query.text("prefix") or ""
-        book = self._services.rating.book
+        book, cards = await self._book()
         found = sorted(
             (
                 card
-                for card in book.cards()
+                for card in cards
                 if wanted in (None, card.provider)
                 and any(name.startswith(prefix) for name in card.match)
             ),
@@ -59,7 +62,7 @@ class Prices:
         at_ms = self._at(query)
         model = request.path_params["model"]
         provider = request.path_params.get("provider") or query.text("provider")
-        book = self._services.rating.book
+        book, _ = await self._book()
         found = matches(book, model, provider)
         if not found:
             said = f" of provider {provider[:64]!r}" if provider else ""
@@ -83,8 +86,13 @@ class Prices:
 
     async def public(self, request: Request) -> Response:
         Query(request, ())
-        models = public_models(self._services.rating.book, self._services.clock.now_ms())
-        return answer({"models": list(models)})
+        book, _ = await self._book()
+        return answer({"models": list(public_models(book, self._services.clock.now_ms()))})
+
+    async def _book(self) -> tuple[PriceBook, list[Card]]:
+        """The book in force and all its cards, made in a thread: the loop serves calls."""
+        book = self._services.rating.book
+        return book, await asyncio.to_thread(list, book.cards())
 
     def _at(self, query: Query) -> int:
         at_ms = query.get("at", lambda text: moment(text, self._services.zone))

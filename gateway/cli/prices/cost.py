@@ -180,7 +180,7 @@ def _tool_calls(value: object) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise _invalid("tool_calls", 'must be numbers by unit, such as {"web_search": 2}')
     for unit, count in value.items():
-        if unit not in FEE_UNITS:
+        if unit.partition(":")[0] not in FEE_UNITS:
             units = ", ".join(FEE_UNITS)
             raise _invalid(f"tool_calls.{unit}", f"is no unit; there are {units}")
         if type(count) is not int or count < 0:

@@ -25,6 +25,7 @@ from gateway.event import UsageEvent
 from gateway.rating import Rating
 from gateway.store.archive import Archive
 from pricing.book import PriceBook
+from pricing.compare import factor_of
 from pricing.cost import LineItem
 from pricing.money import usd
 
@@ -146,9 +147,9 @@ def _conditions(found: Arithmetic) -> Iterator[str]:
         return
     tier = f", tier over {band.over_tokens:,} input tokens" if band.over_tokens is not None else ""
     yield f"rates {band.mode}{tier}"
-    num, den = priced.price.factor(priced.scope)
-    if (num, den) != (1, 1):
-        yield f"times {num}/{den} where served {priced.scope}, in the rates below"
+    factor = factor_of(priced.price, priced.scope)
+    if factor != 1:
+        yield f"times {factor} where served {priced.scope}, in the rates below"
 
 
 def _row(item: LineItem) -> tuple[str, str, str, str]:

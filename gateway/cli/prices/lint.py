@@ -15,16 +15,17 @@ def lint(name: str, *, as_json: bool) -> int:
         Fatal, ConfigError: there is no such book, or it cannot be read.
     """
     book = named(name)
-    findings = findings_in(book.cards())
+    cards = list(book.cards())
+    findings = findings_in(cards)
     if as_json:
         document = {
             "book_version": book.version,
-            "cards": len(book.cards()),
+            "cards": len(cards),
             "findings": [finding._asdict() for finding in findings],
         }
         click.echo(json.dumps(document, indent=2))
     else:
         for finding in findings:
             click.echo(str(finding))
-        click.echo(f"{len(book.cards())} cards, {len(findings)} findings.")
+        click.echo(f"{len(cards)} cards, {len(findings)} findings.")
     return len(findings)
