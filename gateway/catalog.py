@@ -117,7 +117,10 @@ def price_json(price: Price, *, in_force: bool) -> Json:
         ],
         "multipliers": [m._asdict() for m in price.multipliers],
         "fees": _fees(price),
-        "sources": [source._asdict() for source in price.sources],
+        "sources": [
+            {name: told for name, told in source._asdict().items() if told}
+            for source in price.sources
+        ],
     }
 
 
