@@ -9,7 +9,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,7 +35,9 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.reload import Reload, Wanted
 from gateway.version import installed_version
+from pricing.book import BOOK_PATH, PriceBook
 
 Scope = MutableMapping[str, Any]
 Channel = Callable[..., Awaitable[Any]]
@@ -66,8 +70,9 @@ def build_app(
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
-    telemetry = instruments(parts.ledger, parts.wal, stores)
+    telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
     pipeline = Pipeline(
         telemetry=telemetry,
@@ -113,6 +118,7 @@ def build_app(
         draining=draining.is_set,
         about=_about(config, store_url),
         tallies=tallies,
+        price_troubles=reload.troubles,
     )
 
     @asynccontextmanager
@@ -121,7 +127,7 @@ def build_app(
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
-            stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies))
+            stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies, reload))
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
             yield
@@ -149,12 +155,25 @@ def _background(parts: Parts) -> Background:
     return Background(parts.background_store, parts.flusher, jobs)
 
 
-def _tasks(parts: Parts, pipeline: Pipeline, tallies: Tallies) -> list[asyncio.Task[None]]:
+def _wanted(config: Config) -> Wanted:
+    """The prices as the files have them now; all else stays until the next start."""
+    newest = configuration.load(config.file, env=os.environ) if config.file else config
+    return Wanted(PriceBook.load().overlaid(newest.prices), newest.prices_confirm)
+
+
+def _price_files(config: Config) -> list[Path]:
+    return [BOOK_PATH, *([config.file] if config.file else [])]
+
+
+def _tasks(
+    parts: Parts, pipeline: Pipeline, tallies: Tallies, reload: Reload
+) -> list[asyncio.Task[None]]:
     return [
         asyncio.create_task(_background(parts).run(), name="background"),
         asyncio.create_task(parts.ledger.run(), name="ledger"),
         asyncio.create_task(pipeline.progress.run(), name="progress"),
         asyncio.create_task(tallies.run(), name="tallies"),
+        asyncio.create_task(reload.run(), name="reload"),
     ]
 
 
@@ -193,6 +212,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
         models=upstream.models,
         include_usage=upstream.include_usage == "auto",
         trust_reported_cost=upstream.reported_cost == "trust",
+        scope=upstream.scope,
         timeouts=Timeouts(
             connect=timeouts.connect,
             first_byte=timeouts.first_byte,

@@ -68,7 +68,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
         at_ms: When it counts, Unix ms: the call's start, the reported event's timestamp.
         charge_pico: What the customer pays, pico-USD; negative only in an ``adjust``.
         cost_pico: What the provider charges, pico-USD.
-        unpriced: No price was known: cost and charge are 0 here and shown as null.
+        unpriced: No price was known: cost and charge are 0 here and shown as null. In an
+            ``adjust``: the call that it re-rates was such a one, and has a price now.
         unheld: It was admitted while the ledger was away: nothing was held for it.
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
@@ -78,6 +79,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
             usage is unparsed, and what stands here is an estimate.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
         scope: Where it was served, if that has a price of its own (``us``).
+        adjusts: In an ``adjust`` that re-rates: the request id of that call.
     """
 
     request_id: str
@@ -115,11 +117,24 @@ class UsageEvent(Struct, frozen=True, gc=False):
     finish_reason: str | None = None
     upstream_request_id: str | None = None
     metadata: Mapping[str, Any] | None = None
+    adjusts: str | None = None
 
     @property
     def is_usage(self) -> bool:
         """Whether it counts as a call; refusals and releases are log rows only."""
         return self.kind in USAGE_KINDS
+
+    @property
+    def unpriced_calls(self) -> int:
+        """How many more calls have no price because of this event; -1: one less has none."""
+        if not self.unpriced:
+            return 0
+        return -1 if self.adjusts else int(self.is_usage)
+
+    @property
+    def amounts_known(self) -> bool:
+        """Whether cost and charge are more than the zeros that stand for "nobody knows"."""
+        return not self.unpriced or self.adjusts is not None
 
     @property
     def failed(self) -> bool:
@@ -153,6 +168,11 @@ class UsageEvent(Struct, frozen=True, gc=False):
         return orjson.dumps(document)
 
 
+def rerating_id(request_id: str, number: int) -> str:
+    """Of the event that re-rates a call for the `number`-th time, from 1."""
+    return f"{request_id}{RERATED}{number}"
+
+
 def details_of(known: Mapping[str, Any]) -> bytes:
     """As `UsageEvent.details`, of an event that has only these fields, and no usage yet."""
     told = {
@@ -166,11 +186,17 @@ def details_of(known: Mapping[str, Any]) -> bytes:
 USAGE_KINDS: Final = frozenset({Kind.SETTLE, Kind.ORPHAN, Kind.EVENT})
 """Kinds that are one call each. An ``adjust`` moves money for a call already counted."""
 
+PRICED_KINDS: Final = frozenset({Kind.SETTLE, Kind.EVENT})
+"""Kinds whose amounts are their tokens' price. An orphan's is an upper bound."""
+
 MONEY_KINDS: Final = USAGE_KINDS | {Kind.ADJUST}
 """Kinds whose money and tokens count; an ``adjust`` that re-rates carries no tokens."""
 
 TROUBLE_KINDS: Final = USAGE_KINDS | {Kind.RELEASE}
 """Kinds whose status counts among the errors: a release is a call that got nowhere."""
+
+RERATED: Final = "."
+"""Between a call's id and the number of its re-rating, which together are that event's id."""
 
 FAILED: Final = frozenset({Status.ERROR, Status.UNRESOLVED})
 

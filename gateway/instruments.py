@@ -8,15 +8,23 @@ from functools import partial
 
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
+from gateway.reload import Reload
 from gateway.store.client import Store
 from gateway.telemetry import DEAD_LETTERS, LOG_FAILURES, REPLAYED, SHORT_WAITS, Telemetry
 
 
-def instruments(ledger: Ledger, wal: Log | None, stores: Sequence[Store]) -> Telemetry:
+def instruments(
+    ledger: Ledger, wal: Log | None, stores: Sequence[Store], reload: Reload
+) -> Telemetry:
     """Read when they are told; `stores` are this process' connections to the one store."""
     telemetry = Telemetry()
     _of_ledger(telemetry, ledger)
     _of_stores(telemetry, stores)
+    telemetry.gauge(
+        "prices_refused",
+        "Workers in which the newest prices are not in force; /readyz says why.",
+        lambda: len(reload.troubles()),
+    )
     if wal is not None:
         _of_log(telemetry, wal)
     return telemetry

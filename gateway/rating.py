@@ -5,11 +5,10 @@ refused, or priced at a configured fallback, or let through with its cost left o
 """
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-
-from msgspec import structs
 
 from pricing.book import PriceBook
 from pricing.card import Card, Price
@@ -45,11 +44,16 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """What is known of a model at an instant; `price` is None when it has none."""
+    """What is known of a model at an instant; `price` is None when it has none.
+
+    Attributes:
+        scope: Where its name says that it is served; None: it does not say.
+    """
 
     card: Card | None
     price: Price | None
     steps: tuple[str, ...]
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,22 @@ class Rating:
             }
             self._fallback = PriceBook((), "").overlaid([entry]).find(_FALLBACK, _FALLBACK).card
         self.rejects_unpriced: Final = unpriced is Unpriced.REJECT
+        self._pinned: Rating | None = None
+
+    def adopt(self, book: PriceBook) -> None:
+        """From now on price by `book`; who has pinned the old one goes on with it."""
+        self.book, self._pinned = book, None
+
+    def pinned(self) -> "Rating":
+        """This rating as it is now, for ever: what a call is priced by from start to end."""
+        if self._pinned is None:
+            self._pinned = copy(self)
+        return self._pinned
+
+    @property
+    def fallback_id(self) -> str | None:
+        """The id under which the fallback bills; None: there is none."""
+        return self._fallback.prices[0].id if self._fallback else None
 
     def rate(self, provider: str, model: str, at_ms: int) -> Rated:
         """What a model costs; one that the book does not price costs the fallback, if any."""
@@ -96,7 +116,7 @@ class Rating:
         """What the book says, without the fallback."""
         found = self.book.find(provider, model)
         price = found.card.price_at(at_ms) if found.card else None
-        return Rated(found.card, price, found.steps)
+        return Rated(found.card, price, found.steps, found.scope)
 
     def named(
         self, price_id: str, provider: str, models: Iterable[str], at_ms: int
@@ -127,7 +147,7 @@ def bill(
             rated.price,
             markup_ppm=markup_ppm,
             service_tier=service_tier,
-            scope=scope or ANYWHERE,
+            scope=scope or rated.scope or ANYWHERE,
             completed_ms=completed_ms,
         )
     except UnpricedComponent as exc:
@@ -144,13 +164,6 @@ def bill_reported(cost_pico: int, *, markup_ppm: int = 0) -> Bill:
 def drifts(cost_pico: int, reported_pico: int) -> bool:
     """Whether our cost lies more than `DRIFT_PERCENT_MAX` beside the provider's figure."""
     return 100 * abs(cost_pico - reported_pico) > DRIFT_PERCENT_MAX * reported_pico
-
-
-def with_request(usage: Usage, price: Price | None) -> Usage:
-    """The usage, and the request itself, where that has a price."""
-    if price is None or "request" not in price.fees or price.free:
-        return usage
-    return structs.replace(usage, fees=(*usage.fees, ("request", 1)))
 
 
 _FALLBACK: Final = "fallback"

@@ -8,9 +8,11 @@ else of the hour in which the call was completed, and there the tier of its tota
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import mul
 from typing import Final, NamedTuple
+
+from msgspec import structs
 
 from pricing.card import COMPONENTS, FREE_FEE, INPUT_COMPONENTS, UNPRICED, Mode, Price, Rates
 from pricing.money import FEMTO_PER_PICO, Pico, charge_pico, div_half_even
@@ -158,7 +160,7 @@ def _with_request(usage: Usage) -> Usage:
     """Where each request is billed, one that used anything is one, if nobody counted it."""
     if any(unit.partition(":")[0] == "request" for unit, _ in usage.fees):
         return usage
-    return replace(usage, fees=(*usage.fees, ("request", 1)))
+    return structs.replace(usage, fees=(*usage.fees, ("request", 1)))
 
 
 def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> Mode:

@@ -4,8 +4,6 @@ For showing only: nothing here is ever added up, and each exact amount stands be
 float as a ``*_usd`` string, or can be had from the events.
 """
 
-from decimal import Decimal
-
 from pricing.money import PICO_PER_USD
 
 
@@ -16,11 +14,6 @@ def dollars(amount_pico: int) -> float:
 
 def dollars_or_none(amount_pico: int | None) -> float | None:
     return None if amount_pico is None else dollars(amount_pico)
-
-
-def femto_usd(amount_femto: int) -> str:
-    """Femto-USD as an exact decimal string of USD: a rate can be finer than a pico-dollar."""
-    return format(Decimal(amount_femto).scaleb(-15).normalize(), "f")
 
 
 def percent(ppm: int) -> float:

@@ -36,7 +36,8 @@ class Health:
             away = ["ledger: being restored"]
         final = [*(["draining"] if self._services.draining() else ()), *refuses]
         if not (final or away):
-            return answer({"status": "ready", **_degraded(ledger.troubles())})
+            troubles = ledger.troubles() + self._services.price_troubles()
+            return answer({"status": "ready", **_degraded(troubles)})
         if not final and ledger.unheld.passes_all:
             return answer({"status": "ready", **_degraded(away)})
         return answer({"status": "not ready", "reasons": [*final, *away]}, 503)

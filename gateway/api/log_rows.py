@@ -1,14 +1,13 @@
 """A call, a reported usage or a refusal as the logs API shows it."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.api.figures import dollars, femto_usd, percent, seconds
+from gateway.api.figures import dollars, percent, seconds
+from gateway.arithmetic import Arithmetic, arithmetic_json, item_json
 from gateway.clock import rfc3339
 from gateway.customers.profile import Profile
 from gateway.event import UsageEvent
-from gateway.rating import ANYWHERE, Rating
-from pricing.card import Price
-from pricing.cost import LineItem, UnpricedComponent, cost
 from pricing.money import usd
 
 Json = dict[str, Any]
@@ -34,8 +33,8 @@ def row(event: UsageEvent, profile: Profile | None) -> Json:
         "completion_tokens": usage.output_total,
         "cached_tokens": usage.cached_total,
         "reasoning_tokens": usage.reasoning_tokens,
-        "cost": None if event.unpriced else dollars(event.cost_pico),
-        "charge": None if event.unpriced else dollars(event.charge_pico),
+        "cost": dollars(event.cost_pico) if event.amounts_known else None,
+        "charge": dollars(event.charge_pico) if event.amounts_known else None,
         "latency": seconds(event.latency_ms),
         "time_to_first_token": seconds(event.first_token_ms),
         "tokens_per_second": _tokens_per_second(event),
@@ -45,23 +44,37 @@ def row(event: UsageEvent, profile: Profile | None) -> Json:
     }
 
 
-def one(event: UsageEvent, profile: Profile | None, card: Json | None, rating: Rating) -> Json:
+def one(
+    event: UsageEvent,
+    profile: Profile | None,
+    card: Json | None,
+    found: Arithmetic,
+    adjustments: Sequence[UsageEvent] = (),
+) -> Json:
     """A log opened: the row, exact money, and how the amount came about.
+
+    The amounts of the lines and ``arithmetic.rounding_usd`` are ``cost_usd``, exactly; where
+    there are no lines, ``arithmetic.explanation`` says why.
 
     Args:
         card: The customer, as a row of the users list.
+        adjustments: What was added to it later.
     """
     return {
         **row(event, profile),
+        "kind": event.kind.value,
         "customer": card,
-        "cost_usd": None if event.unpriced else usd(event.cost_pico),
-        "charge_usd": None if event.unpriced else usd(event.charge_pico),
+        "cost_usd": usd(event.cost_pico) if event.amounts_known else None,
+        "charge_usd": usd(event.charge_pico) if event.amounts_known else None,
         "hold_usd": usd(event.hold_pico),
         "output_cap": event.output_cap_tokens,
         "markup_percentage": percent(event.markup_ppm),
-        "line_items": [_line(item) for item in line_items(event, rating)],
+        "line_items": [item_json(item) for item in found.items],
+        "arithmetic": arithmetic_json(found),
         "price_id": event.price_id,
         "book_version": event.book_version,
+        "adjusts": event.adjusts,
+        "adjustments": [_adjustment(adjustment) for adjustment in adjustments],
         "served_model": event.served_model,
         "service_tier": event.service_tier,
         "group_identifier": event.group,
@@ -76,45 +89,14 @@ def one(event: UsageEvent, profile: Profile | None, card: Json | None, rating: R
     }
 
 
-def line_items(event: UsageEvent, rating: Rating) -> tuple[LineItem, ...]:
-    """The bill's lines, worked out again from the stored usage.
-
-    None for what was not priced, and where the price is no longer in the book: lines that
-    do not add up to the stored cost would explain nothing.
-    """
-    price = _price_of(event, rating)
-    if price is None or event.unpriced:
-        return ()
-    try:
-        again = cost(
-            event.usage,
-            price,
-            markup_ppm=event.markup_ppm,
-            service_tier=event.service_tier,
-            scope=event.scope or ANYWHERE,
-            completed_ms=event.at_ms + (event.latency_ms or 0),
-        )
-    except UnpricedComponent:
-        return ()
-    return again.items if again.cost_pico == event.cost_pico else ()
-
-
-def _price_of(event: UsageEvent, rating: Rating) -> Price | None:
-    if event.price_id is None:
-        return None
-    models = filter(None, (event.served_model, event.model))
-    return rating.named(event.price_id, event.provider, models, event.at_ms)
-
-
-def _line(item: LineItem) -> Json:
-    """`amount` is `quantity` times `rate` by `per`, in USD."""
+def _adjustment(event: UsageEvent) -> Json:
+    """What an adjustment adds, under which price."""
     return {
-        "component": item.component,
-        "quantity": item.quantity,
-        "rate": femto_usd(item.rate_femto),
-        "per": item.per,
-        "amount": femto_usd(item.amount_femto),
-        "fallback_from": item.fallback_from,
+        "unique_id": event.request_id,
+        "cost_usd": usd(event.cost_pico),
+        "charge_usd": usd(event.charge_pico),
+        "price_id": event.price_id,
+        "book_version": event.book_version,
     }
 
 

@@ -14,6 +14,7 @@ from gateway.api.log_rows import one, row
 from gateway.api.query import Query, page_of
 from gateway.api.services import Services
 from gateway.api.times import moment
+from gateway.arithmetic import arithmetic
 from gateway.errors import NotFound
 from gateway.event import Status
 from gateway.store.archive import LogFilter
@@ -83,7 +84,9 @@ class Logs:
         profiles = await self._customers.profiles({event.customer_number: archived.partition})
         profile = profiles.get(event.customer_number)
         card = await self._customers.card(profile) if profile else None
-        return answer(one(event, profile, card, self._services.rating))
+        later = await self._services.archive.adjustments(request_id)
+        found = arithmetic(event, self._services.rating)
+        return answer(one(event, profile, card, found, [added.event for added in later]))
 
     async def _filter(self, query: Query) -> LogFilter:
         zone = self._services.zone

@@ -38,6 +38,7 @@ class _Priced:
 
     provider: str
     rated: Rated
+    book_version: str
     unpriced: bool
 
 
@@ -78,7 +79,7 @@ class Recorder:
         )
 
     def _priced(self, report: Report) -> _Priced:
-        rating = self._services.rating
+        rating = self._services.rating.pinned()
         provider = report.provider or self._services.provider_of(report.model)
         rated = rating.rate(provider, report.model, report.at_ms)
         unpriced = bill(rated, report.usage, completed_ms=report.at_ms).unpriced
@@ -89,7 +90,7 @@ class Recorder:
                 param="model",
                 code="model_not_priced",
             )
-        return _Priced(provider, rated, unpriced)
+        return _Priced(provider, rated, rating.book.version, unpriced)
 
     def _event(
         self, report: Report, app: App, priced: _Priced, request_id: str, *, markup_ppm: int
@@ -108,7 +109,8 @@ class Recorder:
             model=report.model,
             provider=priced.provider,
             price_id=amount.price_id,
-            book_version=self._services.rating.book.version,
+            scope=priced.rated.scope,
+            book_version=priced.book_version,
             usage=report.usage,
             source=Source.EVENT,
             status_code=202,

@@ -13,6 +13,7 @@ from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
 from gateway.api.metrics import Metrics
+from gateway.api.prices import Prices
 from gateway.api.services import Services
 from gateway.api.start import Start
 from gateway.api.users import Users
@@ -29,6 +30,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
+        *Prices(services).routes(guard.managed),
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),

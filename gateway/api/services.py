@@ -49,6 +49,7 @@ class Services:
         hosts: Names under which the gateway may be addressed, besides loopback and IPs.
         draining: Whether the process has been told to stop.
         tallies: What this worker and the others tell the metrics.
+        price_troubles: Why the newest prices are not in force, in words.
     """
 
     store: Store
@@ -67,3 +68,4 @@ class Services:
     draining: Callable[[], bool]
     about: About
     tallies: Tallies
+    price_troubles: Callable[[], list[str]] = list

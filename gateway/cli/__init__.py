@@ -5,25 +5,12 @@ The parts are imported when a command runs, so that ``farebox --help`` answers a
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-FAULT, USAGE = 1, 2
-
-_CONFIG = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="FAREBOX_CONFIG",
-    help="The settings. Without it: the providers whose key is in the environment.",
-)
-_HOST = click.option("--host", help="Listen on this address instead of the configured one.")
-_PORT = click.option("--port", type=click.IntRange(0, 65_535), help="0 takes any free port.")
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+from gateway.cli.options import CONFIG, FAULT, HOST, JSON, PORT, USAGE, explained
+from gateway.cli.prices import prices
 
 
 @click.group(
@@ -39,15 +26,15 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
-@_CONFIG
-@_HOST
-@_PORT
+@CONFIG
+@HOST
+@PORT
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer calls.")
 def serve(
     config_file: Path | None, host: str | None, port: int | None, workers: int | None
 ) -> None:
     """Run the gateway, with the store it needs, until SIGTERM or Ctrl-C."""
-    with _explained():
+    with explained():
         from gateway.cli.serve import serve as run
         from gateway.config import configured
 
@@ -59,10 +46,10 @@ def serve(
 
 
 @main.command()
-@_CONFIG
+@CONFIG
 def flush(config_file: Path | None) -> None:
     """Consolidate usage, apart from serving: for a machine of its own."""
-    with _explained():
+    with explained():
         from gateway.cli.serve import flush as run
         from gateway.config import configured
 
@@ -83,7 +70,7 @@ def flush(config_file: Path | None) -> None:
 )
 def demo(**options: object) -> None:
     """Run a gateway with customers, a month of history and a provider that costs nothing."""
-    with _explained():
+    with explained():
         from gateway.cli.demo import Demo, run
 
         run(Demo(**options))  # type: ignore[arg-type]  # click has checked them
@@ -93,7 +80,7 @@ def demo(**options: object) -> None:
 @click.argument("file", type=click.Path(path_type=Path), default="farebox.yaml")
 def init(file: Path) -> None:
     """Write a commented config to FILE (farebox.yaml). Never overwrites."""
-    with _explained():
+    with explained():
         from gateway.cli.texts import example_config
 
         try:
@@ -106,10 +93,10 @@ def init(file: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path), envvar="FAREBOX_CONFIG")
-@_JSON
+@JSON
 def check(file: Path, as_json: bool) -> None:
     """Say of FILE what works: config, store, upstreams, prices. Exit 1 on a fault."""
-    with _explained():
+    with explained():
         from gateway.cli.check import FAULTY, check_file, lines, report
 
         findings = check_file(file, os.environ)
@@ -123,12 +110,12 @@ def ledger() -> None:
 
 
 @ledger.command()
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 @click.option("--full", is_flag=True, help="With the archive: all that has ever been.")
 def verify(config_file: Path | None, as_json: bool, full: bool) -> None:
     """Refold and compare. Exit 0: it adds up; 1: it does not; 2: it could not be checked."""
-    with _explained(USAGE):
+    with explained(USAGE):
         from gateway.cli.ledger import verify as run
         from gateway.config import configured
 
@@ -136,15 +123,15 @@ def verify(config_file: Path | None, as_json: bool, full: bool) -> None:
 
 
 @ledger.command()
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 @click.option("--dry-run", "dry", is_flag=True, help="Only say what differs.")
 def rebuild(config_file: Path | None, as_json: bool, dry: bool) -> None:
     """Write counters anew from the events; balances are never touched.
 
     Exit 0: all are right now; 1: some are not; 2: it could not be done.
     """
-    with _explained(USAGE):
+    with explained(USAGE):
         from gateway.cli.ledger import rebuild as run
         from gateway.config import configured
 
@@ -154,27 +141,10 @@ def rebuild(config_file: Path | None, as_json: bool, dry: bool) -> None:
 @main.command()
 def schema() -> None:
     """Print the config's JSON schema, for editors."""
-    with _explained():
+    with explained():
         from gateway.cli.texts import json_schema
 
         click.echo(json_schema())
 
 
-@contextmanager
-def _explained(fault: int = FAULT) -> Iterator[None]:
-    """End a command with a sentence and its exit code, where we know what went wrong."""
-    from gateway.cli.fatal import Fatal
-    from gateway.config import ConfigError
-    from gateway.store.embedded import StoreError
-
-    try:
-        yield
-    except ConfigError as exc:
-        click.echo(str(exc), err=True)
-        sys.exit(USAGE)
-    except (Fatal, StoreError) as exc:
-        click.echo(f"farebox: {exc}", err=True)
-        sys.exit(fault)
-    except OSError as exc:
-        click.echo(f"farebox: {exc.filename or 'system'}: {exc.strerror}", err=True)
-        sys.exit(fault)
+main.add_command(prices)

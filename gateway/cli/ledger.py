@@ -4,30 +4,22 @@ Beside a running gateway or without one: the embedded store is used where it run
 started for the while where it does not.
 """
 
-import asyncio
 import json
 import random
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit.check import Check
 from gateway.audit.differences import Difference, Finding, Unit, drift_pico
 from gateway.audit.report import Report
 from gateway.audit.walk import rebuild as rebuild_all
 from gateway.audit.walk import verify as verify_all
+from gateway.cli.beside import has_archive, walked
 from gateway.cli.fatal import Fatal
-from gateway.clock import SystemClock
-from gateway.config import Config, resolve
-from gateway.errors import LedgerUnavailable
-from gateway.parts import Parts, build_parts
-from gateway.store.archive import FILE_NAME
-from gateway.store.embedded import EmbeddedStore, is_running
-from gateway.store.valkey import folder_of
+from gateway.config import Config
+from gateway.parts import Parts
 from pricing.money import usd
 
 CLEAN, DIFFERENT, UNCHECKED = 0, 1, 2
@@ -68,9 +60,9 @@ def verify(config: Config, *, full: bool, as_json: bool) -> int:
         )
         return await verify_all(parts.store, check, progress=progress)
 
-    if full and not _has_archive(config):
+    if full and not has_archive(config):
         raise Fatal(f"there is no archive in data_dir {config.data_dir}: leave --full out")
-    report = _walked(config, "Checking the books", checked, archive=full)
+    report = walked(config, "Checking the books", checked, archive=full)
     click.echo(_json(report.to_json()) if as_json else "\n".join(_verified(report)))
     if report.found:
         return DIFFERENT
@@ -95,70 +87,13 @@ def rebuild(config: Config, *, dry: bool, as_json: bool) -> int:
             progress=progress,
         )
 
-    archive = _has_archive(config)
-    report = _walked(config, "Rebuilding the counters", mended, archive=archive)
+    archive = has_archive(config)
+    report = walked(config, "Rebuilding the counters", mended, archive=archive)
     done = {"dry_run": dry, **report.to_json()}
     click.echo(_json(done) if as_json else "\n".join(_rebuilt(report, dry=dry)))
     if report.unread or report.partial:
         return UNCHECKED
     return DIFFERENT if report.busy or (dry and report.found) else CLEAN
-
-
-def _walked(config: Config, label: str, walk: Callable[..., Any], *, archive: bool) -> Report:
-    async def run(url: str, progress: Callable[[float], None]) -> Report:
-        parts = build_parts(config, store_url=url, clock=SystemClock())
-        if archive:
-            await _prepare(parts)
-        await parts.store.connect()
-        try:
-            if not parts.store.is_ready:
-                raise Fatal("the store is away: start it, or correct redis.url")
-            report: Report = await walk(parts, progress)
-            return report
-        except LedgerUnavailable as exc:
-            raise Fatal("the store went away before everything was read: try again") from exc
-        except SQLAlchemyError as exc:
-            # Not str(exc): SQLAlchemy puts rows into it.
-            raise Fatal(f"the archive cannot be read: {getattr(exc, 'orig', exc)}") from exc
-        finally:
-            await parts.store.close()
-            await parts.archive.close()
-
-    with _store(config) as url, progressing(label) as progress:
-        return asyncio.run(run(url, progress))
-
-
-async def _prepare(parts: Parts) -> None:
-    try:
-        await parts.archive.prepare()
-    except RuntimeError as exc:  # a later version of farebox wrote it
-        raise Fatal(str(exc)) from exc
-
-
-def _has_archive(config: Config) -> bool:
-    return (config.data_dir / FILE_NAME).exists()
-
-
-@contextmanager
-def _store(config: Config) -> Iterator[str]:
-    """The store's URL, while it answers."""
-    if config.redis.url is not None or is_running(config.data_dir):
-        yield resolve(config).store_url
-    elif folder_of(config.data_dir).exists():
-        with EmbeddedStore(config.data_dir) as store:
-            yield store.url
-    else:
-        raise Fatal(f"there is no store in data_dir {config.data_dir}: nothing to look at")
-
-
-@contextmanager
-def progressing(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, nothing elsewhere; yields what takes the share done, 0 to 1."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=1_000, label=label, file=sys.stderr) as bar:
-        yield lambda share: bar.update(int(share * 1_000) - bar.pos)
 
 
 def _verified(report: Report) -> Iterator[str]:

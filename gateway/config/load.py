@@ -43,7 +43,8 @@ def load(path: Path, *, env: Mapping[str, str]) -> Config:
     if faults or config is None:
         placed = [replace(f, line=f.line or read.line_of(f.path)) for f in faults]
         raise ConfigError(placed, origin=str(path))
-    return config.model_copy(update={"data_dir": _absolute(config.data_dir, path)})
+    absolute = config.model_copy(update={"data_dir": _absolute(config.data_dir, path)})
+    return absolute.read_from(path.resolve())
 
 
 def parsed(data: Mapping[str, Any], *, origin: str) -> Config:

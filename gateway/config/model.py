@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     SecretStr,
     Tag,
     model_validator,
@@ -97,6 +98,7 @@ class Upstream(Section):
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
     reported_cost: Literal["compare", "trust"] = "compare"
+    scope: str | None = None
     timeouts: Timeouts = Timeouts()
 
     @property
@@ -272,8 +274,20 @@ class Config(Section):
     on_disconnect: Literal["auto", "cancel", "drain"] = "auto"
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
+    prices_confirm: str | None = None
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """Where it was read from; None: from elsewhere than a file."""
+        return self._file
+
+    def read_from(self, file: Path) -> Self:
+        """The same, which remembers that."""
+        self._file = file
+        return self
 
     @property
     def strict(self) -> bool:

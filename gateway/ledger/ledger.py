@@ -20,6 +20,7 @@ from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import NO_SCOPES, Scopes
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
+from gateway.ledger.adjustments import Adjustments
 from gateway.ledger.admission import Admission
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
@@ -65,6 +66,7 @@ class Ledger:
 
     Attributes:
         endings: How calls ended, on the way to the store.
+        adjustments: What corrects a charge after its call has ended.
         continuity: What happens when the store comes back as another.
     """
 
@@ -95,6 +97,7 @@ class Ledger:
         )
         self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
         self._reports = Reports(store, directory, clock, self.rules, self._scopes, wal=wal)
+        self.adjustments = Adjustments(store, directory, clock, self.rules, self._scopes)
         self._leases = Leases(store)
         self._wal = wal
         self.dead_letters = DeadLetters(wal.folder if wal else None)

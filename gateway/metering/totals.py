@@ -102,7 +102,7 @@ def totals_of(event: UsageEvent) -> Totals:
         calls,
         calls if status in FAILED else 0,
         0,
-        calls if event.unpriced else 0,
+        event.unpriced_calls,
         *event.usage.totals,
         event.cost_pico,
         charge_pico,

@@ -175,8 +175,8 @@ class Facts:
             unparsed=unparsed,
             reported_cost_pico=reported_cost_pico(block),
             model=known.get("model"),
-            service_tier=_service_tier(block, known.get("service_tier")),
-            scope=_scope(block),
+            service_tier=service_tier_of(block, known.get("service_tier")),
+            scope=scope_of(block),
             finish_reason=known.get("finish_reason"),
             upstream_id=known.get("id"),
         )
@@ -248,7 +248,7 @@ def _reasons(document: dict[str, Any], holders: list[dict[str, Any]]) -> Iterato
             yield details.get("reason") if isinstance(details, dict) else None
 
 
-def _service_tier(block: dict[str, Any], beside: str | None) -> str | None:
+def service_tier_of(block: dict[str, Any], beside: str | None) -> str | None:
     """How it was served: Anthropic and Gemini say so among the usage."""
     if block.get("speed") == "fast":
         return "fast"
@@ -260,7 +260,7 @@ def _service_tier(block: dict[str, Any], beside: str | None) -> str | None:
     return beside
 
 
-def _scope(block: dict[str, Any]) -> str | None:
+def scope_of(block: dict[str, Any]) -> str | None:
     value = block.get("inference_geo")
     if isinstance(value, str) and value and value not in _ANYWHERE:
         return value[:FACT_CHARS_MAX]

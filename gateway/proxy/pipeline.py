@@ -99,7 +99,7 @@ class Pipeline:
         self._on_disconnect = on_disconnect
         self._budgeting = budgeting
         self._reject_status = reject_status
-        self.progress = Progress(ledger, rating, clock)
+        self.progress = Progress(ledger, clock)
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
 
@@ -163,7 +163,8 @@ class Pipeline:
                 "This model is called with a key of your own: send the app token in "
                 f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
             )
-        rated = self._rating.rate(upstream.settings.provider, model, request.started_ms)
+        rating = self._rating.pinned()
+        rated = rating.rate(upstream.settings.provider, model, request.started_ms)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,
@@ -174,7 +175,7 @@ class Pipeline:
             upstream=upstream,
             upstream_model=model,
             rated=rated,
-            book_version=self._rating.book.version,
+            rating=rating,
         )
 
     async def _hold(self, tab: Tab) -> Hold:
@@ -183,7 +184,7 @@ class Pipeline:
             tab.caller.customer,
             app=tab.app.id,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(self._rating, terms, self._budgeting),
+            bound=lambda terms: tab.bound(tab.rating, terms, self._budgeting),
             opening=tab.opening,
         )
 
@@ -226,7 +227,7 @@ class Pipeline:
         tab.answer_status = None
         tab.sent = Sent()
         tab.sent_bytes = len(content)
-        await self._ledger.sent(tab.so_far(hold, self._rating, self._clock))
+        await self._ledger.sent(tab.so_far(hold, tab.rating, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
         tab.answered = self._clock.monotonic()
@@ -289,7 +290,7 @@ class Pipeline:
     def _closing(self, tab: Tab, hold: Hold) -> UsageEvent:
         """The one event that ends the call, made once."""
         if tab.ended is None:
-            tab.ended = tab.closing(hold, self._rating, self._clock)
+            tab.ended = tab.closing(hold, tab.rating, self._clock)
             self._verdicts.tell(tab.ended)
         return tab.ended
 

@@ -11,7 +11,6 @@ from gateway import crash
 from gateway.clock import Clock
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.proxy.tab import Tab
-from gateway.rating import Rating
 
 PAUSE_SECONDS: Final = 1.0
 STREAMS_AT_ONCE_MAX: Final = 100
@@ -26,9 +25,8 @@ class _Stream:
 
 
 class Progress:
-    def __init__(self, ledger: Ledger, rating: Rating, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
-        self._rating = rating
         self._clock = clock
         self._streams: dict[str, _Stream] = {}
 
@@ -51,7 +49,7 @@ class Progress:
             if seen_bytes == stream.noted_bytes:
                 continue
             stream.noted_bytes = seen_bytes
-            so_far = stream.tab.so_far(stream.hold, self._rating, self._clock)
+            so_far = stream.tab.so_far(stream.hold, stream.tab.rating, self._clock)
             self._ledger.progress(stream.hold, so_far)
             noted += 1
             if noted % STREAMS_AT_ONCE_MAX == 0:

@@ -26,7 +26,7 @@ from gateway.openai.errors import wire_form
 from gateway.proxy.bounding import Budgeting, Extent, extent_of
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
-from gateway.rating import Bill, Rated, Rating, bill, bill_reported, with_request
+from gateway.rating import Bill, Rated, Rating, bill, bill_reported
 from pricing.money import PPM
 from pricing.usage import Usage
 
@@ -53,6 +53,7 @@ class Tab:
 
     Attributes:
         upstream_model: What the upstream calls the model.
+        rating: As it was when the call began; a reload changes nothing for it.
         sent: Whether a byte of the call may have left for the upstream.
         sent_bytes: The size of the body that was forwarded.
         answer_status: Of the upstream's head; None until it came.
@@ -79,7 +80,7 @@ class Tab:
     upstream: Upstream
     upstream_model: str
     rated: Rated
-    book_version: str
+    rating: Rating
     sent: Sent = field(default_factory=Sent)
     sent_bytes: int = 0
     answer_status: int | None = None
@@ -161,12 +162,12 @@ class Tab:
             return UsageEvent(kind=Kind.RELEASE, **facts)
         rated = self._served(rating)
         usage, source = self._usage()
-        usage = with_request(usage, rated.price)
         billed = self._billed(usage, source, hold, rated, clock)
         if billed.problem:
             facts["error_code"] = f"unpriced_{billed.problem}"
         if source is Source.ESTIMATED and self.reading.unparsed:
             facts["raw_usage"] = self.reading.unparsed.decode(errors="replace")
+        facts["scope"] = self._scope(rated)
         return UsageEvent(
             kind=Kind.SETTLE,
             usage=usage,
@@ -205,7 +206,8 @@ class Tab:
             "model": self.call.model,
             "upstream": settings.name,
             "provider": settings.provider,
-            "book_version": self.book_version,
+            "book_version": self.rating.book.version,
+            "scope": self._scope(self.rated),
             "stream": self.call.stream,
             "metadata": self.caller.recorded or None,
         }
@@ -227,7 +229,6 @@ class Tab:
             "finish_reason": self.reading.finish_reason,
             "served_model": self.reading.model,
             "service_tier": self.reading.service_tier or self.call.service_tier,
-            "scope": self.reading.scope,
             "reported_cost_pico": self.reading.reported_cost_pico,
             "upstream_request_id": self.upstream_request_id or self.reading.upstream_id,
         }
@@ -298,6 +299,10 @@ class Tab:
         rated = rating.known(self.upstream.settings.provider, served, self.started_ms)
         return rated if rated.price else self.rated
 
+    def _scope(self, rated: Rated) -> str | None:
+        """Where it was served: as the answer says, else the configuration, else its name."""
+        return self.reading.scope or self.upstream.settings.scope or rated.scope
+
     def _billed(self, usage: Usage, source: Source, hold: Hold, rated: Rated, clock: Clock) -> Bill:
         markup_ppm = hold.terms.limits.markup_ppm
         reported = self.reading.reported_cost_pico
@@ -309,7 +314,7 @@ class Tab:
             usage,
             markup_ppm=markup_ppm,
             service_tier=self.reading.service_tier or self.call.service_tier,
-            scope=self.reading.scope,
+            scope=self._scope(rated),
             completed_ms=clock.now_ms(),
         )
         beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico

@@ -43,6 +43,7 @@ class UpstreamSettings:
         models: Globs of the models it serves.
         include_usage: Whether streams may be asked for their usage.
         trust_reported_cost: What the provider says that a call cost is booked; else ours is.
+        scope: Where it serves, as the price book has it (``regional``); None: models' names say.
     """
 
     name: str
@@ -56,6 +57,7 @@ class UpstreamSettings:
     models: tuple[str, ...] = ("*",)
     include_usage: bool = True
     trust_reported_cost: bool = False
+    scope: str | None = None
     timeouts: Timeouts = Timeouts()
 
 

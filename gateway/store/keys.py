@@ -62,7 +62,7 @@ KEYS: Final = (
         "{p}a:<number>",
         "hash",
         "for ever",
-        "hold, restore, settle, release, expire, event, profile",
+        "hold, restore, settle, release, expire, event, adjust, profile",
     ),
     KeySpec(
         "{p}h", "hash", "while calls run", "hold, restore, renew; settle, release, expire remove"
@@ -70,10 +70,15 @@ KEYS: Final = (
     KeySpec(
         "{p}hx", "zset", "while calls run", "hold, restore, renew; settle, release, expire remove"
     ),
-    KeySpec("{p}ev", "stream", "hot_hours", "settle, release, expire, event, refuse; trim removes"),
+    KeySpec(
+        "{p}ev",
+        "stream",
+        "hot_hours",
+        "settle, release, expire, event, adjust, refuse; trim removes",
+    ),
     KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
     KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
-    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event"),
+    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event, adjust"),
     KeySpec("{p}cur", "hash", "for ever", "apply, scope_apply, trim"),
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),

@@ -9,7 +9,7 @@ import redis
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.cli.ledger import progressing
+from gateway.cli.beside import progressing
 from gateway.store.embedded import EmbeddedStore
 from gateway.store.keys import Keyspace
 from tests.support.gateways import Gateway, a_customer, gateway, settings, wait_until

@@ -7,7 +7,10 @@ import pytest
 
 from gateway.instruments import instruments
 from gateway.ledger import endings
+from gateway.rating import Rating
+from gateway.reload import Reload, Wanted
 from gateway.telemetry import Telemetry
+from pricing.book import PriceBook
 from tests.support.ledgers import Bench, Killed, bench
 from tests.support.losses import mortal_store, until
 
@@ -26,7 +29,9 @@ def folder(tmp_path):
 
 
 def telemetry_of(b: Bench) -> Telemetry:
-    return instruments(b.ledger, b.ledger._wal, [b.store])
+    rating = Rating(PriceBook((), "none"))
+    reload = Reload(rating, lambda: Wanted(rating.book), [], b.clock)
+    return instruments(b.ledger, b.ledger._wal, [b.store], reload)
 
 
 def gauges(telemetry: Telemetry) -> dict[str, float]:

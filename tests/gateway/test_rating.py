@@ -1,5 +1,7 @@
 """Rating: what has no price is never free, and what is billed is never a guess."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.rating import (
@@ -11,7 +13,6 @@ from gateway.rating import (
     bill,
     bill_reported,
     drifts,
-    with_request,
 )
 from pricing.book import PriceBook
 from pricing.usage import Usage
@@ -142,18 +143,25 @@ PER_REQUEST = PriceBook((), "test").overlaid(
 )
 
 
-def test_a_request_counts_where_it_has_a_price() -> None:
-    """Once, beside the pieces there are; not where it has none, and not where all is free."""
-    price = Rating(PER_REQUEST).rate("p", "m", NOW).price
-    searched = Usage(input_tokens=1, fees=(("web_search", 2),))
+def test_a_request_is_billed_once_where_it_has_a_price() -> None:
+    """Whether the usage counts it or not."""
+    rated = Rating(PER_REQUEST).rate("p", "m", NOW)
+    counted = Usage(input_tokens=1_000, output_tokens=100, fees=(("request", 1),))
 
-    assert (("web_search", 2), ("request", 1)) == with_request(searched, price).fees
-    for other in (None, *(Rating(BOOK).rate("p", name, NOW).price for name in ("paid", "free"))):
-        assert searched is with_request(searched, other)
+    assert 1_200 * MICRO + 5_000 * MICRO == bill(rated, USAGE).cost_pico
+    assert bill(rated, USAGE).cost_pico == bill(rated, counted).cost_pico
+
+
+def test_a_name_may_say_where_it_is_served() -> None:
+    """The answer's own word goes before it."""
+    rated = replace(Rating(PER_REQUEST).rate("p", "m", NOW), scope="us")
+
+    assert bill(rated, USAGE, scope="us").cost_pico == bill(rated, USAGE).cost_pico
+    assert bill(rated, USAGE, scope="moon").cost_pico < bill(rated, USAGE).cost_pico
 
 
 @pytest.mark.parametrize(("scope", "factor"), [(None, 10), ("us", 11), ("moon", 10)])
 def test_a_place_with_a_price_of_its_own(scope, factor) -> None:
     rated = Rating(PER_REQUEST).rate("p", "m", NOW)
 
-    assert 120 * MICRO * factor == bill(rated, USAGE, scope=scope).cost_pico
+    assert 620 * MICRO * factor == bill(rated, USAGE, scope=scope).cost_pico

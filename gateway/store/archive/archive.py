@@ -24,6 +24,15 @@ from gateway.store.archive.queries import (
     summary,
     top_users,
 )
+from gateway.store.archive.reratings import (
+    Rerated,
+    UnpricedUse,
+    adjusts,
+    read_reratings,
+    read_unpriced,
+    reratings,
+    unpriced,
+)
 from gateway.store.archive.rows import from_row, insert_new, insert_once, to_row
 from gateway.store.archive.schema import create
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
@@ -34,6 +43,9 @@ TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
 EVENTS_MAX: Final = 10_000
 """In one reading of `events_of`."""
+
+ADJUSTMENTS_MAX: Final = 100
+"""Shown of one call."""
 
 RETIRED_MAX: Final = 2_000
 """In one transaction of `retire`: others who write wait that long."""
@@ -116,6 +128,22 @@ class Archive:
         statement = select(EVENTS).where(EVENTS.c.once == request_id)
         rows = await asyncio.to_thread(self._rows, statement.order_by(EVENTS.c.id).limit(1))
         return from_row(rows[0]._mapping) if rows else None  # noqa: SLF001 - its public name
+
+    async def adjustments(self, request_id: str) -> list[ArchivedEvent]:
+        """What has been added to the call of that id since it ended, in the order of the stream."""
+        found = select(EVENTS).where(adjusts(request_id)).order_by(*STREAM_ORDER)
+        rows = await asyncio.to_thread(self._rows, found.limit(ADJUSTMENTS_MAX))
+        return [from_row(row._mapping) for row in rows]  # noqa: SLF001 - its public name
+
+    async def rerated(self, partition: int, after: str) -> dict[str, Rerated]:
+        """Request id -> what re-ratings after a stream id have added to that call."""
+        rows = await asyncio.to_thread(self._rows, reratings(partition, after))
+        return read_reratings(rows)
+
+    async def unpriced(self, wanted: LogFilter) -> list[UnpricedUse]:
+        """The names whose calls have no price yet, the most called first."""
+        rows = await asyncio.to_thread(self._rows, unpriced(wanted, MODELS_MAX))
+        return [read_unpriced(row) for row in rows]
 
     async def summary(self, wanted: LogFilter) -> Summary:
         rows = await asyncio.to_thread(self._rows, summary(wanted))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Executable, TextClause, and_, case, distinct, func, select
 
-from gateway.event import FAILED, MONEY_KINDS, TROUBLE_KINDS, USAGE_KINDS, Kind, Status
+from gateway.event import FAILED, MONEY_KINDS, RERATED, TROUBLE_KINDS, USAGE_KINDS, Kind, Status
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, NOT_OK
 
 CUSTOMERS_MAX: Final = 1_000
@@ -125,7 +125,10 @@ def summary(wanted: LogFilter) -> Executable:
         func.count(distinct(case((is_call, EVENTS.c.customer_number)))).label("active_users"),
         _count(failed).label("errors"),
         _count(EVENTS.c.kind == Kind.REFUSE).label("rejected"),
-        _count(and_(is_call, EVENTS.c.unpriced)).label("unpriced"),
+        (
+            _count(and_(is_call, EVENTS.c.unpriced))
+            - _count(and_(EVENTS.c.unpriced, EVENTS.c.request_id.contains(RERATED)))
+        ).label("unpriced"),
     ).where(*conditions(wanted))
 
 

@@ -90,7 +90,7 @@ def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
     metadata = event.metadata
     return (
         archived.partition,
-        request_id + ADJUST_SUFFIX if event.kind is Kind.ADJUST else request_id,
+        request_id + ADJUST_SUFFIX if _corrects_orphan(event) else request_id,
         *place(archived.stream_id),
         *_plain_values(event),
         None if source is None else source._value_,
@@ -102,6 +102,11 @@ def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:
         None if metadata is None else _json(metadata).decode(),
         _json(_Details(*_details_values(event))).decode(),
     )
+
+
+def _corrects_orphan(event: UsageEvent) -> bool:
+    """It shares that one's id; a re-rating has an id of its own."""
+    return event.kind is Kind.ADJUST and event.adjusts is None
 
 
 def from_row(row: RowMapping) -> ArchivedEvent:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from gateway.event import UsageEvent
+from gateway.event import RERATED, UsageEvent
 from gateway.store.stream_ids import halves
 
 SCHEMA_VERSION: Final = 2
@@ -102,6 +102,8 @@ EVENTS: Final = Table(
     Index("events_by_status", "status", "at_ms", sqlite_where=NOT_OK),
 )
 
+_PAST_RERATED: Final = chr(ord(RERATED) + 1)
+
 STREAM_ORDER: Final = (EVENTS.c.stream_ms, EVENTS.c.stream_seq)
 
 TRIGGERS: Final = (
@@ -110,6 +112,12 @@ TRIGGERS: Final = (
         DELETE FROM events WHERE once = OLD.once || '{ADJUST_SUFFIX}' AND partition = OLD.partition
             AND (stream_ms, stream_seq) < (NEW.stream_ms, NEW.stream_seq);
     END""",  # noqa: S608 - a constant
+    f"""
+    CREATE TRIGGER IF NOT EXISTS events_rerated AFTER UPDATE OF stream_ms ON events BEGIN
+        DELETE FROM events WHERE partition = OLD.partition
+            AND once > OLD.once || '{RERATED}' AND once < OLD.once || '{_PAST_RERATED}'
+            AND (stream_ms, stream_seq) < (NEW.stream_ms, NEW.stream_seq);
+    END""",  # noqa: S608 - constants
     """
     CREATE TRIGGER IF NOT EXISTS events_outdated BEFORE INSERT ON events
     WHEN NEW.kind = 'adjust' BEGIN
@@ -118,7 +126,8 @@ TRIGGERS: Final = (
             AND (stream_ms, stream_seq) > (NEW.stream_ms, NEW.stream_seq);
     END""",
 )
-"""An adjust corrects the orphan before it; what comes in that one's place needs none."""
+"""An adjust corrects the orphan before it; what comes in that one's place needs none. A
+re-rating follows its call: where that one comes again behind it, the store has lost both."""
 
 
 def place(stream_id: str) -> tuple[int, int]:

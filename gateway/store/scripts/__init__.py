@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Final
 
 VERBS: Final = (
+    "adjust",
     "apply",
     "backlog",
     "event",

@@ -81,12 +81,7 @@ local row = read_account(account)
 local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
 local ids = current_ids(opened, split_ids(window_ids))
 local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
--- What lies beyond a limit is booked, and counted as such.
-local amount = count == 'cost' and cost or charge
-local beyond = beyond_limits(account, row, opened, ids, amount, count, limits)
-if beyond ~= '0' then
-    count_over(account, changed, 'over.event', beyond)
-end
+count_reported(account, changed, row, opened, ids, charge, cost, count, limits)
 
 if version == '0' then
     upsert(number_key, profile, number, UPSERT_FROM)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.log_rows import line_items
+from gateway.arithmetic import Why, arithmetic
 from gateway.clock import rfc3339
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.rating import Rating
@@ -98,6 +98,16 @@ async def test_an_opened_log_explains_its_price(api) -> None:
         ("reasoning", 10, "0.000004", "0.00004"),
     ] == [(i["component"], i["quantity"], i["rate"], i["amount"]) for i in log["line_items"]]
     assert ("0.0013", "0.0026") == (log["cost_usd"], log["charge_usd"])
+    assert {
+        "rates": "base",
+        "tier_over_input_tokens": None,
+        "scope": "global",
+        "multiplier": "1",
+        "sum_usd": "0.0013",
+        "rounding_usd": "0",
+        "markup_usd": "0.0013",
+        "explanation": None,
+    } == log["arithmetic"]
     assert ("Acme", 1, 0.0026) == (
         log["customer"]["name"],
         log["customer"]["number_of_requests"],
@@ -111,19 +121,29 @@ async def test_an_opened_log_explains_its_price(api) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        {"unpriced": True, "price_id": None},
-        {"price_id": "lab/small@gone"},
-        {"cost_pico": 1},
-        {"service_tier": "flex"},
+        ({"unpriced": True, "price_id": None}, Why.UNPRICED),
+        ({"unpriced": True}, Why.NO_RATE),
+        ({"price_id": "lab/small@gone"}, Why.PRICE_GONE),
+        ({"price_id": "reported"}, Why.REPORTED),
+        ({"cost_pico": 1}, Why.OTHER_PRICE),
+        ({"service_tier": "flex"}, Why.NO_RATE),
+        ({"charge_pico": 7, "hold_pico": 7, "source": Source.ESTIMATED}, Why.HELD),
+        ({"charge_pico": 7, "hold_pico": 7, "error_code": "unpriced_audio_in"}, Why.HELD),
+        ({"kind": Kind.ORPHAN}, Why.UNRESOLVED),
+        ({"kind": Kind.ADJUST}, Why.DIFFERENCE),
+        ({"kind": Kind.RELEASE}, Why.NOTHING_USED),
+        ({"kind": Kind.REFUSE, "price_id": None}, Why.NOTHING_USED),
     ],
 )
-def test_lines_that_would_not_add_up_are_not_shown(change) -> None:
-    """Without the price that billed it, a call has no lines: none is invented."""
-    event = UsageEvent(request_id="x", kind=Kind.SETTLE, at_ms=1, **FACTS | change)
+def test_lines_that_would_not_add_up_are_not_shown(change, why) -> None:
+    """Without the price that billed it, a call has no lines: none is invented. It says why."""
+    event = UsageEvent(**{"request_id": "x", "kind": Kind.SETTLE, "at_ms": 1, **FACTS, **change})
 
-    assert () == line_items(event, Rating(BOOK))
+    found = arithmetic(event, Rating(BOOK))
+
+    assert ((), why) == (found.items, found.why)
 
 
 async def test_an_unpriced_call_costs_null(api) -> None:

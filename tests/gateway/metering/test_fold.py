@@ -166,6 +166,11 @@ def test_an_orphan_is_unresolved_until_the_truth_arrives() -> None:
             Totals(calls=1, charge_pico=3, event_pico=3),
         ),
         (event(Kind.ADJUST, charge_pico=-3, latency_ms=4), Totals(charge_pico=-3)),
+        (
+            event(Kind.ADJUST, charge_pico=3, unpriced=True, adjusts="r", source=Source.EVENT),
+            Totals(unpriced=-1, charge_pico=3, event_pico=3),
+        ),
+        (event(Kind.ADJUST, charge_pico=3, unpriced=True), Totals(charge_pico=3)),
     ],
     ids=lambda value: value.kind if isinstance(value, UsageEvent) else "",
 )

@@ -79,7 +79,7 @@ def call(i: int, **fields) -> UsageEvent:
         "model": "m",
         "at_ms": i * 1_000,
     } | fields
-    return UsageEvent(request_id=f"r{i}", **known)
+    return UsageEvent(**{"request_id": f"r{i}", **known})
 
 
 async def test_an_event_comes_out_as_it_went_in(archive) -> None:
@@ -190,11 +190,13 @@ async def test_summary_counts_what_the_fold_counts(archive) -> None:
             call(4, kind=Kind.REFUSE, status=Status.REJECTED, customer_number=3),
             call(5, kind=Kind.RELEASE, status=Status.ERROR, customer_number=4),
             call(6, kind=Kind.ADJUST, charge_pico=-60, cost_pico=-50, hold_pico=100, usage=usage),
+            call(7, unpriced=True),
+            call(8, request_id="r7.1", kind=Kind.ADJUST, unpriced=True, adjusts="r7"),
         )
     )
 
     assert Summary(
-        requests=3,
+        requests=4,
         input_tokens=14,
         cached_tokens=4,
         output_tokens=8,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.event import Kind, Status, UsageEvent
-from gateway.store.archive import Archive, ArchivedEvent, LogFilter
+from gateway.store.archive import Archive, ArchivedEvent, LogFilter, Rerated
 from gateway.store.archive.archive import FILE_NAME
 from gateway.store.archive.table import SCHEMA_VERSION
 from gateway.store.stream_ids import halves
@@ -30,6 +30,33 @@ async def archive(tmp_path: Path):
     opened = await Archive.open(tmp_path)
     yield opened
     await opened.close()
+
+
+async def test_reratings_have_rows_of_their_own(archive) -> None:
+    """A call may be rated again any number of times; each has an id, and all are found by its."""
+    await archive.add([row("5-1", Kind.SETTLE, 40)])
+    await archive.add([row("6-1", Kind.ADJUST, 3, request_id="r.1", adjusts="r")])
+    await archive.add([row("7-1", Kind.ADJUST, -1, request_id="r.2", adjusts="r")])
+    await archive.add([row("6-2", Kind.SETTLE, 9, request_id="r2")])
+    await archive.add([row("7-2", Kind.ADJUST, 1, request_id="r2.1", adjusts="r2")])
+
+    assert [3, -1] == [added.event.charge_pico for added in await archive.adjustments("r")]
+    assert {"r": Rerated(2, 0, 2), "r2": Rerated(1, 0, 1)} == await archive.rerated(0, "")
+    assert {"r": Rerated(1, 0, -1), "r2": Rerated(1, 0, 1)} == await archive.rerated(0, "6-2")
+    found = await archive.one("r.2")
+    assert found is not None
+    assert "r" == found.event.adjusts
+
+
+async def test_a_rerating_goes_when_its_call_comes_again_behind_it(archive) -> None:
+    """The store has lost both, and the gateway told only the call again."""
+    await archive.add([row("5-1", Kind.SETTLE, 40)])
+    await archive.add([row("6-1", Kind.ADJUST, 3, request_id="r.1", adjusts="r")])
+    await archive.add([row("6-2", Kind.ADJUST, 3, request_id="r2.1", adjusts="r2")])
+
+    await archive.add([row("7-1", Kind.SETTLE, 40)])
+
+    assert [("6-2", "adjust", 3), ("7-1", "settle", 40)] == await kept(archive)
 
 
 def row(stream_id: str, kind: Kind, charge_pico: int = 0, **fields: Any) -> ArchivedEvent:

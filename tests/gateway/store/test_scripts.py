@@ -21,6 +21,7 @@ LIBRARY = {
 }
 READ_ONLY = {"backlog", "snapshot"}
 RUN_WHEN_FULL = {
+    "adjust",
     "apply",
     "expire",
     "index",

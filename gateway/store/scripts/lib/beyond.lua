@@ -36,7 +36,16 @@ local function beyond_limits(account, row, opened, ids, amount, count, limits)
     end
     over = plus(over, amount)
     if less(amount, over) then
-        return amount
+        over = amount
     end
     return less('0', over) and over or '0'
+end
+
+-- Add to `changed` what of such an amount lies beyond them: it is booked all the same.
+local function count_reported(account, changed, row, opened, ids, charge, cost, count, limits)
+    local amount = count == 'cost' and cost or charge
+    local beyond = beyond_limits(account, row, opened, ids, amount, count, limits)
+    if beyond ~= '0' then
+        count_over(account, changed, 'over.event', beyond)
+    end
 end

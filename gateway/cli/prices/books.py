@@ -1,0 +1,92 @@
+"""Price books, by what a command line calls them; and instants."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from gateway.api.times import instant
+from gateway.cli.fatal import Fatal
+from gateway.clock import SystemClock
+from gateway.config import load
+from pricing.book import PriceBook
+from pricing.compile import compiled
+from pricing.entry import parse_card
+
+SHIPPED: Final = "shipped"
+NOON: Final = time(12, tzinfo=UTC)
+
+
+def in_force(config_file: Path | None) -> PriceBook:
+    """The shipped book, with the prices of a config over it where one is named.
+
+    Raises:
+        ConfigError: the config is wrong.
+    """
+    book = PriceBook.load()
+    return book.overlaid(load(config_file, env=os.environ).prices) if config_file else book
+
+
+def named(name: str) -> PriceBook:
+    """The book that a command line calls so.
+
+    Raises:
+        ConfigError: a config, and it is wrong.
+        Fatal: it is no book; says what one is.
+    """
+    if name == SHIPPED:
+        return PriceBook.load()
+    path = Path(name)
+    try:
+        if path.is_dir():
+            return _of(orjson.loads(compiled(path)))
+        content = path.read_text("utf-8")
+        if path.suffix == ".json":
+            document: Any = orjson.loads(content)
+        else:
+            document = YAML(typ="safe", pure=True).load(StringIO(content))
+    except FileNotFoundError:
+        raise Fatal(
+            f"{name} is not there: name a config, a price file, a folder of them, a compiled "
+            f"book, or {SHIPPED}"
+        ) from None
+    except (UnicodeDecodeError, orjson.JSONDecodeError, YAMLError) as exc:
+        raise Fatal(f"{name} is neither YAML nor JSON: {type(exc).__name__}") from exc
+    except ValueError as exc:
+        raise Fatal(f"{name}: {exc}") from exc
+    if isinstance(document, Mapping):
+        return PriceBook.load().overlaid(load(path, env=os.environ).prices)
+    if not isinstance(document, list):
+        raise Fatal(f"{name} is no price book: a list of entries, or a config")
+    try:
+        return _of(document)
+    except ValueError as exc:
+        raise Fatal(f"{name}: {exc}") from exc
+
+
+def moment_or_noon(text: str | None) -> int:
+    """An instant; a day stands for its noon in UTC; nothing for now. Unix ms.
+
+    Raises:
+        ValueError: says what is expected.
+    """
+    if text is None:
+        return SystemClock().now_ms()
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        return instant(text)
+    return int(datetime.combine(day, NOON).timestamp()) * 1_000
+
+
+def _of(entries: Sequence[Mapping[str, object]]) -> PriceBook:
+    cards = [parse_card(entry, f"[{number}]") for number, entry in enumerate(entries)]
+    content = orjson.dumps(entries, default=str)
+    return PriceBook(cards, hashlib.sha256(content).hexdigest())
