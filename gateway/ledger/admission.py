@@ -73,7 +73,7 @@ class Admission:
                 "hold",
                 self._keys(attempt, profile),
                 self._args(attempt, profile, planned, terms, asked),
-                fragile=True,
+                since=attempt.since,
             )
             if code in {Outcome.POLICY, Outcome.STALE}:
                 attempt.over()

@@ -46,13 +46,14 @@ class Sweeper:
         """Expire a bounded number of holds whose lease has run out; how many were."""
         if asyncio.get_running_loop().time() < self._not_before:
             return 0
+        since = self._store.changes
         seconds, micros = await self._store.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         partitions = self._store.keyspace.partitions
         due = await asyncio.gather(*(self._due(partition, now_ms) for partition in partitions))
         outcomes = await asyncio.gather(
             *(
-                self._expire(partition, request_id.decode(errors="replace"))
+                self._expire(partition, request_id.decode(errors="replace"), since)
                 for partition, ids in zip(partitions, due, strict=True)
                 for request_id in ids
             )
@@ -70,7 +71,7 @@ class Sweeper:
             return []
         return found
 
-    async def _expire(self, partition: Partition, request_id: str) -> bool:
+    async def _expire(self, partition: Partition, request_id: str, since: int) -> bool:
         try:
             record = await self._store.command("HGET", partition.holds, request_id)
             if record is None:
@@ -88,7 +89,7 @@ class Sweeper:
                     partition.orphans(hour),
                 ],
                 [request_id, number],
-                fragile=True,  # a store that lost a renewal must not be told to expire
+                since=since,  # a store that lost a renewal must not be told to expire
             )
         except (ResponseError, ValueError) as exc:
             # What is damaged, say. The others' holds must not wait for it.

@@ -142,6 +142,38 @@ async def test_no_hold_is_granted_before_all_have_restored(mortal, tmp_path):
             await asked
 
 
+async def test_a_hold_begun_before_a_loss_is_not_decided_after_it(mortal, folder):
+    """It had passed the gate, and was asking who its customer is, when the store changed."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.create("acme", {"total_budget": 10})
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(mortal.save)
+        await b.hold("acme", 10)
+        continuity, load, changes = b.ledger.continuity, b.directory.load, b.store.changes
+        put_back, whole = continuity._put_back, asyncio.Event()
+
+        async def slowly() -> None:
+            await whole.wait()
+            await put_back()
+
+        async def over_a_restart(customer: str):
+            b.directory.load = load
+            profile = await load(customer)
+            await asyncio.to_thread(mortal.restart)
+            await until(lambda: b.store.changes > changes)
+            return profile
+
+        continuity._put_back, b.directory.load = slowly, over_a_restart
+        b.directory._cache.clear()
+        asked = asyncio.create_task(b.hold("acme", 10))
+        await until(lambda: b.store.changes > changes)
+        await asyncio.sleep(0.5)
+        assert not asked.done()
+        whole.set()
+        with pytest.raises(Exception, match="in flight"):
+            await asked
+
+
 @pytest.mark.slow
 async def test_a_gateway_that_does_not_report_is_not_waited_for(mortal, folder):
     """It is dead, or will be: two seconds, and it is taken off the list."""
