@@ -79,11 +79,12 @@ class Continuity:
         return self._opened.is_set() or self._clock.monotonic() >= self._closed_until
 
     async def wait(self) -> None:
-        """Until new holds may be granted; a while at most."""
-        left = self._closed_until - self._clock.monotonic()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(left, 0)):
-                await self._opened.wait()
+        """Until new holds may be granted; a while at most after each change of the store."""
+        while not self.is_open:
+            left = self._closed_until - self._clock.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(left, 0)):
+                    await self._opened.wait()
 
     async def run(self) -> None:
         """Take over what dead processes owe, then restore after each change, for ever."""
