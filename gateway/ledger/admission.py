@@ -89,7 +89,7 @@ class Admission:
                 attempt.answered = True
                 raise LedgerUnavailable(f"Request {attempt.request_id} has ended already.")
             if planned.pairs:
-                self._directory.remember(planned.profile)
+                self._directory.remember(planned.profile, attempt.since)
                 attempt.wrote(planned)
             if code != Outcome.HELD:
                 attempt.over()

@@ -241,7 +241,7 @@ class Ledger:
     async def refuse(self, customer: str, event: UsageEvent) -> None:
         """Post the row of a call that was not admitted. It moves no money."""
         partition = self._directory.partition_of(customer)
-        profile = self._directory.cached(customer)
+        profile = self._directory.last_known(customer)
         known = profile is not None and profile.version > 0
         await self._store.script(
             "refuse",

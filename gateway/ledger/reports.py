@@ -113,6 +113,7 @@ class Reports:
             details = priced.details()
             await self._scopes.announce(priced.group, priced.app)
             week_ms = now_ms - now_ms % WEEK_MS
+            since = self._store.changes
             outcome, mark = await self._store.script(
                 "event",
                 [
@@ -147,7 +148,7 @@ class Reports:
                 now_ms = int(mark)
             else:
                 if planned.pairs and outcome == Outcome.HELD:
-                    self._directory.remember(planned.profile)
+                    self._directory.remember(planned.profile, since)
                 _, event_id, charge = mark.decode().split(" ")
                 if event_id == priced.request_id:  # the answer to our first sending was lost
                     outcome = Outcome.HELD

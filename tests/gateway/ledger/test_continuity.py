@@ -95,6 +95,23 @@ async def test_running_calls_are_held_again(mortal, folder):
         assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
 
 
+async def test_limits_that_were_lost_do_not_decide(mortal, tmp_path):
+    """Their version was given again, to what somebody else has made of the customer."""
+    async with (
+        bench(mortal.url, wal=tmp_path / "a", whole=True) as a,
+        bench(mortal.url, wal=tmp_path / "b", whole=True) as b,
+    ):
+        await a.directory.create("acme", {"total_budget": 5})
+        await asyncio.to_thread(mortal.save)
+        lost = await a.directory.change("acme", {"total_budget": 100})
+        await lose(a, mortal)
+        await until(lambda: b.ledger.continuity.restored and b.ledger.continuity.is_open)
+        changed = await b.directory.change("acme", {"total_budget": 6})
+        assert lost.version == changed.version
+        with pytest.raises(BudgetExceeded):
+            await a.hold("acme", 50)
+
+
 async def test_a_gateway_that_died_with_the_store_has_an_heir(mortal, folder):
     """Power loss: both are gone, the store's tail too; the log of the dead one makes it good."""
     async with bench(mortal.url, wal=folder, whole=True) as b:
