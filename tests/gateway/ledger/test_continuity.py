@@ -105,7 +105,7 @@ async def test_limits_that_were_lost_do_not_decide(mortal, tmp_path):
         await asyncio.to_thread(mortal.save)
         lost = await a.directory.change("acme", {"total_budget": 100})
         await lose(a, mortal)
-        await until(lambda: b.ledger.continuity.restored and b.ledger.continuity.is_open)
+        await until(lambda: b.ledger.continuity.restored > 0 and b.ledger.continuity.is_open)
         changed = await b.directory.change("acme", {"total_budget": 6})
         assert lost.version == changed.version
         with pytest.raises(BudgetExceeded):
@@ -174,13 +174,14 @@ async def test_a_hold_begun_before_a_loss_is_not_decided_after_it(mortal, folder
             await put_back()
 
         async def over_a_restart(customer: str):
-            b.directory.load = load
+            vars(b.directory).pop("load")
             profile = await load(customer)
             await asyncio.to_thread(mortal.restart)
             await until(lambda: b.store.changes > changes)
             return profile
 
-        continuity._put_back, b.directory.load = slowly, over_a_restart
+        continuity._put_back = slowly
+        vars(b.directory)["load"] = over_a_restart
         b.directory._cache.clear()
         asked = asyncio.create_task(b.hold("acme", 10))
         await until(lambda: b.store.changes > changes)
