@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Waits one lease after the store has changed, so that calls which run can renew theirs."""
+    """Waits one lease after the store has changed, so that calls which run can renew theirs.
+
+    And when it starts: it may be the first to come after such a change.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,6 +34,7 @@ class Sweeper:
         self._not_before = asyncio.get_running_loop().time() + LEASE_MS / 1000
 
     async def run(self) -> None:
+        self._wait()
         while True:
             try:
                 expired = await self.step()
