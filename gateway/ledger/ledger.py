@@ -180,7 +180,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
-        await self._scopes.restore(hold)
+        await self._scopes.announce(hold.group, hold.app)
         outcome = await self._store.script(
             "restore",
             [
@@ -199,7 +199,11 @@ class Ledger:
                 hold.opening,
             ],
         )
-        return bool(outcome == RESTORED)
+        if outcome != RESTORED:
+            return False
+        # Only now: without the customer's hold nobody would ever take these off.
+        await self._scopes.restore(hold)
+        return True
 
     async def sent(self, so_far: SoFar) -> None:
         """Note that the call is about to be sent, and what it costs if nothing more is seen."""

@@ -90,10 +90,11 @@ class ScopeHolds:
     async def restore(self, hold: Hold) -> None:
         """Put back what a store has lost, whatever the limits; not what has ended.
 
+        The customer's hold is there, and the scopes are announced.
+
         Raises:
             LedgerUnavailable: try again.
         """
-        await self.announce(hold.group, hold.app)
         for held in hold.scopes:
             unlimited = Scope(held.scope.name)
             bound = Bound.all_of(held.amount_pico)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
 from tests.gateway.ledger.scopes import SALES, shared
+from tests.support.stores import empty
 
 pytestmark = pytest.mark.anyio
 REFUSED = (BudgetExceeded, BudgetInFlight)
@@ -206,6 +208,24 @@ async def test_what_a_store_lost_is_put_back_over_the_limit(url: str) -> None:
         assert await s.ledger.restore(hold)
         await s.ledger.restore(ended)
         assert (90, 60) == await s.account()
+
+
+async def test_no_group_holds_what_its_customer_does_not(url: str) -> None:
+    """The gateway dies amid putting a call back: nothing would ever end the group's part."""
+    async with shared(url) as s:
+        hold = await s.hold("c0", 30)
+        await asyncio.to_thread(empty, url)
+        s.bench.store.script = partial(without, "restore", s.bench.store.script)
+        with pytest.raises(LedgerUnavailable):
+            await s.ledger.restore(hold)
+        assert (0, 0) == await s.account()
+
+
+def without(lost: str, sending, name: str, keys, args, **options):
+    """As `Store.script`, but one verb reaches nobody."""
+    if name == lost:
+        raise LedgerUnavailable("no reply")
+    return sending(name, keys, args, **options)
 
 
 async def test_a_store_that_is_away_in_between_leaves_nothing_held(url: str) -> None:
