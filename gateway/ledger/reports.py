@@ -109,11 +109,11 @@ class Reports:
         for _ in range(TRIES_MAX):
             planned = self._directory.plan(profile, {})
             terms = self._directory.terms(profile, now_ms)
+            since = self._store.changes
             priced = event(profile, terms)
             details = priced.details()
             await self._scopes.announce(priced.group, priced.app)
             week_ms = now_ms - now_ms % WEEK_MS
-            since = self._store.changes
             outcome, mark = await self._store.script(
                 "event",
                 [
@@ -141,6 +141,7 @@ class Reports:
                     IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
                     *planned.pairs,
                 ],
+                since=since,  # its group and its app are known there, and so is the customer
             )
             if outcome == Outcome.POLICY:
                 profile = await self._directory.load(customer)

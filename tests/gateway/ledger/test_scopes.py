@@ -228,6 +228,32 @@ def without(lost: str, sending, name: str, keys, args, **options):
     return sending(name, keys, args, **options)
 
 
+async def test_nothing_names_a_group_in_a_store_that_may_have_lost_it(url: str) -> None:
+    """It came back as another between the announcement and what names the group."""
+    async with shared(url) as s:
+        store, ledger = s.bench.store, s.ledger
+        hold = await s.hold("c1", 10)
+        announce = ledger._scopes.announce
+
+        async def lost_again(*named) -> None:
+            await announce(*named)
+            store._changes.note()
+
+        ledger.endings._announce = partial(lost_again, "sales", "app")
+        await s.bench.settle(hold, 7)
+        assert (1, []) == (ledger.endings.waiting, await s.bench.events("c1"))
+
+        ledger._scopes.announce = lost_again
+        event = UsageEvent(request_id=new_request_id(0), kind=Kind.EVENT, at_ms=0)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.record("c1", lambda _: event, idempotency_key="k", fingerprint="f")
+        assert [] == await s.bench.events("c1")
+
+        ledger.endings._announce = ledger._scopes.announce_again
+        await s.bench.told()
+        assert [7] == [e.charge_pico for e in await s.bench.events("c1")]
+
+
 async def test_a_store_that_is_away_in_between_leaves_nothing_held(url: str) -> None:
     """The customer was held, its group was not heard of: the call ends, as a release."""
     async with shared(url) as s:
