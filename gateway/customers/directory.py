@@ -1,7 +1,9 @@
 """The directory of customers: identifier -> profile, cached, never trusted.
 
 The cache saves a round trip, it decides nothing: every script that acts on a profile
-checks its version, and sends a stale caller back here.
+checks its version, and sends a stale caller back here. A store that has lost its newest
+writes may give a version again, to another profile; so what was cached before such a change
+is only good to tell it what it lacks.
 """
 
 import secrets
@@ -55,7 +57,9 @@ class Directory:
         self._defaults = defaults
         self._clock = clock
         self._cache: OrderedDict[str, Profile] = OrderedDict()
+        self._before: OrderedDict[str, Profile] = OrderedDict()
         self._terms: dict[str, tuple[Profile, Terms]] = {}
+        store.on_change(self._distrust)
 
     def partition_of(self, identifier: str) -> Partition:
         return self._store.keyspace.partition_of(identifier)
@@ -63,21 +67,30 @@ class Directory:
     def cached(self, identifier: str) -> Profile | None:
         return self._cache.get(identifier)
 
-    def remember(self, profile: Profile) -> None:
-        self._cache[profile.identifier] = profile
-        self._cache.move_to_end(profile.identifier)
-        if len(self._cache) > CACHED_MAX:
-            self._cache.popitem(last=False)
+    def last_known(self, identifier: str) -> Profile | None:
+        """As `cached`, or of before the store changed: for who cannot ask it."""
+        return self._cache.get(identifier) or self._before.get(identifier)
+
+    def remember(self, profile: Profile, since: int) -> None:
+        """`since`: the store's `changes` when this was asked; of before the last it is none."""
+        if since == self._store.changes:
+            _put(self._cache, profile)
+
+    def _distrust(self) -> None:
+        for profile in self._cache.values():
+            _put(self._before, profile)
+        self._cache.clear()
 
     async def load(self, identifier: str) -> Profile:
         """Read from the store; a customer that is not there gets version 0 and a fresh number."""
         partition = self.partition_of(identifier)
+        since = self._store.changes
         number = await self._store.command("GET", partition.number(identifier))
         profile = new_profile(identifier)
         if number is not None:
             reply = await self._store.command("HGETALL", partition.profile(int(number)))
             profile = Profile.from_reply(identifier, int(number), reply)
-        self.remember(profile)
+        self.remember(profile, since)
         return profile
 
     async def known(self, identifier: str) -> Profile:
@@ -192,16 +205,16 @@ class Directory:
             The number under which the store has the customer now.
         """
         key = self.partition_of(identifier).number(identifier)
-        cached = self._cache.get(identifier)
-        if cached is not None and cached.number == number and cached.version:
-            stored = cached.stored
+        for known in (self._before.get(identifier), self._cache.get(identifier)):
+            if known is not None and known.number == number and known.version:
+                stored = known.stored
         if not stored:
             now_ms = str(self._clock.now_ms())
             stored = {"identifier": identifier, "created_ms": now_ms, "updated_ms": now_ms}
         for _ in range(TRIES_MAX):
-            known = await self._store.command("GET", key)
-            if known is not None:
-                return int(known)
+            there = await self._store.command("GET", key)
+            if there is not None:
+                return int(there)
             lost = Profile(identifier, number, 0, {})
             back = Upsert(Profile(identifier, number, 1, stored), tuple(_flat(stored)), False)
             if await self._put(lost, back):
@@ -216,9 +229,10 @@ class Directory:
     async def _write(self, profile: Profile, planned: Upsert) -> Profile | None:
         """Write by compare-and-set; None when somebody else was first."""
         if planned.pairs:
+            since = self._store.changes
             if not await self._put(profile, planned, by_call=False):
                 return None
-            self.remember(planned.profile)
+            self.remember(planned.profile, since)
         return planned.profile
 
     async def _put(self, profile: Profile, planned: Upsert, *, by_call: bool = True) -> bool:
@@ -256,6 +270,13 @@ class Directory:
 
 def new_profile(identifier: str) -> Profile:
     return Profile(identifier, secrets.randbits(62) + 1, 0, {})
+
+
+def _put(cache: OrderedDict[str, Profile], profile: Profile) -> None:
+    cache[profile.identifier] = profile
+    cache.move_to_end(profile.identifier)
+    if len(cache) > CACHED_MAX:
+        cache.popitem(last=False)
 
 
 def _flat(stored: Mapping[str, str]) -> list[str]:

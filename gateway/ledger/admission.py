@@ -76,7 +76,7 @@ class Admission:
                 "hold",
                 self._keys(attempt, profile),
                 self._args(attempt, profile, planned, terms, asked),
-                fragile=True,
+                since=attempt.since,
             )
             if code == POLICY:
                 attempt.over()
@@ -92,7 +92,7 @@ class Admission:
                 attempt.answered = True
                 raise LedgerUnavailable(f"Request {attempt.request_id} has ended already.")
             if planned.pairs:
-                self._directory.remember(planned.profile)
+                self._directory.remember(planned.profile, attempt.since)
                 attempt.wrote(planned)
             if code != HELD:
                 attempt.over()

@@ -27,6 +27,7 @@ class Attempt:
     Attributes:
         app, change, bound, opening: As `Ledger.hold` is given them.
         details: Of the event to post should this process never settle, as last sent.
+        since: The store's `changes` when it was whole: granted by another it would not count.
         in_doubt: It was sent, and it is not known what became of it.
         answered: The store has refused it for good; it is not merely away.
     """
@@ -42,6 +43,7 @@ class Attempt:
     details: bytes = b""
     number: int = 0
     window_ids: str = ""
+    since: int = 0
     in_doubt: bool = False
     answered: bool = False
 

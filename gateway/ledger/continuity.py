@@ -15,6 +15,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from gateway.clock import Clock
@@ -23,7 +24,7 @@ from gateway.ledger.endings import Endings
 from gateway.ledger.wal.debts import Debts
 from gateway.ledger.wal.files import Segment
 from gateway.ledger.wal.log import Log
-from gateway.store.client import Store
+from gateway.store.client import NOT_REACHABLE, Store
 from gateway.store.keys import GATEWAYS
 
 WAIT_SECONDS_MAX: Final = 2.0
@@ -83,15 +84,23 @@ class Continuity:
         return self._opened.is_set() or self._clock.monotonic() >= self._closed_until
 
     async def wait(self) -> None:
-        """Until new holds may be granted; a while at most."""
-        left = self._closed_until - self._clock.monotonic()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(left, 0)):
-                await self._opened.wait()
+        """Until new holds may be granted; a while at most after each change of the store.
+
+        Raises:
+            LedgerUnavailable: there is no store to wait for.
+        """
+        while not self.is_open:
+            if not self._store.is_up:
+                raise LedgerUnavailable(NOT_REACHABLE)
+            left = self._closed_until - self._clock.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(min(left, WAIT_SECONDS_MAX), 0)):
+                    await self._opened.wait()
 
     async def run(self) -> None:
         """Take over what dead processes owe, then restore after each change, for ever."""
         self._close()
+        self._closed_until = inf  # until there is a store, whenever that is
         while True:
             await self._changed.wait()
             try:

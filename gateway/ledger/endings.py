@@ -87,13 +87,14 @@ class Endings:
         Raises:
             LedgerUnavailable: tell it again.
         """
+        since = self._store.changes  # one that has lost the names may not be told what names them
         number = ending.number or await self._directory.number_of(
             ending.customer, ending.change or {}
         )
         await self._announce()
         if not ending.number:
             await self._announce_named(ending.details)
-        sent = self._store.script(*script_of(self._directory, ending, number))
+        sent = self._store.script(*script_of(self._directory, ending, number), since=since)
         await self._heard(ending, sent, repeated=repeated)
 
     async def _heard(

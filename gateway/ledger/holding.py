@@ -64,13 +64,16 @@ class Holding:
             raise LedgerUnavailable(NOT_REACHABLE)
         if not self._continuity.is_open:
             await self._continuity.wait()
+        attempt.since = self._store.changes
         try:
             return await self._admission.hold(attempt)
         except LedgerUnavailable:
-            if self._continuity.is_open or attempt.answered:
+            is_same = attempt.since == self._store.changes and self._continuity.is_open
+            if is_same or attempt.answered:
                 raise
         # The store came back as another while it was asked: it is asked once more.
         await self._continuity.wait()
+        attempt.since = self._store.changes
         return await self._admission.hold(attempt)
 
     def _without_store(self, attempt: Attempt, problem: LedgerUnavailable) -> Hold | None:
@@ -86,7 +89,7 @@ class Holding:
     async def _shared(self, attempt: Attempt, hold: Hold, asked: Bound) -> Hold:
         """The hold once its group and its app have granted it; else it is ended here."""
         try:
-            return await self._scopes.hold(hold, asked)
+            return await self._scopes.hold(hold, asked, since=attempt.since)
         except asyncio.CancelledError:
             self._endings.withdraw(attempt.withdrawal(Status.ABORTED))
             raise

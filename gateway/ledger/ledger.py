@@ -7,7 +7,7 @@ process nor a store that is away, or comes back without its newest writes, loses
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.endings import Endings
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
+from gateway.ledger.loops import for_ever
 from gateway.ledger.reports import Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
@@ -42,7 +43,6 @@ from gateway.store.client import Store
 __all__ = ["Balance", "Bound", "Hold", "Ledger", "Receipt", "Recorded", "Spent"]
 
 RESTORED: Final = 1
-FAILED_PAUSE_SECONDS: Final = 1.0
 RESTORED_AT_ONCE_MAX: Final = 200
 LAST_TELLING_SECONDS_MAX: Final = 5.0
 """How long a stop waits for the store; what it has not taken is told at the next start."""
@@ -185,7 +185,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
-        await self._scopes.restore(hold)
+        await self._scopes.announce(hold.group, hold.app)
         outcome = await self._store.script(
             "restore",
             [
@@ -204,7 +204,11 @@ class Ledger:
                 hold.opening,
             ],
         )
-        return bool(outcome == RESTORED)
+        if outcome != RESTORED:
+            return False
+        # Only now: without the customer's hold nobody would ever take these off.
+        await self._scopes.restore(hold)
+        return True
 
     async def sent(self, so_far: SoFar) -> None:
         """Note that the call is about to be sent, and what it costs if nothing more is seen."""
@@ -246,7 +250,7 @@ class Ledger:
     async def refuse(self, customer: str, event: UsageEvent) -> None:
         """Post the row of a call that was not admitted. It moves no money."""
         partition = self._directory.partition_of(customer)
-        profile = self._directory.cached(customer)
+        profile = self._directory.last_known(customer)
         known = profile is not None and profile.version > 0
         await self._store.script(
             "refuse",
@@ -313,7 +317,7 @@ class Ledger:
             loops.append(self._wal.keep)
         async with asyncio.TaskGroup() as tasks:
             for loop in loops:
-                tasks.create_task(_for_ever(loop))
+                tasks.create_task(for_ever(loop))
 
     async def close(self) -> None:
         """Tell the store what it has not heard yet; the rest is told at the next start."""
@@ -369,15 +373,6 @@ class Ledger:
         finally:
             # Even if it failed: a hold that nobody ends any more must not be kept alive.
             self._leases.end(hold.request_id)
-
-
-async def _for_ever(loop: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await loop()
-        except Exception:  # one that fails must not take the others along
-            log.exception("ledger_loop_failed")
-            await asyncio.sleep(FAILED_PAUSE_SECONDS)
 
 
 def _ending(hold: Hold, event: UsageEvent) -> Ending:

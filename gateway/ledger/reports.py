@@ -110,6 +110,7 @@ class Reports:
         for _ in range(TRIES_MAX):
             planned = self._directory.plan(profile, {})
             terms = self._directory.terms(profile, now_ms)
+            since = self._store.changes
             priced = event(profile, terms)
             details = priced.details()
             await self._scopes.announce(priced.group, priced.app)
@@ -141,6 +142,7 @@ class Reports:
                     IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
                     *planned.pairs,
                 ],
+                since=since,  # its group and its app are known there, and so is the customer
             )
             if outcome == Outcome.POLICY:
                 profile = await self._directory.load(customer)
@@ -148,7 +150,7 @@ class Reports:
                 now_ms = int(mark)
             else:
                 if planned.pairs and outcome == Outcome.HELD:
-                    self._directory.remember(planned.profile)
+                    self._directory.remember(planned.profile, since)
                 _, event_id, charge = mark.decode().split(" ")
                 if event_id == priced.request_id:  # the answer to our first sending was lost
                     outcome = Outcome.HELD

@@ -72,8 +72,11 @@ class ScopeHolds:
         told = orjson.loads(details)
         await self.announce(told.get("group"), told.get("app", ""))
 
-    async def hold(self, hold: Hold, asked: Bound) -> Hold:
+    async def hold(self, hold: Hold, asked: Bound, *, since: int) -> Hold:
         """The customer's hold, with what its group and its app grant of it.
+
+        Args:
+            since: The store's `changes` when the customer's hold was asked for.
 
         Raises:
             BudgetExceeded, BudgetInFlight: one of them has no room.
@@ -83,7 +86,7 @@ class ScopeHolds:
             return hold
         for scope in self._scopes.counted(hold.group, hold.app):
             if scope.limits.limited:
-                held = await self._held(hold, scope, asked)
+                held = await self._held(hold, scope, asked, since)
                 hold = structs.replace(
                     hold, amount_pico=held.amount_pico, scopes=(*hold.scopes, held)
                 )
@@ -92,13 +95,15 @@ class ScopeHolds:
     async def restore(self, hold: Hold) -> None:
         """Put back what a store has lost, whatever the limits; not what has ended.
 
+        The customer's hold is there, and the scopes are announced.
+
         Raises:
             LedgerUnavailable: try again.
         """
-        await self.announce(hold.group, hold.app)
         for held in hold.scopes:
             everything = Bound.all_of(held.amount_pico)
-            await self._ask(hold.request_id, held.scope.unlimited, everything)
+            unlimited, since = held.scope.unlimited, self._store.changes
+            await self._ask(hold.request_id, unlimited, everything, since)
 
     async def balance(self, name: str) -> Balance:
         """Read a scope's account; `name` as `gateway.customers.scopes` makes it."""
@@ -108,9 +113,9 @@ class ScopeHolds:
         windows = self._directory.calendar.at(self._clock.now_ms(), anchor)
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
-    async def _held(self, hold: Hold, scope: Scope, asked: Bound) -> ScopeHold:
+    async def _held(self, hold: Hold, scope: Scope, asked: Bound, since: int) -> ScopeHold:
         bound = replace(asked, wanted_pico=hold.amount_pico)
-        outcome, held = await self._ask(hold.request_id, scope, bound)
+        outcome, held = await self._ask(hold.request_id, scope, bound, since)
         if outcome is Outcome.HELD:
             return held
         if outcome is Outcome.DUPLICATE:
@@ -128,7 +133,9 @@ class ScopeHolds:
             in_flight=outcome is Outcome.IN_FLIGHT,
         )
 
-    async def _ask(self, request_id: str, scope: Scope, bound: Bound) -> tuple[Outcome, ScopeHold]:
+    async def _ask(
+        self, request_id: str, scope: Scope, bound: Bound, since: int
+    ) -> tuple[Outcome, ScopeHold]:
         """HELD, EXCEEDED, IN_FLIGHT or DUPLICATE, and how the account stood before."""
         home = self._store.keyspace.partition_of(scope.name)
         now_ms = self._clock.now_ms()
@@ -154,7 +161,7 @@ class ScopeHolds:
                     self._rules.count,
                     scope.anchor_text,
                 ],
-                fragile=True,
+                since=since,
             )
             if code != Outcome.STALE:
                 held = ScopeHold(

@@ -62,6 +62,7 @@ class ScopeSweeper:
         return sum([await self._sweep(home) for home in homes])
 
     async def _sweep(self, home: Partition) -> int:
+        since = self._store.changes
         try:
             stale = [hold async for hold in self._stale(home)]
             if not stale:
@@ -69,7 +70,7 @@ class ScopeSweeper:
             lost = await self._without_customer(stale)
             if not lost or not await self._all_counted(home):
                 return 0
-            return sum([await self._expire(home, hold) for hold in lost])
+            return sum([await self._expire(home, hold, since) for hold in lost])
         except ResponseError as exc:  # what is damaged there must not keep the others waiting
             log.error("scopes_stuck index=%d error=%s", home.index, exc)  # noqa: TRY400 - every step
             return 0
@@ -116,12 +117,12 @@ class ScopeSweeper:
             await asyncio.sleep(COUNTED_PAUSE_SECONDS)
         return False
 
-    async def _expire(self, home: Partition, hold: _Stale) -> bool:
+    async def _expire(self, home: Partition, hold: _Stale, since: int) -> bool:
         outcome = await self._store.script(
             "scope_expire",
             [home.scope_account(hold.scope), home.scope_holds],
             [hold.scope, hold.request_id],
-            fragile=True,
+            since=since,
         )
         if outcome == EXPIRED:
             log.warning("scope_hold_expired scope=%s request_id=%s", *hold)

@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Waits one lease after the store has changed, so that calls which run can renew theirs."""
+    """Waits one lease after the store has changed, so that calls which run can renew theirs.
+
+    And when it starts: it may be the first to come after such a change.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,6 +34,7 @@ class Sweeper:
         self._not_before = asyncio.get_running_loop().time() + LEASE_MS / 1000
 
     async def run(self) -> None:
+        self._wait()
         while True:
             try:
                 expired = await self.step()
@@ -46,13 +50,14 @@ class Sweeper:
         """Expire a bounded number of holds whose lease has run out; how many were."""
         if asyncio.get_running_loop().time() < self._not_before:
             return 0
+        since = self._store.changes
         seconds, micros = await self._store.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         partitions = self._store.keyspace.partitions
         due = await asyncio.gather(*(self._due(partition, now_ms) for partition in partitions))
         outcomes = await asyncio.gather(
             *(
-                self._expire(partition, request_id.decode(errors="replace"))
+                self._expire(partition, request_id.decode(errors="replace"), since)
                 for partition, ids in zip(partitions, due, strict=True)
                 for request_id in ids
             )
@@ -70,7 +75,7 @@ class Sweeper:
             return []
         return found
 
-    async def _expire(self, partition: Partition, request_id: str) -> bool:
+    async def _expire(self, partition: Partition, request_id: str, since: int) -> bool:
         try:
             record = await self._store.command("HGET", partition.holds, request_id)
             if record is None:
@@ -88,7 +93,7 @@ class Sweeper:
                     partition.orphans(hour),
                 ],
                 [request_id, number],
-                fragile=True,  # a store that lost a renewal must not be told to expire
+                since=since,  # a store that lost a renewal must not be told to expire
             )
         except (ResponseError, ValueError) as exc:
             # What is damaged, say. The others' holds must not wait for it.

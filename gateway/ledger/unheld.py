@@ -57,7 +57,7 @@ class Unheld:
         if self._wal is None or self._wal.failing:
             return None  # nothing would remember it
         customer = attempt.customer
-        profile = self._directory.cached(customer) or new_profile(customer)
+        profile = self._directory.last_known(customer) or new_profile(customer)
         if profile.blocked or (profile.version == 0 and self._rules.registered_only):
             return None
         planned = self._directory.plan(profile, attempt.change)

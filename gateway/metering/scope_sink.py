@@ -99,7 +99,7 @@ class ScopeSink:
         self._targets: dict[int, _Target] = {}
         self._apps: set[str] = set()
         self._scopes = 0
-        self._changes = self._rewound = 0
+        self._changes = self._rewound = self._since = 0
         store.on_change(self.store_changed)
 
     def store_changed(self) -> None:
@@ -113,6 +113,7 @@ class ScopeSink:
 
         A target that is set aside holds nobody up; `events.hot_hours` is the time to mend it.
         """
+        self._since = self._store.changes  # what is read from here on may be lost with the next
         await self._find_targets()
         await self._store_lagging()
         targets = self._ready() or list(self._targets.values())
@@ -179,7 +180,7 @@ class ScopeSink:
         calls = script_calls(target.partition, moves, count=self._count_of, facts=self._facts)
         for keys, args, carried in calls:
             try:
-                outcomes = await self._store.script("scope_apply", keys, args)
+                outcomes = await self._store.script("scope_apply", keys, args, since=self._since)
             except ResponseError as exc:
                 self._set_aside(target, exc)
                 return

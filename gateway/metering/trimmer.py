@@ -1,7 +1,8 @@
 """The trimmer: streams keep what is young or still needed; the rest becomes a checkpoint.
 
 An entry may go when it is older than the hot window, by the store's clock, and every sink
-has passed it. What it came to is added to its customer's checkpoint by the same script.
+has passed it. What it came to is added to its customer's checkpoint by the same script. What
+the sinks have passed in a store that has changed since, they may have to pass again.
 """
 
 import asyncio
@@ -65,6 +66,7 @@ class Trimmer:
             LedgerUnavailable: the store is away.
         """
         partitions = self._store.keyspace.partitions
+        since = self._store.changes
         needs, trims, times = await asyncio.gather(
             self._needs(partitions),
             cursors_of(self._store, "trim", partitions),
@@ -74,7 +76,7 @@ class Trimmer:
         for partition, need, trim, now_ms in zip(partitions, needs, trims, times, strict=True):
             hot_edge = before(now_ms - self._hot_ms)
             try:
-                count += await self._trim_partition(partition, need, trim, hot_edge)
+                count += await self._trim_partition(partition, need, trim, hot_edge, since=since)
             except ResponseError as exc:
                 stuck(partition, "trim", exc)
         if self.waiting_for:
@@ -95,7 +97,7 @@ class Trimmer:
         ]
 
     async def _trim_partition(
-        self, partition: Partition, need: Need, trim: str, hot_edge: str
+        self, partition: Partition, need: Need, trim: str, hot_edge: str, *, since: int
     ) -> int:
         edge = hot_edge
         if need.place < halves(hot_edge):
@@ -116,6 +118,7 @@ class Trimmer:
             "trim",
             [partition.cursors, partition.stream, partition.checkpoints],
             [trim, last_id, successor(last_id), self._hot_ms, *fields(after)],
+            since=since,
         )
         return len(entries) if outcome == TRIMMED else 0
 

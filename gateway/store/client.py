@@ -112,10 +112,15 @@ class Store:
         """Call `callback` whenever a server turns out to be another, or to have restarted.
 
         What it had acknowledged may be lost. It is called before anything is sent to the
-        new one, on the event loop, and must not wait. Commands under way that were given as
-        `fragile` fail then.
+        new one, on the event loop, and must not wait. Commands that were decided before it
+        (`since`) fail then.
         """
         self._changes.callbacks.append(callback)
+
+    @property
+    def changes(self) -> int:
+        """How often a server turned out to be another, up to now."""
+        return self._changes.count
 
     def before_sending(self, callback: Callable[[], None]) -> None:
         """Call `callback` before each batch leaves: what must be on disk first, is.
@@ -145,17 +150,18 @@ class Store:
             await self._greeting
 
     def script(
-        self, name: str, keys: Sequence[str], args: Sequence[Part], *, fragile: bool = False
+        self, name: str, keys: Sequence[str], args: Sequence[Part], *, since: int | None = None
     ) -> asyncio.Future[Any]:
         """Run one verb of ``scripts/``; awaiting the result gives the raw reply.
 
         Args:
-            fragile: Fail, rather than be sent to a server that has changed meanwhile.
+            since: The `changes` by which it was decided: fail, rather than be sent to a
+                server that has changed since.
         """
-        if not self.is_ready:
+        if not self.is_ready or since not in {None, self._changes.count}:
             return failed(NOT_REACHABLE)
         parts = ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *args)
-        return self._submit(parts, keys[0], self._changes.count if fragile else -1)
+        return self._submit(parts, keys[0], -1 if since is None else since)
 
     def command(self, *parts: Part, node_of: str | None = None) -> asyncio.Future[Any]:
         """Send one command, to the server that has its key.

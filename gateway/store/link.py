@@ -11,7 +11,7 @@ wait; it can never leave a half-read connection behind for somebody else's reply
 Everything sent here is idempotent (scripts are, by request id or compare-and-set), so a
 batch whose connection broke is sent once more on a new one. Unless the server there is
 another than before: what it had acknowledged may be gone, so that is told first, and the
-commands that were decided by it (`fragile`) fail instead.
+commands that were decided by it (`Store.script`, `since`) fail instead.
 """
 
 import asyncio

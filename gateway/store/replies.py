@@ -35,8 +35,8 @@ class Command:
 
     Attributes:
         packed: As it goes over the wire.
-        born: For a fragile one, how many changes of the store there had been when it was
-            given; -1 otherwise.
+        born: How many changes of the store there had been when it was decided, where that
+            matters; -1 otherwise.
         slot: Of the cluster; -1 for a command that any node can do.
         tries: How often its server was not there.
         until: When redirections end, in the loop's time; 0.0 before the first.

@@ -19,9 +19,15 @@ CALM = Faults(delay_seconds_max=0.0)
 
 
 class Stage(Bench):
-    """Attributes: server: whose clock the scripts go by."""
+    """A gateway's ledger.
+
+    Attributes:
+        server: Whose clock the scripts go by.
+        network: Between it and the gateway.
+    """
 
     server: VirtualServer
+    network: Network
 
     def set_time(self, now_ms: int) -> None:
         """It is so late at the store; a gateway's own `clock` stays as far off as it was."""
@@ -52,7 +58,7 @@ def on_stage(
         directory = Directory(store, defaults=Limits(), calendar=Calendar(zone), clock=clock)
         ledger = Ledger(store, directory, clock)
         stage = Stage(store, directory, ledger, Sweeper(store), clock)
-        stage.server = server
+        stage.server, stage.network = server, network
         try:
             await play(stage)
         finally:

@@ -48,7 +48,8 @@ class Shared:
     async def late(self, hold: Hold) -> None:
         """Ask the scopes of a hold once more, whatever became of it."""
         again = replace(hold, scopes=())
-        await self.ledger._scopes.hold(again, Bound.all_of(hold.amount_pico))
+        since = self.bench.store.changes
+        await self.ledger._scopes.hold(again, Bound.all_of(hold.amount_pico), since=since)
 
     async def account(self, scope: str = "group:sales") -> tuple[int, int]:
         """Spent and held."""

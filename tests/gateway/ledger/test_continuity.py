@@ -95,6 +95,23 @@ async def test_running_calls_are_held_again(mortal, folder):
         assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
 
 
+async def test_limits_that_were_lost_do_not_decide(mortal, tmp_path):
+    """Their version was given again, to what somebody else has made of the customer."""
+    async with (
+        bench(mortal.url, wal=tmp_path / "a", whole=True) as a,
+        bench(mortal.url, wal=tmp_path / "b", whole=True) as b,
+    ):
+        await a.directory.create("acme", {"total_budget": 5})
+        await asyncio.to_thread(mortal.save)
+        lost = await a.directory.change("acme", {"total_budget": 100})
+        await lose(a, mortal)
+        await until(lambda: b.ledger.continuity.restored > 0 and b.ledger.continuity.is_open)
+        changed = await b.directory.change("acme", {"total_budget": 6})
+        assert lost.version == changed.version
+        with pytest.raises(BudgetExceeded):
+            await a.hold("acme", 50)
+
+
 async def test_a_gateway_that_died_with_the_store_has_an_heir(mortal, folder, impatient):
     """Power loss: both are gone, the store's tail too; the log of the dead one makes it good."""
     async with bench(mortal.url, wal=folder, whole=True) as b:
@@ -138,6 +155,39 @@ async def test_no_hold_is_granted_before_all_have_restored(mortal, tmp_path):
         await asyncio.sleep(0.5)
         assert not asked.done()
         slow.set()
+        with pytest.raises(Exception, match="in flight"):
+            await asked
+
+
+async def test_a_hold_begun_before_a_loss_is_not_decided_after_it(mortal, folder):
+    """It had passed the gate, and was asking who its customer is, when the store changed."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.create("acme", {"total_budget": 10})
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(mortal.save)
+        await b.hold("acme", 10)
+        continuity, load, changes = b.ledger.continuity, b.directory.load, b.store.changes
+        put_back, whole = continuity._put_back, asyncio.Event()
+
+        async def slowly() -> None:
+            await whole.wait()
+            await put_back()
+
+        async def over_a_restart(customer: str):
+            vars(b.directory).pop("load")
+            profile = await load(customer)
+            await asyncio.to_thread(mortal.restart)
+            await until(lambda: b.store.changes > changes)
+            return profile
+
+        continuity._put_back = slowly
+        vars(b.directory)["load"] = over_a_restart
+        b.directory._cache.clear()
+        asked = asyncio.create_task(b.hold("acme", 10))
+        await until(lambda: b.store.changes > changes)
+        await asyncio.sleep(0.5)
+        assert not asked.done()
+        whole.set()
         with pytest.raises(Exception, match="in flight"):
             await asked
 

@@ -54,7 +54,7 @@ async def sent_on_second_thoughts(b: Bench) -> None:
     """The first hold was asked for by an old profile, which another process had changed."""
     old = await b.directory.load("acme")
     await b.directory.create("acme", {"email": "a@b.c"})
-    b.directory.remember(old)
+    b.directory.remember(old, b.store.changes)
     await sent(b)
 
 

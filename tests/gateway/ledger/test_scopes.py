@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
 from tests.gateway.ledger.scopes import SALES, shared
 from tests.support import windows
+from tests.support.stores import empty
 
 pytestmark = pytest.mark.anyio
 REFUSED = (BudgetExceeded, BudgetInFlight)
@@ -207,6 +209,50 @@ async def test_what_a_store_lost_is_put_back_over_the_limit(url: str) -> None:
         assert await s.ledger.restore(hold)
         await s.ledger.restore(ended)
         assert (90, 60) == await s.account()
+
+
+async def test_no_group_holds_what_its_customer_does_not(url: str) -> None:
+    """The gateway dies amid putting a call back: nothing would ever end the group's part."""
+    async with shared(url) as s:
+        hold = await s.hold("c0", 30)
+        await asyncio.to_thread(empty, url)
+        s.bench.store.script = partial(without, "restore", s.bench.store.script)
+        with pytest.raises(LedgerUnavailable):
+            await s.ledger.restore(hold)
+        assert (0, 0) == await s.account()
+
+
+def without(lost: str, sending, name: str, keys, args, **options):
+    """As `Store.script`, but one verb reaches nobody."""
+    if name == lost:
+        raise LedgerUnavailable("no reply")
+    return sending(name, keys, args, **options)
+
+
+async def test_nothing_names_a_group_in_a_store_that_may_have_lost_it(url: str) -> None:
+    """It came back as another between the announcement and what names the group."""
+    async with shared(url) as s:
+        store, ledger = s.bench.store, s.ledger
+        hold = await s.hold("c1", 10)
+        announce = ledger._scopes.announce
+
+        async def lost_again(*named) -> None:
+            await announce(*named)
+            store._changes.note()
+
+        ledger.endings._announce = partial(lost_again, "sales", "app")
+        await s.bench.settle(hold, 7)
+        assert (1, []) == (ledger.endings.waiting, await s.bench.events("c1"))
+
+        ledger._scopes.announce = lost_again
+        event = UsageEvent(request_id=new_request_id(0), kind=Kind.EVENT, at_ms=0)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.record("c1", lambda _: event, idempotency_key="k", fingerprint="f")
+        assert [] == await s.bench.events("c1")
+
+        ledger.endings._announce = ledger._scopes.announce_again
+        await s.bench.told()
+        assert [7] == [e.charge_pico for e in await s.bench.events("c1")]
 
 
 async def test_a_store_that_is_away_in_between_leaves_nothing_held(url: str) -> None:

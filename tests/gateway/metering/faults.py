@@ -18,9 +18,9 @@ class Jittery:
         if name not in ("script", "command", "commands"):
             return inner
 
-        async def outer(*args):
+        async def outer(*args, **options):
             await asyncio.sleep(self._random.choice([0, 0.001, 0.01]))
-            return await inner(*args)
+            return await inner(*args, **options)
 
         return outer
 
@@ -39,12 +39,12 @@ class Faulty:
         if name not in ("script", "command", "commands", "add"):
             return inner
 
-        async def outer(*args):
+        async def outer(*args, **options):
             self._left -= 1
             fails, self.failed = self._left == 0, self.failed or self._left == 0
             if fails and not self._after:
                 raise LedgerUnavailable("killed")
-            reply = await inner(*args)
+            reply = await inner(*args, **options)
             if fails:
                 raise LedgerUnavailable("killed")
             return reply
@@ -115,7 +115,7 @@ class Sleeper:
     def __getattr__(self, name):
         return getattr(self._real, name)
 
-    async def script(self, *args):
+    async def script(self, *args, **options):
         self.asleep.set()
         await self.wake.wait()
-        return await self._real.script(*args)
+        return await self._real.script(*args, **options)

@@ -7,9 +7,11 @@ from collections import Counter
 import pytest
 
 from gateway.customers.windows import Calendar
+from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.scope_registry import ScopeRegistry
 from gateway.metering.flusher import Flusher
+from gateway.metering.reader import Reader
 from gateway.metering.scope_sink import ASIDE_SECONDS, STORED_SECONDS, ScopeSink
 from tests.gateway.metering.posting import NOON_MS, ZONE, StillClock, call, home, post
 
@@ -220,6 +222,21 @@ async def test_a_store_that_changes_while_it_is_asked_is_asked_again(
     await post(store, *events)
     await drain(flusher)
     await assert_exact(store, events)
+
+
+async def test_what_another_store_had_is_not_counted(store, archive, clock, registry):
+    """It was read, then the store came back without it: its cursors may stand where they stood."""
+    await registry.ensure(["group:a"])
+    await post(store, call(1, group="a"))
+    sink = sink_of(store, clock)
+    partitions = store.keyspace.partitions
+    places = await sink.cursors(partitions)
+    starts = [(p, at) for p, at in zip(partitions, places, strict=True) if at is not None]
+    tails = list((await Reader(store).read(starts)).values())
+    store._changes.note()
+    with pytest.raises(LedgerUnavailable):
+        await sink.take(tails)
+    assert 0 == await spent(store, "group:a")
 
 
 async def test_windows_are_those_in_which_the_usage_was(store, archive, clock, registry):

@@ -301,3 +301,21 @@ def test_money_adds_up_by_customer(posted) -> None:
     }
 
     assert expected == money_by_customer(flats)
+
+
+async def test_nothing_is_trimmed_by_what_was_passed_in_another_store(store, flusher) -> None:
+    """It came back without its newest writes; a sink that remembers may have to count again."""
+    await post(store, call(1, number=0))
+    await drain(flusher)
+    await asyncio.sleep(0.002)
+    counters = flusher.sinks[0]
+
+    class Changing(Elsewhere):
+        async def cursors(self, partitions):
+            store._changes.note()
+            return await counters.cursors(partitions)
+
+    with pytest.raises(LedgerUnavailable):
+        await Trimmer(store, [*flusher.sinks, Changing()], hot_hours=0).step()
+
+    assert 1 == await live(store, 0)

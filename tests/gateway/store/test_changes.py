@@ -52,17 +52,17 @@ async def test_a_restart_is_noticed_without_traffic(tmp_path) -> None:
 
 
 async def test_a_torn_connection_to_the_same_server_is_no_change(url: str) -> None:
-    """Nothing is lost with a connection: no replay, and fragile commands are sent again."""
+    """Nothing is lost with a connection: no replay, and all commands are sent again."""
     async with opened(url) as (store, told):
         with redis.Redis.from_url(url) as admin:
             before = store.identity
             admin.client_kill_filter(_type="normal", skipme=True)
-            assert 0 == await store.script("renew", [KEY], [1_000, "x"], fragile=True)
+            assert 0 == await store.script("renew", [KEY], [1_000, "x"], since=store.changes)
         assert (before, []) == (store.identity, told)
 
 
 async def test_what_was_decided_before_a_restart_does_not_land_after_it(tmp_path) -> None:
-    """Fragile commands of the broken batch, and behind it, fail; the others are done."""
+    """Of the broken batch, behind it, or given only now: it fails; the others are done."""
     with running("valkey", tmp_path) as url:
         store = Store(url)
         told: list[int] = []
@@ -70,16 +70,19 @@ async def test_what_was_decided_before_a_restart_does_not_land_after_it(tmp_path
         await store.connect()
     (tmp_path / "s.sock").unlink(missing_ok=True)
     with running("valkey", tmp_path):
-        fragile = [
-            store.script("renew", [KEY], [1_000, "x"], fragile=True)
+        before = store.changes
+        decided = [
+            store.script("renew", [KEY], [1_000, "x"], since=before)
             for _ in range(link.BATCH_COMMANDS_MAX + 5)
         ]
         lasting = store.command("INCR", KEY)
-        outcomes = await asyncio.gather(*fragile, return_exceptions=True)
+        outcomes = await asyncio.gather(*decided, return_exceptions=True)
         assert {LedgerUnavailable} == {type(o) for o in outcomes}
         assert [1] == told
         assert 1 == await lasting
-        assert 0 == await store.script("renew", [f"{KEY}2"], [1_000, "x"], fragile=True)
+        with pytest.raises(LedgerUnavailable):
+            await store.script("renew", [KEY], [1_000, "x"], since=before)
+        assert 0 == await store.script("renew", [f"{KEY}2"], [1_000, "x"], since=store.changes)
         await store.close()
 
 
