@@ -12,23 +12,27 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import redis
 import uvloop
 
 from benchmarks.measure import cpu_ns
 from gateway.clock import SystemClock
+from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.flusher import Flusher
 from gateway.store.archive import Archive
 from gateway.store.client import Store
+from gateway.store.keys import Partition
 from gateway.store.valkey import binary
 from pricing.usage import Usage
 
@@ -41,7 +45,7 @@ SPREAD_MS: Final = 6 * 3_600_000
 def main() -> int:
     options = _options()
     cores = sorted(os.sched_getaffinity(0))
-    figures = []
+    figures: list[tuple[float, float]] = []
     for number in range(options.repeat):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="farebox-benchmark-")))
@@ -55,52 +59,65 @@ def main() -> int:
             " an event",
             file=sys.stderr,
         )
-    flusher_us, store_us = (median(column) for column in zip(*figures, strict=True))
-    print(f"| processor time an event, flusher | {flusher_us:.1f} µs |")
-    print(f"| processor time an event, store | {store_us:.1f} µs |")
-    print(f"| events a second and core of the flusher | {1e6 / flusher_us:,.0f} |")
+    # What others do on the machine only ever adds: the least is nearest to the truth.
+    print("| | least | median |\n| --- | --- | --- |")
+    of_flusher, of_store = [own for own, _ in figures], [theirs for _, theirs in figures]
+    for name, column in (("flusher", of_flusher), ("store", of_store)):
+        cells = f"{min(column):.1f} µs | {median(column):.1f} µs"
+        print(f"| processor time an event, {name} | {cells} |")
+    cells = f"{1e6 / min(of_flusher):,.0f} | {1e6 / median(of_flusher):,.0f}"
+    print(f"| events a second and core of the flusher | {cells} |")
     return 0
 
 
 async def _measured(folder: Path, store_pid: int, options: Namespace) -> tuple[float, float]:
     """Processor time of this process and of the store for each event, µs."""
-    store = Store(f"unix://{folder}/s")
-    await store.connect()
-    await _post(store, options)
-    clock = SystemClock()
+    url = f"unix://{folder}/s"
+    store = Store(url)
     archive = await Archive.open(folder)
-    flusher = Flusher(store, archive, zone=ZoneInfo("Europe/Berlin"), clock=clock)
-    before = cpu_ns([os.getpid()]), cpu_ns([store_pid])
+    flusher = Flusher(store, archive, zone=ZoneInfo("Europe/Berlin"), clock=SystemClock())
     moved = 0
-    while step := await flusher.step():
-        moved += step
-    after = cpu_ns([os.getpid()]), cpu_ns([store_pid])
-    await archive.close()
-    await store.close()
+    await store.connect()
+    try:
+        _post(url, store.keyspace.partitions, options)
+        before = cpu_ns([os.getpid()]), cpu_ns([store_pid])
+        while step := await _step(flusher):
+            moved += step
+        after = cpu_ns([os.getpid()]), cpu_ns([store_pid])
+    finally:
+        await archive.close()
+        await store.close()
     if moved != options.events:
         raise RuntimeError(f"{moved} events moved of {options.events}")
     own, theirs = ((b - a) / options.events / 1_000 for a, b in zip(before, after, strict=True))
     return own, theirs
 
 
-async def _post(store: Store, options: Namespace) -> None:
-    """As the scripts post them: in time, each customer in its own partition."""
-    dice = random.Random(1)
-    partitions = store.keyspace.partitions
-    entries = []
-    for event in _events(dice, options):
-        stream = partitions[event.customer_number % len(partitions)].stream
-        entries.append(
-            (
-                *("XADD", stream, "*", "k", event.kind, "id", event.request_id),
-                *("n", event.customer_number, "a", event.charge_pico, "c", event.cost_pico),
-                *("e", event.details()),
-            )
-        )
-        if len(entries) == POSTED_AT_ONCE:
-            await store.commands(entries)
-            entries.clear()
-    await store.commands(entries)
+async def _step(flusher: Flusher) -> int:
+    """Again, where the store was too busy to answer in time: so does the flusher's loop."""
+    while True:
+        with suppress(LedgerUnavailable):
+            return await flusher.step()
+
+
+def _post(url: str, partitions: Sequence[Partition], options: Namespace) -> None:
+    """As the scripts post them: in time, each customer in its own partition.
+
+    Over a connection of its own: `Store` sends again what a busy machine has not answered
+    in time, which its scripts can bear and a plain XADD cannot.
+    """
+    events = _events(random.Random(1), options)
+    with redis.Redis.from_url(url, single_connection_client=True) as client:
+        while batch := list(islice(events, POSTED_AT_ONCE)):
+            pipeline = client.pipeline(transaction=False)
+            for event in batch:
+                stream = partitions[event.customer_number % len(partitions)].stream
+                pipeline.execute_command(
+                    *("XADD", stream, "*", "k", event.kind.value, "id", event.request_id),
+                    *("n", event.customer_number, "a", event.charge_pico, "c", event.cost_pico),
+                    *("e", event.details()),
+                )
+            pipeline.execute()
 
 
 def _events(dice: random.Random, options: Namespace) -> Iterator[UsageEvent]:
@@ -169,7 +186,9 @@ def _options() -> Namespace:
     parser = ArgumentParser(prog="python -m benchmarks.flusher", description=__doc__)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--customers", type=int, default=1_000)
-    parser.add_argument("--repeat", type=int, default=3, help="medians of so many runs")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="so many runs, for the least and the median"
+    )
     return parser.parse_args()
 
 

@@ -228,8 +228,8 @@ _KINDS: Final = {kind.encode(): kind for kind in Kind}
 _NOT_OURS: Final = "not a usage event"
 
 
-def decode(entry: Sequence[bytes]) -> UsageEvent:
-    """Read a stream entry: field, value, field, value ...
+def decode(entry: Sequence[bytes] | dict[bytes, bytes]) -> UsageEvent:
+    """Read a stream entry: field, value, field, value ... as the store has it, or as a dict.
 
     What it returns has the types it declares, and int64 numbers.
 
@@ -237,10 +237,11 @@ def decode(entry: Sequence[bytes]) -> UsageEvent:
         ValueError: not an event of ours (a missing field, no JSON, an unknown kind).
     """
     posted: Mapping[bytes, bytes] = {}
-    if entry[::2] == _ENTRY:  # as the scripts write it; the order says nothing to a reader
+    if isinstance(entry, list) and entry[::2] == _ENTRY:  # as the scripts write it
         kind_name, request_id, number, charge, cost, details = entry[1::2]
-    else:
-        posted = dict(zip(entry[::2], entry[1::2], strict=True))
+    else:  # the order says nothing to a reader
+        pairs = entry if isinstance(entry, dict) else zip(entry[::2], entry[1::2], strict=True)
+        posted = dict(pairs)
         try:
             kind_name, request_id, number, charge, cost, details = map(posted.__getitem__, _ENTRY)
         except KeyError as exc:

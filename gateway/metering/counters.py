@@ -106,12 +106,12 @@ def _numbers(lifetime: Lifetime) -> tuple[int | None, ...]:
 
 
 def month_of(day: date) -> str:
-    return f"{day:%Y%m}"
+    return f"{day.year:04}{day.month:02}"
 
 
 def days_command(partition: Partition, number: int, days: Sequence[date]) -> Command:
     """Read days of one month."""
-    return ("HMGET", partition.days(number, month_of(days[0])), *(f"{day:%d}" for day in days))
+    return ("HMGET", partition.days(number, month_of(days[0])), *(f"{day.day:02}" for day in days))
 
 
 def day_fields(day: date, after: DayTotals) -> list[str]:

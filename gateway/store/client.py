@@ -175,7 +175,14 @@ class Store:
 
     async def commands(self, batch: Sequence[Sequence[Part]]) -> list[Any]:
         """Send several in one pipeline; replies in order, the first error raises."""
-        return list(await asyncio.gather(*(self.command(*parts) for parts in batch)))
+        futures = [self.command(*parts) for parts in batch]
+        try:
+            # Not gathered: replies come together, and a gathered one has a turn of its own.
+            return [await future for future in futures]
+        except BaseException:
+            for future in futures:
+                future.add_done_callback(_heard)
+            raise
 
     def key_a_server(self) -> list[str]:
         """For each server that has partitions a key of its own, to give as `node_of`."""
@@ -247,6 +254,12 @@ class Store:
 
 
 NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """Nobody awaits it any more: its error is not news."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _key(parts: Sequence[Part]) -> str | None:

@@ -97,6 +97,7 @@ def test_the_order_of_its_fields_says_nothing() -> None:
     pairs = list(zip(ours[::2], ours[1::2], strict=True))
 
     assert CALL == decode([part for pair in reversed(pairs) for part in pair])
+    assert CALL == decode(dict(pairs))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A partition's events as redis-py's client reads them: fields in a dict, not in a row."""
+"""A partition's events, read by redis-py's own client."""
 
 from typing import Any
 
@@ -7,7 +7,4 @@ from gateway.event import UsageEvent, decode
 
 def events_in(client: Any, stream: str) -> list[tuple[str, UsageEvent]]:
     """Each with its stream id."""
-    return [
-        (stream_id.decode(), decode([part for pair in fields.items() for part in pair]))
-        for stream_id, fields in client.xrange(stream)
-    ]
+    return [(stream_id.decode(), decode(fields)) for stream_id, fields in client.xrange(stream)]

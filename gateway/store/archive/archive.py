@@ -33,7 +33,7 @@ from gateway.store.archive.reratings import (
     reratings,
     unpriced,
 )
-from gateway.store.archive.rows import from_row, insert_new, insert_once, to_row
+from gateway.store.archive.rows import ONCE, from_row, insert_new, insert_once, to_row
 from gateway.store.archive.schema import create
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
@@ -206,7 +206,9 @@ class Archive:
             return count
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
-        rows = [to_row(archived) for archived in events]
+        # By what is unique in them: ids begin with the time, so that neighbours in the indexes
+        # are written together, and fewer pages are sought and split.
+        rows = sorted(map(to_row, events), key=ONCE)
         with self._engine.begin() as connection:
             inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
             if inserted != len(rows):  # some were there: which stays is for the other to say

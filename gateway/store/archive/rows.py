@@ -1,7 +1,7 @@
 """The way of an event into the archive and out of it."""
 
 from collections.abc import Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -43,6 +43,9 @@ WRITTEN: Final = (
     *("metadata", "details"),
 )
 """The columns of `to_row`, in its order."""
+
+ONCE: Final = itemgetter(WRITTEN.index("once"))
+"""Of a row of `to_row`."""
 
 KEEP_LATER: Final = (
     "ON CONFLICT (once, partition) DO UPDATE SET "

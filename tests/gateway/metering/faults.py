@@ -79,16 +79,16 @@ class Mortal:
 
     async def do(self, work):
         if self._dead:
-            raise self._how
+            raise self._how("killed")
         self.steps += 1
         dies = self.steps == self._dies_at
         if dies and not self._after:
             self._dead = True
-            raise self._how
+            raise self._how("killed")
         reply = await work()
         self._dead = self._dead or dies
         if self._dead:
-            raise self._how
+            raise self._how("killed")
         return reply
 
 

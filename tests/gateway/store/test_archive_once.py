@@ -84,27 +84,22 @@ async def test_what_is_posted_again_takes_the_place_of_the_lost(archive, kind) -
     assert [("5-2", kind.value, 11)] == await kept(archive)
 
 
-@pytest.mark.parametrize(
-    ("lives", "expected"),
-    [
-        ("orphan:100", "orphan:100"),
-        ("orphan:100 adjust:-60", "orphan:100 adjust:-60"),
-        ("orphan:100 | settle:40", "settle:40"),
-        ("orphan:100 adjust:-60 | settle:40", "settle:40"),
-        ("orphan:100 adjust:-60 | release:0", "release:0"),
-        ("orphan:100 adjust:-60 | orphan:100", "orphan:100"),
-        ("orphan:100 adjust:-60 | orphan:90 adjust:-50", "orphan:90 adjust:-50"),
-        ("settle:40 | orphan:100", "orphan:100"),
-        ("settle:40 | orphan:100 adjust:-60", "orphan:100 adjust:-60"),
-        ("adjust:-60", "adjust:-60"),
-    ],
-)
-@pytest.mark.parametrize("again", [1, 2])
-async def test_the_last_life_counts(archive, lives, expected, again) -> None:
-    """Orphans that were lost and settled, settles that were lost and expired: the last is true.
+LIVES = [
+    ("orphan:100", "orphan:100"),
+    ("orphan:100 adjust:-60", "orphan:100 adjust:-60"),
+    ("orphan:100 | settle:40", "settle:40"),
+    ("orphan:100 adjust:-60 | settle:40", "settle:40"),
+    ("orphan:100 adjust:-60 | release:0", "release:0"),
+    ("orphan:100 adjust:-60 | orphan:100", "orphan:100"),
+    ("orphan:100 adjust:-60 | orphan:90 adjust:-50", "orphan:90 adjust:-50"),
+    ("settle:40 | orphan:100", "orphan:100"),
+    ("settle:40 | orphan:100 adjust:-60", "orphan:100 adjust:-60"),
+    ("adjust:-60", "adjust:-60"),
+]
 
-    However often each batch is written, and also when it comes late.
-    """
+
+def batches_of(lives: str) -> list[list[ArchivedEvent]]:
+    """One of each life of the store, at later and later places in the stream."""
     batches = []
     for life, posted in enumerate(lives.split(" | ")):
         kinds = [text.split(":") for text in posted.split()]
@@ -114,12 +109,37 @@ async def test_the_last_life_counts(archive, lives, expected, again) -> None:
                 for seq, (kind, charge) in enumerate(kinds)
             ]
         )
-    for batch in batches * again:
+    return batches
+
+
+@pytest.mark.parametrize(("lives", "expected"), LIVES)
+@pytest.mark.parametrize("again", [1, 2])
+async def test_the_last_life_counts(archive, lives, expected, again) -> None:
+    """Orphans that were lost and settled, settles that were lost and expired: the last is true.
+
+    However often each batch is written, and also when it comes late.
+    """
+    for batch in batches_of(lives) * again:
         await archive.add(batch)
 
     found = await kept(archive)
 
     assert expected == " ".join(f"{kind}:{charge}" for _, kind, charge in found)
+
+
+@pytest.mark.parametrize(("lives", "expected"), LIVES)
+async def test_one_batch_of_all_lives_leaves_the_last(archive, lives, expected) -> None:
+    """Whichever of its rows were there already, alone or beside a call that is new."""
+    everything = [posted for batch in batches_of(lives) for posted in batch]
+    other = row("20-0", Kind.SETTLE, 7, request_id="a")
+    for present in range(len(everything)):
+        await archive.add(everything[present : present + 1])
+        await archive.add([*everything, other])
+
+        found = await kept(archive)
+
+        assert f"{expected} settle:7" == " ".join(f"{kind}:{charge}" for _, kind, charge in found)
+        await archive.retire(0, "99-0", lambda rows: [])
 
 
 async def test_another_partition_or_call_is_another_row(archive) -> None:
