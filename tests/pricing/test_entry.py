@@ -125,7 +125,7 @@ def test_a_price_keeps_where_it_was_seen_and_what_to_know_of_it() -> None:
 
 
 def test_the_entry_in_the_docs_is_one() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "price-book.md").read_text()
     example = page.partition("```yaml\n")[2].partition("```")[0]
     (card,) = (parse_card(each) for each in YAML(typ="safe", pure=True).load(example))
 
