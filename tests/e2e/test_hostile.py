@@ -14,7 +14,6 @@ from tests.support.gateways import (
     UPSTREAM_KEY,
     a_customer,
     chat_body,
-    wait_until,
 )
 from tests.support.rawhttp import connected, exchange, parse, request, to_the_end, until
 

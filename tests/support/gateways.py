@@ -163,7 +163,7 @@ class Gateway:
             self.store.zadd(partition.expiries, {request_id: 0}, xx=True)
 
     def snapshot(self) -> dict[bytes, int]:
-        """What the ledger has, once nothing is held: key -> size of streams, customers, accounts."""
+        """What the ledger has, once nothing is held: key -> size of a stream, or 1."""
         wait_until(lambda: not any(self.store.scan_iter("*}h*")), "every call has ended")
         sizes = {}
         for key in self.store.scan_iter(count=10_000):
