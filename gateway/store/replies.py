@@ -8,6 +8,7 @@ from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -24,6 +25,7 @@ _REFUSALS: Final = (
     ClusterDownError,
     TryAgainError,
     NoPermissionError,
+    NoScriptError,  # once more: they were loaded, and somebody has flushed them since
 )
 _REFUSAL_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
 """The server is there and does not do it now. The second half has no class in redis-py."""
