@@ -88,12 +88,16 @@ class Endings:
             LedgerUnavailable: tell it again.
         """
         since = self._store.changes  # one that has lost the names may not be told what names them
-        number = ending.number or await self._directory.number_of(
-            ending.customer, ending.change or {}
-        )
-        await self._announce()
-        if not ending.number:
-            await self._announce_named(ending.details)
+        try:
+            number = ending.number or await self._directory.number_of(
+                ending.customer, ending.change or {}
+            )
+            await self._announce()
+            if not ending.number:
+                await self._announce_named(ending.details)
+        except ResponseError as exc:
+            self._give_up(ending, exc, repeated=repeated)
+            return
         sent = self._store.script(*script_of(self._directory, ending, number), since=since)
         await self._heard(ending, sent, repeated=repeated)
 
@@ -103,12 +107,18 @@ class Endings:
         try:
             outcome = await sent
         except ResponseError as exc:
-            self._dead_letters.add(ending, f"store: {str(exc)[:200]}")
-        else:
-            if outcome == TOO_OLD and not repeated:
-                self._dead_letters.add(ending, "too old")
+            self._give_up(ending, exc, repeated=repeated)
+            return
+        if outcome == TOO_OLD and not repeated:
+            self._dead_letters.add(ending, "too old")
         if crash.is_armed:
             crash.at("after_settle")
+        if self._wal is not None and not repeated:
+            self._wal.confirm(ending.request_id)
+
+    def _give_up(self, ending: Ending, error: ResponseError, *, repeated: bool) -> None:
+        """What the store has of it is damaged: a human must decide."""
+        self._dead_letters.add(ending, f"store: {str(error)[:200]}")
         if self._wal is not None and not repeated:
             self._wal.confirm(ending.request_id)
 

@@ -38,17 +38,18 @@ class Reader:
         Raises:
             LedgerUnavailable: the store is away.
         """
+        since = self._store.changes
         replies = await each(self._store, [_range(*start) for start in starts])
         tails: dict[Start, Tail] = {}
         for (partition, cursor), entries in zip(starts, replies, strict=True):
             if isinstance(entries, ResponseError):
                 stuck(partition, cursor, entries)
             elif entries:
-                tails[partition, cursor] = self._tail(partition, cursor, entries)
+                tails[partition, cursor] = self._tail(partition, cursor, entries, since)
                 await asyncio.sleep(0)
         return tails
 
-    def _tail(self, partition: Partition, cursor: str, entries: list[Any]) -> Tail:
+    def _tail(self, partition: Partition, cursor: str, entries: list[Any], since: int) -> Tail:
         events: list[tuple[str, UsageEvent]] = []
         for stream_id, flat in entries:
             try:
@@ -70,6 +71,7 @@ class Reader:
             events=events,
             length=len(entries),
             is_full=len(entries) >= BATCH_EVENTS_MAX,
+            since=since,
         )
 
 

@@ -99,7 +99,7 @@ class ScopeSink:
         self._targets: dict[int, _Target] = {}
         self._apps: set[str] = set()
         self._scopes = 0
-        self._changes = self._rewound = self._since = 0
+        self._changes = self._rewound = 0
         store.on_change(self.store_changed)
 
     def store_changed(self) -> None:
@@ -113,7 +113,6 @@ class ScopeSink:
 
         A target that is set aside holds nobody up; `events.hot_hours` is the time to mend it.
         """
-        self._since = self._store.changes  # what is read from here on may be lost with the next
         await self._find_targets()
         await self._store_lagging()
         targets = self._ready() or list(self._targets.values())
@@ -166,21 +165,23 @@ class ScopeSink:
                 moves.append(Move(source, target.stored[source], tail.last_id, entries))
             else:
                 target.known[source] = tail.last_id
-        if moves:
-            await self._count(target, moves)
+        if moves:  # not in a store that may have lost what was read
+            await self._count(target, moves, since=tails[0].since)
 
     async def _store_lagging(self) -> None:
         now = self._clock.monotonic()
         due = [t for t in self._ready() if now - t.stored_at >= STORED_SECONDS]
         for target in due:
             target.stored_at = now
-        await asyncio.gather(*(self._count(t, moves) for t in due if (moves := [*t.lagging()])))
+        since = self._store.changes
+        lagging = [(target, moves) for target in due if (moves := [*target.lagging()])]
+        await asyncio.gather(*(self._count(*one, since=since) for one in lagging))
 
-    async def _count(self, target: _Target, moves: Sequence[Move]) -> None:
+    async def _count(self, target: _Target, moves: Sequence[Move], *, since: int) -> None:
         calls = script_calls(target.partition, moves, count=self._count_of, facts=self._facts)
         for keys, args, carried in calls:
             try:
-                outcomes = await self._store.script("scope_apply", keys, args, since=self._since)
+                outcomes = await self._store.script("scope_apply", keys, args, since=since)
             except ResponseError as exc:
                 self._set_aside(target, exc)
                 return

@@ -29,6 +29,7 @@ class Tail:
         last_id: Where the cursor goes; entries that are no events are passed over.
         length: How many entries it has, those that are no events included.
         is_full: There may be more behind it.
+        since: The store's `changes` when it was read.
     """
 
     partition: Partition
@@ -37,6 +38,7 @@ class Tail:
     events: Sequence[tuple[str, UsageEvent]]
     length: int
     is_full: bool
+    since: int
 
 
 class Sink(Protocol):

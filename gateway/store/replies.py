@@ -8,6 +8,7 @@ from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -24,6 +25,7 @@ _REFUSALS: Final = (
     ClusterDownError,
     TryAgainError,
     NoPermissionError,
+    NoScriptError,  # once more: they were loaded, and somebody has flushed them since
 )
 _WRITES_NOTHING_CODES: Final = ("MISCONF", "NOREPLICAS")
 _REFUSAL_CODES: Final = (*_WRITES_NOTHING_CODES, "BUSY", "UNKILLABLE")

@@ -157,6 +157,21 @@ async def test_an_unheld_call_counts_on_its_group(mortal, folder, impatient, kil
         assert (7, 0) == await shared.account()
 
 
+async def test_an_unheld_call_of_a_damaged_customer_is_left_to_a_human(mortal, folder, caplog):
+    """Nothing can be booked on it, and nobody must forget what it owes."""
+    async with bench(mortal.url, wal=folder, whole=True) as b:
+        await b.directory.load("acme")
+        await gone(b, mortal)
+        call = await b.hold("acme", 10)
+        await asyncio.to_thread(mortal.start)
+        await until(lambda: b.store.is_up, 5)
+        await b.command("RPUSH", b.directory.partition_of("acme").number("acme"), "damaged")
+        await b.settle(call, 7)
+        await b.told()
+        assert 1 == b.ledger.dead_letters.count
+    assert f"dead_letter request_id={call.request_id} verb=settle charge_pico=7" in caplog.text
+
+
 async def test_a_kill_while_the_store_is_away_loses_nothing(mortal, folder, impatient):
     """Ended, sent, and merely admitted; counted, estimated, released by the next process."""
     async with bench(mortal.url, wal=folder, whole=True) as b:

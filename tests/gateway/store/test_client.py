@@ -12,6 +12,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.store import link
 from gateway.store.client import Store
 from gateway.store.replies import resolve
+from gateway.store.wire import packed
 from tests.support.ledgers import bench
 from tests.support.proxies import lossy
 from tests.support.stores import running, server
@@ -116,6 +117,30 @@ async def test_scripts_survive_a_script_flush(url: str) -> None:
             b.store.command("INCR", "counter"),
         )
         assert (1, 2) == (counted, again)
+        assert 3 == await b.spent("acme")
+
+
+async def test_scripts_that_are_flushed_again_and_again_are_no_answer(
+    url: str, monkeypatch
+) -> None:
+    """Nobody hears NOSCRIPT: it was not done, and can be asked for once more."""
+    async with bench(url) as b:
+        hold = await b.hold("acme", 5)
+        (link,) = b.store._way.links
+        going = link._wire._round_trip
+
+        async def flushed_behind(batch):
+            await going([packed("SCRIPT", "FLUSH")])
+            loads = sum(b"LOAD" in command for command in batch)
+            flush = [packed("SCRIPT", "FLUSH")] * (loads > 0)
+            replies = await going([*batch[:loads], *flush, *batch[loads:]])
+            return replies[:loads] + replies[loads + len(flush) :]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(link._wire, "_round_trip", flushed_behind)
+            with pytest.raises(LedgerUnavailable):
+                await b.store.script("backlog", ["{a}cur", "{a}ev", "{a}h"], [1, "flush"])
+        await b.settle(hold, 3)
         assert 3 == await b.spent("acme")
 
 
