@@ -35,8 +35,15 @@ _FLAT: Final = (
     ("num_search_queries", "web_search"),  # Perplexity, where it bills them
     ("prompt_audio_seconds", "second"),  # Mistral
 )
+_SEARCH_SIZE: Final = "search_context_size"
+"""How much of the web Perplexity read for a request: the kind of its fee."""
+
+_SEARCH_SIZES: Final = ("low", "medium", "high")
+
 _KEYS: Final = frozenset(
-    {name for name, _, _ in _STATED} | {name for name, _ in _FLAT} | {"tool_usage", "seconds"}
+    {name for name, _, _ in _STATED}
+    | {name for name, _ in _FLAT}
+    | {"tool_usage", "seconds", _SEARCH_SIZE}
 )
 
 
@@ -60,6 +67,9 @@ def pieces(block: Block, uses: Pieces = NO_PIECES) -> tuple[tuple[str, int], ...
             found[unit] = told
     if seconds := _seconds(block):
         found["second"] = seconds
+    size = block.get(_SEARCH_SIZE)
+    if size in _SEARCH_SIZES and part(block, ("prompt_tokens", "completion_tokens")):
+        found[f"request:{size}"] = 1  # one that used nothing is none
     return tuple({**uses, **found}.items())
 
 

@@ -255,6 +255,14 @@ def test_a_price_by_the_request_bills_one_that_nobody_counted(fees, dollars) -> 
     assert dollars == usd(sum(item.amount_femto for item in bill.items) // 1_000)
 
 
+def test_a_request_is_in_the_tokens_where_it_has_no_price_of_its_own() -> None:
+    """Perplexity tells the size of each request, and bills it for some models only."""
+    bill = cost(Usage(input_tokens=100, fees=(("request:low", 1),)), price_of({"input": "1"}))
+
+    assert "0.0001" == usd(bill.cost_pico)
+    assert ["input"] == [item.component for item in bill.items]
+
+
 def test_a_request_that_used_nothing_is_not_billed() -> None:
     assert 0 == cost(Usage(), price_of(**SEARCHER)).cost_pico
 
