@@ -67,10 +67,17 @@ def pieces(block: Block, uses: Pieces = NO_PIECES) -> tuple[tuple[str, int], ...
             found[unit] = told
     if seconds := _seconds(block):
         found["second"] = seconds
+    if not any(unit.partition(":")[0] == "request" for unit in uses):
+        found |= _request(block)
+    return tuple({**uses, **found}.items())
+
+
+def _request(block: Block) -> dict[str, int]:
+    """The request itself, where its kind is told; one that used nothing is none."""
     size = block.get(_SEARCH_SIZE)
     if size in _SEARCH_SIZES and part(block, ("prompt_tokens", "completion_tokens")):
-        found[f"request:{size}"] = 1  # one that used nothing is none
-    return tuple({**uses, **found}.items())
+        return {f"request:{size}": 1}
+    return {}
 
 
 def _seconds(block: Block) -> int:

@@ -70,6 +70,11 @@ def test_what_is_stated_goes_before_what_was_listed() -> None:
     )
 
 
+@pytest.mark.parametrize("unit", ["request", "request:high"])
+def test_a_request_that_was_counted_is_not_counted_by_its_size_again(unit) -> None:
+    assert ((unit, 1),) == pieces({"prompt_tokens": 9, "search_context_size": "low"}, {unit: 1})
+
+
 def test_a_stated_zero_does_not_hide_what_was_listed() -> None:
     block = {"tool_usage": {"web_search": {"num_requests": 0}}}
 
