@@ -150,6 +150,8 @@ def add_fees(
             continue
         fee = price.dearest_fee(unit) if dearest else price.fee(unit)
         if fee is None:
+            if unit.partition(":")[0] == "request":  # it is in the price of the tokens
+                continue
             raise UnpricedComponent(unit, price.id)
         femto = femto * fee.per + quantity * fee.rate_femto * per
         per *= fee.per
@@ -193,8 +195,8 @@ def _lines(bill: Cost) -> Iterator[LineItem]:
         if quantity:
             yield _line(component, quantity, rate * num, den, rates.fallback(component))
     for unit, quantity in usage.fees:
-        if quantity:
-            fee = price.fee(unit) or FREE_FEE
+        fee = price.fee(unit) or (FREE_FEE if price.free else None)
+        if quantity and fee:
             kind = unit.partition(":")[0]
             borrowed = None if unit in price.fees or unit == kind else kind
             yield _line(unit, quantity, fee.rate_femto * num, fee.per * den, borrowed)

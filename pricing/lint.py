@@ -162,6 +162,15 @@ def _tier_below_base(price: Price) -> Iterator[str]:
                     yield f"{place}: {component} falls when the input is longer"
 
 
+def _tiers_apart(price: Price) -> Iterator[str]:
+    """What is long for one service is long for all: another start is a slip of somebody's."""
+    starts = [tier.over_tokens for tier in price.tiers]
+    for place, mode in price.modes():
+        others = [tier.over_tokens for tier in mode.tiers]
+        if starts and others and others != starts:
+            yield f"{place}: has tiers over {others}, base over {starts}"
+
+
 def _missing_components(price: Price) -> Iterator[str]:
     """Nothing is inherited, so a band that leaves a component out bills it by the fallback."""
     expected = price.base.published().keys()
@@ -186,6 +195,7 @@ PRICE_RULES: Final[dict[str, Callable[[Price], Iterator[str]]]] = {
     "write-below-input": _write_below_input,
     "batch-above-standard": _batch_above_standard,
     "tier-below-base": _tier_below_base,
+    "tiers-apart": _tiers_apart,
     "missing-component": _missing_components,
     "tier-without-input": _tier_without_reads,
 }

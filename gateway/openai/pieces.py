@@ -35,8 +35,15 @@ _FLAT: Final = (
     ("num_search_queries", "web_search"),  # Perplexity, where it bills them
     ("prompt_audio_seconds", "second"),  # Mistral
 )
+_SEARCH_SIZE: Final = "search_context_size"
+"""How much of the web Perplexity read for a request: the kind of its fee."""
+
+_SEARCH_SIZES: Final = ("low", "medium", "high")
+
 _KEYS: Final = frozenset(
-    {name for name, _, _ in _STATED} | {name for name, _ in _FLAT} | {"tool_usage", "seconds"}
+    {name for name, _, _ in _STATED}
+    | {name for name, _ in _FLAT}
+    | {"tool_usage", "seconds", _SEARCH_SIZE}
 )
 
 
@@ -60,7 +67,17 @@ def pieces(block: Block, uses: Pieces = NO_PIECES) -> tuple[tuple[str, int], ...
             found[unit] = told
     if seconds := _seconds(block):
         found["second"] = seconds
+    if not any(unit.partition(":")[0] == "request" for unit in uses):
+        found |= _request(block)
     return tuple({**uses, **found}.items())
+
+
+def _request(block: Block) -> dict[str, int]:
+    """The request itself, where its kind is told; one that used nothing is none."""
+    size = block.get(_SEARCH_SIZE)
+    if size in _SEARCH_SIZES and part(block, ("prompt_tokens", "completion_tokens")):
+        return {f"request:{size}": 1}
+    return {}
 
 
 def _seconds(block: Block) -> int:

@@ -129,7 +129,7 @@ def states_nothing(block: Mapping[str, Any]) -> bool:
     return True
 
 
-def usage_from(block: object, uses: Pieces = NO_PIECES) -> Usage:
+def usage_from(block: object, uses: Pieces = NO_PIECES, *, draws: bool = False) -> Usage:
     """Read one usage block.
 
     * Cached, written, audio and image tokens are parts of the input, and reasoning, audio
@@ -143,20 +143,21 @@ def usage_from(block: object, uses: Pieces = NO_PIECES) -> Usage:
 
     Args:
         uses: Pieces counted elsewhere in the answer.
+        draws: It is of an images route: output is images, if the block does not split it.
 
     Raises:
         UsageUnreadable: not an object, or without a usable input or output count.
     """
     if not isinstance(block, dict):
         raise UsageUnreadable("not an object")
-    usage = _tokens(in_openai_form(block), pieces(block, uses))
+    usage = _tokens(in_openai_form(block), pieces(block, uses), draws=draws)
     if "iterations" in block or "tool_usage" in block:
         for more in _apart(block):
             usage += more
     return usage
 
 
-def _tokens(block: Block, fees: tuple[tuple[str, int], ...]) -> Usage:
+def _tokens(block: Block, fees: tuple[tuple[str, int], ...], *, draws: bool = False) -> Usage:
     reported_input = whole(block, _INPUT)
     output = whole(block, _OUTPUT)
     total = part(block, ("total_tokens",))
@@ -171,7 +172,7 @@ def _tokens(block: Block, fees: tuple[tuple[str, int], ...]) -> Usage:
     inputs = _inputs(block, reported_input, total - output)
     hidden = total - sum(inputs.values()) - output
     inputs["input_tokens"] += part(block, ("citation_tokens",))
-    return Usage(**inputs, **_outputs(block, output, hidden), fees=fees)
+    return Usage(**inputs, **_outputs(block, output, hidden, draws=draws), fees=fees)
 
 
 def _apart(block: Block) -> Iterator[Usage]:
@@ -220,7 +221,7 @@ def _inputs(block: Block, reported: int, room: int) -> dict[str, int]:
     }
 
 
-def _outputs(block: Block, reported: int, hidden: int) -> dict[str, int]:
+def _outputs(block: Block, reported: int, hidden: int, *, draws: bool) -> dict[str, int]:
     details = inner(block, _OUTPUT_DETAILS)
     reasoning = part(details, _REASONING)
     if not reasoning and (beside := part(block, _REASONING)):
@@ -231,7 +232,7 @@ def _outputs(block: Block, reported: int, hidden: int) -> dict[str, int]:
         reasoning = hidden
         reported += hidden
     audio, image = part(details, _AUDIO), part(details, _IMAGE)
-    if not details and _draws(block):
+    if not details and (draws or _draws(block)):
         image = reported
     reasoning = min(reasoning, reported)
     audio = min(audio, reported - reasoning)

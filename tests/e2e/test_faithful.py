@@ -260,7 +260,7 @@ def test_usage_that_never_comes_is_estimated(door, provider, streamed):
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_r48_an_upstream_that_will_not_be_asked_for_usage(door, provider, status):
+def test_r38_r48_an_upstream_that_will_not_be_asked_for_usage(door, provider, status):
     """One silent retry without `stream_options`, and it is remembered: one call, one event."""
     first, second = a_customer(), a_customer()
     model = f"demo-old-{status}"

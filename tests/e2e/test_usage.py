@@ -183,7 +183,7 @@ def test_r70_a_providers_stream_is_billed_as_it_counts(door, provider, name):
 @pytest.mark.parametrize(
     ("account", "cost_pico"), [({}, 10 * IN + 4 * OUT), ({"reported_cost": "trust"}, 7_350_000)]
 )
-def test_a_provider_that_states_its_cost(provider, account, cost_pico):
+def test_r44_a_provider_that_states_its_cost(provider, account, cost_pico):
     """Kept beside ours, and noticed where it is another; booked where it is trusted."""
     counted = b'{"prompt_tokens":10,"completion_tokens":4,"cost":7.35e-06,"is_byok":false}'
     provider.answers(answer(b'{"model":"demo-small","choices":[],"usage":' + counted + b"}"))

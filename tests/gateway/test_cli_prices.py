@@ -240,6 +240,74 @@ class TestCost:
 
         assert ("0.6", "1.200006") == (under["cost_usd"], over["cost_usd"])
 
+    @pytest.mark.parametrize(
+        ("endpoint", "dollars"),
+        [
+            # Text 5 and 10, pictures 32 a million: a quarter if what was drawn is taken for text.
+            ("/v1/images/generations", "0.12825"),
+            ("images/edits", "0.12825"),
+            ("/v1/chat/completions", "0.04025"),
+            (None, "0.04025"),
+        ],
+    )
+    def test_r43_what_an_images_route_makes_is_images(self, endpoint, dollars) -> None:
+        usage = {"input_tokens": 50, "output_tokens": 4_000, "total_tokens": 4_050}
+
+        (answer,) = costs(
+            block(model="gpt-image-1.5", at="2026-08-01", usage=usage, endpoint=endpoint)
+        )
+
+        assert dollars == answer["cost_usd"]
+
+    def test_r43_a_split_goes_before_the_route(self) -> None:
+        split = {"text_tokens": 1_000, "image_tokens": 3_000}
+        usage = {"input_tokens": 50, "output_tokens": 4_000, "output_tokens_details": split}
+
+        (answer,) = costs(
+            block(model="gpt-image-1.5", at="2026-08-01", usage=usage, endpoint="/v1/images/edits")
+        )
+
+        assert "0.10625" == answer["cost_usd"]
+
+    @pytest.mark.parametrize(
+        ("stated", "dollars"),
+        [
+            ({"cost": 0.5, "is_byok": False}, "0.5"),
+            ({"cost": 0, "is_byok": True}, "0.00197"),
+            ({"cost": 0.00197}, "0.00197"),
+            ({"cost": 0.25, "is_byok": True}, "0.25197"),
+        ],
+    )
+    def test_r44_openrouter_costs_what_it_states(self, stated, dollars) -> None:
+        """It has no cards; with a key of one's own the provider's price comes on top of its fee."""
+        details = {"upstream_inference_cost": 0.00197} if stated["cost"] != 0.5 else {}
+        usage = block()["usage"] | stated | {"cost_details": details}
+
+        (answer,) = costs(block(provider="openrouter", model="lab/m", usage=usage))
+
+        assert (dollars, "reported") == (answer["cost_usd"], answer["price_id"])
+
+    def test_r44_a_cost_is_believed_of_openrouter_alone(self) -> None:
+        """And of a model with a card it is beside the point."""
+        usage = block()["usage"] | {"cost": 9}
+        unstated, unknown, known = costs(
+            block(provider="openrouter", model="lab/m"),
+            block(model="gpt-nobodys", usage=usage),
+            block(usage=usage),
+        )
+
+        assert ["unknown_model"] * 2 == [each["error"]["code"] for each in (unstated, unknown)]
+        assert "0.000195" == known["cost_usd"]
+
+    def test_a_request_costs_what_its_size_does(self) -> None:
+        """Perplexity says how much of the web it read; of what it does not say, the dearest."""
+        usage = {"prompt_tokens": 1_000, "completion_tokens": 500}
+        sized = [usage | {"search_context_size": size} for size in ("low", "medium", "high", None)]
+
+        found = costs(*(block(provider="perplexity", model="sonar", usage=u) for u in sized))
+
+        assert ["0.0065", "0.0095", "0.0135", "0.0135"] == [each["cost_usd"] for each in found]
+
     def test_an_unreadable_input_is_the_only_fault(self, tmp_path) -> None:
         assert USAGE == run("cost", str(tmp_path / "nowhere")).exit_code
         assert (OK, "") == (run("cost", "-", input="").exit_code, run("cost", "-", input="").stdout)

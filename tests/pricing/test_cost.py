@@ -255,6 +255,26 @@ def test_a_price_by_the_request_bills_one_that_nobody_counted(fees, dollars) -> 
     assert dollars == usd(sum(item.amount_femto for item in bill.items) // 1_000)
 
 
+def test_r46_a_million_events_are_a_million_times_one() -> None:
+    """123.4 pico-USD each: rounded once, in the event; what is added up are whole ones."""
+    bill = cost(Usage(input_tokens=1), price_of({"input": "123.4"}), markup_ppm=100_000)
+
+    tiny = cost(Usage(input_tokens=1), price_of({"input": "0.0001234"}), markup_ppm=100_000)
+
+    assert (123_400_000, 135_740_000) == (bill.cost_pico, bill.charge_pico)
+    assert (123, 136) == (tiny.cost_pico, tiny.charge_pico)  # 123.4, and 135.74 of it unrounded
+    assert {int} == {type(amount) for amount in (*tiny[:2], *bill[:2])}
+    assert "0.000123" == usd(sum([tiny.cost_pico] * 1_000_000))
+
+
+def test_a_request_is_in_the_tokens_where_it_has_no_price_of_its_own() -> None:
+    """Perplexity tells the size of each request, and bills it for some models only."""
+    bill = cost(Usage(input_tokens=100, fees=(("request:low", 1),)), price_of({"input": "1"}))
+
+    assert "0.0001" == usd(bill.cost_pico)
+    assert ["input"] == [item.component for item in bill.items]
+
+
 def test_a_request_that_used_nothing_is_not_billed() -> None:
     assert 0 == cost(Usage(), price_of(**SEARCHER)).cost_pico
 

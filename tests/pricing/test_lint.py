@@ -6,6 +6,8 @@ from pricing.entry import parse_card
 from pricing.lint import lint
 
 SOURCE = [{"url": "https://example.com/pricing", "seen": "2026-01-01"}]
+LOW: dict[str, object] = {"input": "1", "cache_read": "0.1", "output": "4"}
+LONG: dict[str, object] = {"over": 9, "rates": {"input": "3", "cache_read": "0.3", "output": "9"}}
 RIGHT = {
     "id": "p/m@2025-01-01",
     "from": "2025-01-01",
@@ -57,6 +59,10 @@ def test_a_right_price_has_no_finding() -> None:
         (
             {"tiers": [{"over": 9, "rates": {"input": "1", "cache_read": "0.3", "output": "9"}}]},
             "tier-below-base",
+        ),
+        (
+            {"tiers": [LONG], "service": {"batch": LOW | {"tiers": [LONG | {"over": 10}]}}},
+            "tiers-apart",
         ),
         ({"tiers": [{"over": 9, "rates": {"input": "3", "output": "9"}}]}, "missing-component"),
         ({"service": {"flex": {"input": "1", "output": "4"}}}, "missing-component"),

@@ -6,7 +6,7 @@ of the output is about line n of the input, whatever it was.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import click
 import orjson
@@ -17,8 +17,9 @@ from gateway.cli.fatal import Fatal
 from gateway.cli.prices.books import in_force, moment_or_noon
 from gateway.openai.answer import scope_of, service_tier_of
 from gateway.openai.counts import UsageUnreadable
+from gateway.openai.reported_cost import reported_cost_pico
 from gateway.openai.usage import usage_from
-from gateway.rating import ANYWHERE
+from gateway.rating import ANYWHERE, REPORTED
 from pricing.book import PriceBook
 from pricing.card import FEE_UNITS
 from pricing.cost import Cost, UnpricedComponent
@@ -27,6 +28,9 @@ from pricing.money import FEMTO_PER_PICO, usd
 from pricing.usage import Usage
 
 Json = dict[str, Any]
+
+STATES_ITS_COST: Final = frozenset({"openrouter"})
+"""Providers without cards, whose answers say what they cost."""
 
 LINE_BYTES_MAX: Final = 16 * 1024 * 1024
 FIELDS: Final = frozenset(
@@ -76,9 +80,12 @@ def cost(file: IO[bytes], *, config_file: Path | None) -> None:
 def priced(block: object, book: PriceBook) -> Json:
     """The answer to one block: its cost, or the error with its code."""
     try:
-        found = _cost(block, book)
+        return _answer(block, book)
     except NotPriced as exc:
         return {"error": {"code": exc.code, "message": str(exc), **exc.details}}
+
+
+def _told(found: Cost) -> Json:
     lines = found.items
     sum_femto = sum(item.amount_femto for item in lines)
     return {
@@ -87,6 +94,16 @@ def priced(block: object, book: PriceBook) -> Json:
         "line_items": [item_json(item) for item in lines],
         "rounding_usd": femto_usd(found.cost_pico * FEMTO_PER_PICO - sum_femto),
         "usage": usage_json(found.usage),
+    }
+
+
+def _told_by_provider(cost_pico: int, usage: Usage) -> Json:
+    return {
+        "cost_usd": usd(cost_pico),
+        "price_id": REPORTED,
+        "line_items": [],
+        "rounding_usd": "0",
+        "usage": usage_json(usage),
     }
 
 
@@ -122,7 +139,7 @@ def _of_line(line: bytes, book: PriceBook) -> Json:
         return {"error": {"code": "invalid_json", "message": message}}
 
 
-def _cost(block: object, book: PriceBook) -> Cost:
+def _answer(block: object, book: PriceBook) -> Json:
     if not isinstance(block, Mapping):
         raise _invalid("", 'must be an object: {"provider", "model", "at", "usage"}')
     unknown = sorted(set(block) - FIELDS)
@@ -137,6 +154,11 @@ def _cost(block: object, book: PriceBook) -> Cost:
         raise _invalid("at", f"{exc}, or a day like 2026-11-21") from exc
     found = book.find(provider, model)
     if found.card is None:
+        if provider in STATES_ITS_COST:
+            usage = _usage(block)
+            stated = reported_cost_pico(cast("dict[str, Any]", block["usage"]))
+            if stated is not None:
+                return _told_by_provider(stated, usage)
         raise NotPriced(
             "unknown_model",
             f"No card of {provider!r} answers to {model!r}.",
@@ -149,12 +171,14 @@ def _cost(block: object, book: PriceBook) -> Cost:
     usage = _usage(block)
     said: Any = block["usage"]
     try:
-        return price(
-            usage,
-            in_force_then,
-            service_tier=service_tier_of(said, _text(block, "service_tier")),
-            scope=_text(block, "deployment_scope") or scope_of(said) or found.scope or ANYWHERE,
-            completed_ms=at_ms,
+        return _told(
+            price(
+                usage,
+                in_force_then,
+                service_tier=service_tier_of(said, _text(block, "service_tier")),
+                scope=_text(block, "deployment_scope") or scope_of(said) or found.scope or ANYWHERE,
+                completed_ms=at_ms,
+            )
         )
     except UnpricedComponent as exc:
         raise NotPriced(
@@ -163,10 +187,10 @@ def _cost(block: object, book: PriceBook) -> Cost:
 
 
 def _usage(block: Mapping[str, object]) -> Usage:
-    _text(block, "endpoint")
+    endpoint = _text(block, "endpoint") or ""
     fees = _tool_calls(block.get("tool_calls"))
     try:
-        return usage_from(block.get("usage"), fees)
+        return usage_from(block.get("usage"), fees, draws="images/" in endpoint)
     except UsageUnreadable as exc:
         raise NotPriced("invalid_usage", f"usage: {exc}.", field="usage") from exc
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -492,6 +493,20 @@ async def test_a_limit_beyond_2_to_the_53_is_exact(url: str) -> None:
             await b.hold("acme", 4)
         await b.settle(await b.hold("acme", 3), 3)
         assert limit == await b.spent("acme")
+
+
+async def test_r46_sums_are_whole_picodollars_however_many_at_once(url: str) -> None:
+    """Amounts that no double holds, settled at once: exact, and no float is stored."""
+    odd = 2**53 + 123
+    async with bench(url) as b:
+        holds = [await b.hold("acme", odd, total_budget=200 * odd) for _ in range(100)]
+        await asyncio.gather(*(b.settle(hold, odd - n) for n, hold in enumerate(holds)))
+
+        assert 100 * odd - sum(range(100)) == await b.spent("acme")
+        await check_books(b)
+        stored = [value.decode() for value in await b.command("HVALS", await account(b))]
+        assert stored
+        assert [] == [value for value in stored if re.search(r"\d[.e][+-]?\d", value)]
 
 
 @pytest.mark.parametrize("customer", ["acme", ANONYMOUS])

@@ -132,7 +132,7 @@ def test_usage_is_asked_for_by_the_smallest_edit(options, expected, around) -> N
         (EMBEDDINGS, '"stream":true'),
     ],
 )
-def test_usage_is_asked_for_only_where_needed(endpoint, text) -> None:
+def test_r38_usage_is_asked_for_only_where_needed(endpoint, text) -> None:
     assert chat(text) == parse_call(endpoint, chat(text)).forwarded(include_usage=True)
 
 

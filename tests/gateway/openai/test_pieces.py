@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from gateway.openai.pieces import USES_MAX, pieces, uses_in
 from pricing.card import FEE_UNITS
 
+NO_SIZES: list[object] = [None, "", "huge", ["low"], {}, 1]
+
 
 @pytest.mark.parametrize(
     ("block", "expected"),
@@ -36,6 +38,12 @@ from pricing.card import FEE_UNITS
         ({"num_search_queries": None}, {}),
         ({"billed_units": {"search_units": 3.0}}, {"rerank": 3}),
         ({"tool_usage": {"web_search": {"num_requests": 3}}}, {"web_search": 3}),
+        *(
+            ({"prompt_tokens": 9, "search_context_size": size}, {f"request:{size}": 1})
+            for size in ("low", "medium", "high")
+        ),
+        *(({"prompt_tokens": 9, "search_context_size": size}, {}) for size in NO_SIZES),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "search_context_size": "low"}, {}),
         ({"prompt_audio_seconds": 12}, {"second": 12}),
         ({"prompt_audio_seconds": {}}, {}),
         ({"type": "duration", "seconds": 9}, {"second": 9}),
@@ -60,6 +68,11 @@ def test_what_is_stated_goes_before_what_was_listed() -> None:
     assert {"web_search": 4, "file_search": 1} == dict(
         pieces(block, {"web_search": 6, "file_search": 1})
     )
+
+
+@pytest.mark.parametrize("unit", ["request", "request:high"])
+def test_a_request_that_was_counted_is_not_counted_by_its_size_again(unit) -> None:
+    assert ((unit, 1),) == pieces({"prompt_tokens": 9, "search_context_size": "low"}, {unit: 1})
 
 
 def test_a_stated_zero_does_not_hide_what_was_listed() -> None:

@@ -44,6 +44,7 @@ def openrouter(cost, upstream, **byok):
     [
         pytest.param(openrouter(0.05, 1, is_byok=True), "1.05", id="own key: fee and price"),
         pytest.param(openrouter(0, 0.0068204, is_byok=True), "0.0068204", id="own key, no fee"),
+        pytest.param(openrouter(0, 0.00197, is_byok=True), "0.00197", id="own key, never 0"),
         pytest.param(openrouter(0.5, 0.5, is_byok=False), "0.5", id="no own key: said twice"),
         pytest.param(openrouter(0.5, 0.5), "0.5", id="not said, the same: said twice"),
         pytest.param(openrouter(0.95, 19), "19.95", id="not said, another: both"),
@@ -53,7 +54,7 @@ def openrouter(cost, upstream, **byok):
         pytest.param({"cost": 1, "cost_details": "x"}, "1", id="odd details"),
     ],
 )
-def test_a_key_of_ones_own_at_the_provider(block, expected) -> None:
+def test_r44_a_key_of_ones_own_at_the_provider(block, expected) -> None:
     """Then the router's cost is its fee, and the provider's price comes on top."""
     found = reported_cost_pico(block)
 

@@ -113,7 +113,7 @@ STREAMS = {
         cost_usd="0.00215798",
     ),
     "perplexity-chat": Expected(
-        Usage(input_tokens=24, output_tokens=7),
+        Usage(input_tokens=24, output_tokens=7, fees=(("request:low", 1),)),
         "stop",
         # Each frame has what is new, and the whole of it until then.
         len("Bern is the capital[1]." * 2 + "Bern" + "Bern is"),

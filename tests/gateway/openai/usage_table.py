@@ -869,7 +869,7 @@ OTHERS = [
     ),
     Row(
         "perplexity",
-        "sonar: searches are in the price of the request",
+        "sonar: a request of a stated size, and its searches are in that",
         chat(
             {
                 "prompt_tokens": 24,
@@ -882,7 +882,7 @@ OTHERS = [
                 "cost": {"request_cost": 0.006, "total_cost": 0.046},
             }
         ),
-        Usage(input_tokens=24, output_tokens=2681),
+        Usage(input_tokens=24, output_tokens=2681, fees=(("request:low", 1),)),
         "https://docs.perplexity.ai/getting-started/pricing",
         cost_usd="0.046",
     ),
