@@ -375,6 +375,9 @@ def test_an_announced_price_bills_nobody() -> None:
         # https://developers.openai.com/api/docs/guides/data-residency: a tenth more
         ("openai/gpt-5.4-mini", None, "0.075"),
         ("openai/gpt-5.4-mini", "regional", "0.0825"),
+        ("openai/gpt-5.4-mini", "eu", "0.0825"),  # … whether the place is named or not
+        ("openai/gpt-6-rosalind", "us", "1.65"),
+        ("openai/gpt-6-rosalind", "regional", "1.65"),
         ("openai/gpt-4o", "regional", "0.25"),  # not for models before 2026-03-05
         # https://platform.claude.com/docs/en/build-with-claude/data-residency
         ("anthropic/claude-opus-5", "us", "0.55"),
