@@ -4,11 +4,14 @@
 event never names a scope that its reader does not know. The first scope of a partition also
 gets that partition its cursors, where each stream ends at that moment: no event before it
 can name the scope, so nobody has to read the past.
+
+A store that has lost its newest writes may lack cursors of a partition that has scopes. Then
+somebody may have named one of them, and its cursors are set to where the streams begin.
 """
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from gateway.store.client import Store
 from gateway.store.keys import SCOPES, Partition
@@ -37,11 +40,13 @@ class ScopeRegistry:
         Raises:
             LedgerUnavailable: the store does not take it; nothing may name them.
         """
-        if self.in_doubt:
-            await self._enter_again()
-        for name in names:
-            if name not in self._known:
-                await self._enter(name)
+        wanted = list(names)
+        while self.in_doubt or not self._known.issuperset(wanted):
+            if self.in_doubt:
+                await self._enter_again()
+            for name in wanted:
+                if name not in self._known:
+                    await self._enter(name)
 
     def _doubt(self) -> None:
         """The store may have lost what it acknowledged."""
@@ -49,27 +54,45 @@ class ScopeRegistry:
         self._known.clear()
 
     async def _enter_again(self) -> None:
-        """Without cursors: where those are lost too, the streams are read from their start."""
+        """All that are in doubt, however often the store changes meanwhile."""
         while names := list(islice(self.in_doubt, AT_ONCE_MAX)):
+            since = self._store.changes
+            homes = {self._store.keyspace.partition_of(name) for name in names}
+            for home in homes:
+                if not await self._has_cursors(home):
+                    await self._begin(home, from_start=True)
             await self._store.command("SADD", SCOPES, *names)
-            self.in_doubt.difference_update(names)
-            self._known.update(names)
+            if since == self._store.changes:
+                self.in_doubt.difference_update(names)
+                self._known.update(names)
 
     async def _enter(self, name: str) -> None:
+        since = self._store.changes
         home = self._store.keyspace.partition_of(name)
+        if not await self._has_cursors(home):
+            known = await self._store.command("SMEMBERS", SCOPES)
+            homes = {self._store.keyspace.partition_of(other.decode()) for other in known}
+            await self._begin(home, from_start=home in homes)
+        # A full store takes no names, and still serves those that it has.
         if not await self._store.command("SISMEMBER", SCOPES, name):
-            if not await self._store.command("HEXISTS", home.cursors, _cursor(0)):
-                await self._begin(home)
             await self._store.command("SADD", SCOPES, name)
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
-        self._known.add(name)
+        if since == self._store.changes:
+            self._known.add(name)
+        else:
+            self.in_doubt.add(name)
 
-    async def _begin(self, home: Partition) -> None:
+    async def _has_cursors(self, home: Partition) -> bool:
+        return bool(await self._store.command("HEXISTS", home.cursors, _cursor(0)))
+
+    async def _begin(self, home: Partition, *, from_start: bool) -> None:
         sources = self._store.keyspace.partitions
-        ends = await self._store.commands(
-            [("XREVRANGE", source.stream, "+", "-", "COUNT", 1) for source in sources]
-        )
+        ends: list[Any] = [None] * len(sources)
+        if not from_start:
+            ends = await self._store.commands(
+                [("XREVRANGE", source.stream, "+", "-", "COUNT", 1) for source in sources]
+            )
         # Of two who do this at once the later finds the cursors of the earlier, which stand
         # before either's scope is named anywhere.
         await self._store.commands(

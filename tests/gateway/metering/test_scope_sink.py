@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from itertools import count
 
 import pytest
 
@@ -13,11 +14,15 @@ from gateway.ledger.scope_registry import ScopeRegistry
 from gateway.metering.flusher import Flusher
 from gateway.metering.reader import Reader
 from gateway.metering.scope_sink import ASIDE_SECONDS, STORED_SECONDS, ScopeSink
+from gateway.store.keys import SCOPES
 from tests.gateway.metering.posting import NOON_MS, ZONE, StillClock, call, home, post
 
 pytestmark = pytest.mark.anyio
 GROUPS = [f"team {n}" for n in range(5)]
 APPS = ["bot", "web"]
+
+
+GROUP_A = "group:a"
 
 
 @pytest.fixture
@@ -139,6 +144,38 @@ async def test_the_first_scope_of_a_partition_skips_the_past(store, archive, clo
     place_of = (await sink_of(store, clock).cursors(store.keyspace.partitions))[7]
     last = await store.command("XREVRANGE", home(store, 7).stream, "+", "-", "COUNT", 1)
     assert last[0][0].decode() == place_of
+
+
+async def test_a_scope_whose_cursors_were_lost_counts_from_the_start(store, archive, clock):
+    """The store kept, or was sent once more, its name alone; then comes another beside it."""
+    partition = store.keyspace.partition_of
+    beside = next(f"group:b{n}" for n in count() if partition(f"group:b{n}") is partition(GROUP_A))
+    await store.command("SADD", SCOPES, GROUP_A)
+    await post(store, call(1, group="a"))
+
+    await ScopeRegistry(store).ensure([beside])
+    await drain(flusher_of(store, archive, clock))
+
+    assert call(1).charge_pico == await spent(store, GROUP_A)
+
+
+async def test_a_scope_is_entered_in_the_store_that_is_there(store, archive, clock, monkeypatch):
+    """It came back without the cursors while the name was on its way."""
+    registry, sending = ScopeRegistry(store), store.command
+    cursors = store.keyspace.partition_of(GROUP_A).cursors
+
+    async def lost(*parts):
+        if parts[0] == "SADD":
+            monkeypatch.undo()
+            store._changes.note()
+            await sending("DEL", cursors)
+        return await sending(*parts)
+
+    monkeypatch.setattr(store, "command", lost)
+    await registry.ensure([GROUP_A])
+
+    assert len(store.keyspace.partitions) == await store.command("HLEN", cursors)
+    assert not registry.in_doubt
 
 
 async def test_cursors_follow_within_a_second(store, archive, clock, registry):
