@@ -48,6 +48,7 @@ async def test_a_planned_failover_is_followed() -> None:
                 while watched.master.client.role()[0] != b"slave":  # noqa: ASYNC110 - a server's
                     await asyncio.sleep(0.05)
                 await b.settle(hold, 3)
+            await b.told(seconds_max=20)
             account = hold.partition.account(hold.profile.number)
             assert b"3" == watched.replica.client.hget(account, "spent")
 

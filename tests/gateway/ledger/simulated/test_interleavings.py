@@ -8,7 +8,7 @@ import pytest
 from tests.simulator.mutations import MUTATIONS, Mutation
 from tests.simulator.simulation import Outcome, simulate
 
-MUTATION_SEEDS_MAX = 300  # the rarest shows in one of a hundred
+MUTATION_SEEDS_MAX = 1_500
 MUTATION_STEPS = 400
 AT_ONCE = (
     "settle leaves no tombstone",
