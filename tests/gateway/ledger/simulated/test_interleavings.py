@@ -8,7 +8,7 @@ import pytest
 from tests.simulator.mutations import MUTATIONS, Mutation
 from tests.simulator.simulation import Outcome, simulate
 
-MUTATION_SEEDS_MAX = 1_500
+MUTATION_SEEDS_MAX = 400
 MUTATION_STEPS = 400
 AT_ONCE = (
     "settle leaves no tombstone",
@@ -16,6 +16,9 @@ AT_ONCE = (
     "apply does not compare the cursor",
 )
 """Caught within a second or so."""
+RARE = ("a hold that is sent again is measured by its own change",)
+"""Met once in some hundreds of seeds, so it has a test of its own, which it fails:
+`test_a_hold_that_made_its_customer_is_found_again` in test_admission."""
 
 
 def check(outcome: Outcome) -> None:
@@ -71,8 +74,8 @@ def test_a_mutation_is_caught(url: str, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "mutation", [m for m in MUTATIONS if m.name not in AT_ONCE], ids=lambda m: m.name
+    "mutation", [m for m in MUTATIONS if m.name not in {*AT_ONCE, *RARE}], ids=lambda m: m.name
 )
 def test_each_mutation_is_caught(url: str, mutation: Mutation) -> None:
-    """Every one of the table, within a bounded number of seeds."""
+    """Every one of the table that a bounded number of seeds meets."""
     assert first_caught(url, mutation) is not None
