@@ -263,7 +263,7 @@ def service_tier_of(block: dict[str, Any], beside: str | None) -> str | None:
 def scope_of(block: dict[str, Any]) -> str | None:
     value = block.get("inference_geo")
     if isinstance(value, str) and value and value not in _ANYWHERE:
-        return value[:FACT_CHARS_MAX]
+        return value[:FACT_CHARS_MAX].lower()
     return None
 
 
