@@ -356,7 +356,7 @@ class _RefusesToCount(Exception):
 
 def _injects(tab: Tab) -> bool:
     call = tab.call
-    if not call.stream or call.asked_for_usage:
+    if not call.stream or call.asked_for_usage or not call.traits.asks_usage:
         return False
     return tab.upstream.counts_streams(tab.upstream_model)
 

@@ -22,9 +22,9 @@ from gateway.ledger.ledger import Hold
 from gateway.ledger.wal.records import SoFar
 from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
-from gateway.openai.call import Call, Endpoint
+from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
-from gateway.proxy.bounding import Budgeting, Extent, extent_of
+from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, priced
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill, bill_reported
@@ -156,7 +156,7 @@ class Tab:
         self.extent = extent_of(self.call, card, price, limited=limited, budgeting=budgeting)
         bound = self.extent.bound(price, terms.limits.markup_ppm)
         if limited and bound.least_pico == AMOUNT_PICO_MAX:
-            field = card.output_cap_field or "max_tokens"
+            field = cap_field(self.call, card) or "max_tokens"
             raise InvalidCall(
                 f"This call could cost more than any budget has. Lower {field}.",
                 code="call_not_boundable",
@@ -167,14 +167,17 @@ class Tab:
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
         price, card = self.rated.price, self.rated.card
-        if self.extent is None or price is None or card is None or card.output_cap_field is None:
+        if self.extent is None or price is None or card is None:
+            return
+        field = cap_field(self.call, card)
+        if field is None:
             return
         tokens = self.extent.cap_within(hold.amount_pico, price, hold.terms.limits.markup_ppm)
         if tokens is None:
             return
         self.output_cap_tokens = tokens
         self.cap_edits = self.call.output_caps.lowered(
-            self.call.members, tokens, field=card.output_cap_field, provider=card.provider
+            self.call.members, tokens, field=field, provider=card.provider
         )
 
     def opening(self, profile: Profile) -> bytes:
@@ -305,16 +308,34 @@ class Tab:
         used = self.reading.usage
         if used is not None and self.reading.usage_final:
             return used, Source.REPORTED
+        if used is None and self._counted:
+            return self._estimate(self.seen_bytes), Source.REPORTED
         if used is None or not used.input_total:
             return self._estimate(self.seen_bytes), Source.ESTIMATED
         output = used.output_tokens + _tokens_of(self.uncounted_bytes)
         return structs.replace(used, output_tokens=output), Source.ESTIMATED
 
+    @property
+    def _counted(self) -> bool:
+        """Whether the call itself says what it is billed by: characters, images."""
+        price = self.rated.price
+        if not self.call.output.counted or price is None or self.status is not Status.OK:
+            return False
+        return bool(priced(self.call.output.pieces, price))
+
     def _estimate(self, seen_bytes: int) -> Usage:
-        says_text = self.call.endpoint is not Endpoint.EMBEDDINGS
-        return Usage(
-            input_tokens=_tokens_of(self.sent_bytes),
-            output_tokens=_tokens_of(seen_bytes) if says_text else 0,
+        """What a call uses that does not say: its pieces, where its model is billed by them."""
+        output, price = self.call.output, self.rated.price
+        pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
+        fees = priced(pieces, price) if price is not None else ()
+        if fees:
+            return Usage(fees=fees)
+        likely = output.likely or Usage()
+        said = 0 if likely.output_total else _tokens_of(seen_bytes)
+        return structs.replace(
+            likely,
+            input_tokens=_tokens_of(max(self.sent_bytes - self.call.attached_bytes, 0)),
+            output_tokens=said if output.tokens is None else min(said, output.tokens),
         )
 
     def _served(self, rating: Rating) -> Rated:
