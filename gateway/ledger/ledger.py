@@ -353,7 +353,7 @@ class Ledger:
         number = await self._directory.restore(profile.identifier, profile.number, profile.stored)
         if number != profile.number:  # somebody has made the customer anew: the call is its now
             hold = replace(hold, profile=profile.numbered(number))
-            self._leases.begin(hold)
+            self._leases.move(hold)
         await self.restore(hold)
 
     async def _written(self, point: str) -> None:
