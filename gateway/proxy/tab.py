@@ -131,7 +131,7 @@ class Tab:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
 
-    def bound(self, rating: Rating, terms: Terms, budgeting: Budgeting) -> Bound:
+    def bound(self, terms: Terms, budgeting: Budgeting) -> Bound:
         """What to hold for the call, by these terms.
 
         Raises:
@@ -142,7 +142,7 @@ class Tab:
         limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
-            if limited or rating.rejects_unpriced:
+            if limited or self.rating.rejects_unpriced:
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
@@ -184,12 +184,12 @@ class Tab:
         """Details of the event to post should this process never come to the call's end."""
         return details_of(self._facts() | {"group": profile.group})
 
-    def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
+    def closing(self, hold: Hold, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""
         facts = self._facts() | self._outcome(hold, clock)
         if self._free:
             return UsageEvent(kind=Kind.RELEASE, **facts)
-        rated = self._served(rating)
+        rated = self._served()
         usage, source = self._usage()
         billed = self._billed(usage, source, hold, rated, clock)
         if billed.problem:
@@ -208,10 +208,10 @@ class Tab:
             **facts,
         )
 
-    def so_far(self, hold: Hold, rating: Rating, clock: Clock) -> SoFar:
+    def so_far(self, hold: Hold, clock: Clock) -> SoFar:
         """What the call would cost if the gateway died now."""
         usage = self._estimate(self.seen_so_far())
-        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(rating), clock)
+        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(), clock)
         return SoFar(
             request_id=self.request_id,
             charge_pico=billed.charge_pico,
@@ -338,13 +338,13 @@ class Tab:
             output_tokens=said if output.tokens is None else min(said, output.tokens),
         )
 
-    def _served(self, rating: Rating) -> Rated:
+    def _served(self) -> Rated:
         """The price of the model that served the call, where it is known; else of the one asked."""
         served = self.reading.model
         if not served or served == self.upstream_model:
             return self.rated
         # Never the fallback: a name unknown to the book is no reason to leave a known price.
-        rated = rating.known(self.upstream.settings.provider, served, self.started_ms)
+        rated = self.rating.known(self.upstream.settings.provider, served, self.started_ms)
         return rated if rated.price else self.rated
 
     def _scope(self, rated: Rated) -> str | None:
