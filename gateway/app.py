@@ -22,7 +22,7 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
-from gateway.background import Background
+from gateway.background import Background, Job
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
@@ -118,6 +118,8 @@ def build_app(
         rating=parts.rating,
         apps=apps,
         keys=keys,
+        outbox=parts.archive.outbox,
+        watch=parts.watch,
         clock=parts.clock,
         zone=parts.zone,
         provider_of=upstreams.provider_of,
@@ -160,7 +162,9 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> Background:
-    jobs = (parts.trimmer, parts.retention, parts.auditor)
+    jobs: list[Job] = [parts.trimmer, parts.retention, parts.auditor]
+    if parts.deliveries:
+        jobs.append(parts.deliveries)
     return Background(parts.background_store, parts.flusher, jobs)
 
 
