@@ -75,7 +75,10 @@ def build_app(
     apps = Apps(_app(app) for app in config.apps)
     keys = TemporaryKeys(parts.store, apps, parts.clock)
     tokens = Tokens(_signing_keys(config), config.tokens.revoked, apps, parts.clock)
-    upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    upstreams = Upstreams(
+        [Upstream(_upstream(upstream)) for upstream in config.upstreams],
+        aliases=configuration.aliases(config),
+    )
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
@@ -171,7 +174,8 @@ def _background(parts: Parts) -> Background:
 def _wanted(config: Config) -> Wanted:
     """The prices as the files have them now; all else stays until the next start."""
     newest = configuration.load(config.file, env=os.environ) if config.file else config
-    return Wanted(PriceBook.load().overlaid(newest.prices), newest.prices_confirm)
+    book = PriceBook.load().overlaid(newest.prices)
+    return Wanted(book.named(configuration.own_names(config, book)), newest.prices_confirm)
 
 
 def _price_files(config: Config) -> list[Path]:

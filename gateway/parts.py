@@ -16,7 +16,7 @@ from gateway.alerts.signing import secret_bytes
 from gateway.alerts.watch import Endpoint, Watch
 from gateway.audit.auditor import Auditor
 from gateway.clock import Clock
-from gateway.config import Config, UnpricedRates
+from gateway.config import Config, UnpricedRates, price_book
 from gateway.customers import fields
 from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
@@ -31,7 +31,6 @@ from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
 from gateway.store.client import Store
-from pricing.book import PriceBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         directory=directory,
         ledger=ledger,
         wal=wal,
-        rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
+        rating=Rating(price_book(config), unpriced=_unpriced(config)),
         flusher=flusher,
         trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
         retention=Retention(

@@ -33,6 +33,7 @@ from gateway.config.values import (
     Flag,
     Glob,
     Headers,
+    ModelName,
     Moment,
     Origin,
     Percent,
@@ -286,6 +287,13 @@ def _unique_names(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     return upstreams
 
 
+def _followed_once(models: Mapping[str, str]) -> Mapping[str, str]:
+    for name, target in models.items():
+        if target in models:
+            raise refusal("is one of these names itself: name the model that it stands for", name)
+    return models
+
+
 def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
     if not apps:
         raise refusal("needs at least one app")
@@ -303,6 +311,7 @@ class Config(Section):
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
+    models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
     groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}

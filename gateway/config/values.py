@@ -21,6 +21,7 @@ from gateway.customers.tokens import SECRET_BYTES_MIN
 from gateway.store import address
 from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
+from pricing.names import NAME_CHARS_MAX
 
 USD_MAX = 9_000_000
 """A counter of pico-dollars holds 9.22 million; see pricing/money.py."""
@@ -261,6 +262,12 @@ def _token_sha256(value: str) -> str:
     return value.lower()
 
 
+def _model_name(value: str) -> str:
+    if not 0 < len(value) <= NAME_CHARS_MAX or not value.isprintable():
+        raise refusal(f"must be 1 to {NAME_CHARS_MAX} printable characters")
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Number = Annotated[Decimal, BeforeValidator(_number)]
@@ -281,4 +288,5 @@ Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_headers)]
 TokenSha256 = Annotated[str, AfterValidator(_token_sha256)]
 Slug = Annotated[str, AfterValidator(_slug)]
 CustomerPrefix = Annotated[str, AfterValidator(_customer_prefix)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
 Glob = Annotated[str, Field(min_length=1, max_length=256)]

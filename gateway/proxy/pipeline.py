@@ -150,7 +150,7 @@ class Pipeline:
                 f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
             )
         rating = self._rating.pinned()
-        rated = rating.rate(upstream.settings.provider, model, request.started_ms)
+        rated = rating.rate(upstream.settings.provider, model, request.started_ms, sent=True)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,

@@ -234,6 +234,9 @@ class Tab:
             "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
+            "upstream_model": None
+            if self.upstream_model == self.call.model
+            else self.upstream_model,
             "upstream": settings.name,
             "provider": settings.provider,
             "book_version": self.rating.book.version,
@@ -343,9 +346,7 @@ class Tab:
         served = self.reading.model
         if not served or served == self.upstream_model:
             return self.rated
-        # Never the fallback: a name unknown to the book is no reason to leave a known price.
-        rated = self.rating.known(self.upstream.settings.provider, served, self.started_ms)
-        return rated if rated.price else self.rated
+        return self.rating.served(self.rated, served, self.started_ms)
 
     def _scope(self, rated: Rated) -> str | None:
         """Where it was served: as the answer says, else the configuration, else its name."""
