@@ -10,6 +10,7 @@ here as well, and put back.
 """
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,7 +67,7 @@ class EntrustedCalls:
             LedgerUnavailable: the store may not have it: it is still to be ended here.
         """
         call = Entrusted(hold, name, record, until_ms, self._clock.monotonic())
-        await self.tell(call)
+        await self._tell(call)
         self._leases.end(hold.request_id)
         if self._wal is not None:
             self._wal.confirm(hold.request_id)
@@ -102,14 +103,16 @@ class EntrustedCalls:
         found: bytes | None = await self._store.command("GET", background(name))
         return found
 
-    def lately(self) -> list[Entrusted]:
-        """What the store may have lost, if it has lost anything."""
+    async def put_back(self, hold_again: Callable[[Hold], Awaitable[None]]) -> None:
+        """Tell a store that came back what it may have lost."""
         oldest = self._clock.monotonic() - REMEMBERED_SECONDS
         while self._lately and next(iter(self._lately.values())).since < oldest:
             self._lately.popitem(last=False)
-        return list(self._lately.values())
+        for call in list(self._lately.values()):
+            await hold_again(call.hold)
+            await self._tell(call)
 
-    async def tell(self, call: Entrusted) -> None:
+    async def _tell(self, call: Entrusted) -> None:
         """Have the store keep it: the record, and the hold as long as that is of use."""
         hold = call.hold
         await self._store.command(

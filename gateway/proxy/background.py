@@ -150,7 +150,7 @@ class Background:
 
 
 def _pending(tab: Tab, hold: Hold) -> Pending:
-    billing = tab.billing(hold, tab.rating)
+    billing = tab.billing(hold)
     settings = tab.upstream.settings
     return Pending(
         request_id=tab.request_id,

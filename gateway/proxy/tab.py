@@ -5,16 +5,17 @@ whether the call is settled or released, and for how much.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Profile, Terms
-from gateway.errors import GatewayError, InvalidCall
+from gateway.errors import BudgetExceeded, GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
@@ -28,6 +29,7 @@ from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, pric
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Rated, Rating
+from pricing.money import usd
 from pricing.usage import Usage
 
 CLIENT_CLOSED: Final = 499
@@ -42,11 +44,31 @@ def _nothing() -> int:
     return 0
 
 
+def _within(bound: Bound, most_pico: int) -> Bound:
+    """What of a call its token allows.
+
+    Raises:
+        BudgetExceeded: not even the least that would serve it.
+    """
+    if bound.least_pico > most_pico:
+        raise BudgetExceeded(
+            f"This call could cost {usd(bound.least_pico)} USD; its token allows at most "
+            f"{usd(most_pico)} USD a call. Ask for less output, or another model.",
+            details={
+                "limit": "token_max_usd",
+                "limit_usd": usd(most_pico),
+                "needed_usd": usd(bound.least_pico),
+            },
+        )
+    return replace(bound, wanted_pico=min(bound.wanted_pico, most_pico))
+
+
 @dataclass(slots=True, kw_only=True)
 class Tab:
     """One call's facts.
 
     Attributes:
+        credential: What the call was authenticated by.
         upstream_model: What the upstream calls the model.
         rating: As it was when the call began; a reload changes nothing for it.
         sent: Whether a byte of the call may have left for the upstream.
@@ -71,7 +93,7 @@ class Tab:
     started_ms: int
     started: float
     call: Call
-    app: App
+    credential: Credential
     caller: Caller
     upstream: Upstream
     upstream_model: str
@@ -99,21 +121,26 @@ class Tab:
     ended: UsageEvent | None = None
     left_to_store: bool = False
 
+    @property
+    def app(self) -> App:
+        return self.credential.app
+
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
 
-    def bound(self, rating: Rating, terms: Terms, budgeting: Budgeting) -> Bound:
+    def bound(self, terms: Terms, budgeting: Budgeting) -> Bound:
         """What to hold for the call, by these terms.
 
         Raises:
             InvalidCall: the model has no price and must have one; or something has no bound.
         """
         price, card = self.rated.price, self.rated.card
-        limited = budgeting.binding and terms.limited
+        most = self.credential.call_pico_max
+        limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
-            if limited or rating.rejects_unpriced:
+            if limited or self.rating.rejects_unpriced:
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
@@ -133,7 +160,7 @@ class Tab:
                 code="call_not_boundable",
                 param=field,
             )
-        return bound
+        return bound if most is None else _within(bound, most)
 
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
@@ -155,12 +182,12 @@ class Tab:
         """Details of the event to post should this process never come to the call's end."""
         return details_of(self._facts() | {"group": profile.group})
 
-    def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
+    def closing(self, hold: Hold, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""
         facts = self._facts() | self._outcome(hold, clock)
         if self._free:
             return UsageEvent(kind=Kind.RELEASE, **facts)
-        billing = self.billing(hold, rating)
+        billing = self.billing(hold)
         usage, source = self._usage()
         billed = billing.bill(usage, source, self.reading, clock.now_ms())
         if self.is_pending and billing.bounded:
@@ -200,12 +227,10 @@ class Tab:
         made = self.call.background and 200 <= (self.answer_status or 0) < 300
         return made and not self.reading.ended
 
-    def so_far(self, hold: Hold, rating: Rating, clock: Clock) -> SoFar:
+    def so_far(self, hold: Hold, clock: Clock) -> SoFar:
         """What the call would cost if the gateway died now."""
         usage = self._estimate(self.seen_so_far())
-        billed = self.billing(hold, rating).bill(
-            usage, Source.ESTIMATED, self.reading, clock.now_ms()
-        )
+        billed = self.billing(hold).bill(usage, Source.ESTIMATED, self.reading, clock.now_ms())
         return SoFar(
             request_id=self.request_id,
             charge_pico=billed.charge_pico,
@@ -218,7 +243,7 @@ class Tab:
             unpriced=billed.unpriced,
         )
 
-    def billing(self, hold: Hold, rating: Rating) -> Billing:
+    def billing(self, hold: Hold) -> Billing:
         """The terms on which the call is billed."""
         settings = self.upstream.settings
         return Billing(
@@ -226,7 +251,7 @@ class Tab:
             model=self.upstream_model,
             started_ms=self.started_ms,
             rated=self.rated,
-            rating=rating,
+            rating=self.rating,
             scope=settings.scope,
             trusts_reported=settings.trust_reported_cost,
             service_tier=self.call.service_tier,
@@ -242,6 +267,7 @@ class Tab:
             "request_id": self.request_id,
             "at_ms": self.started_ms,
             "app": self.app.id,
+            "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
             "upstream": settings.name,

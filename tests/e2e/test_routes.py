@@ -1,6 +1,7 @@
 """Every metered route, behind a provider that says what a test has it say."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -434,8 +435,8 @@ def test_messages_speak_anthropics_errors(door):
         ("/api/messages", "max_tokens", None): (400, "invalid_request_error", "missing_field"),
     }
     for (path, field, value), (status, kind, code) in cases.items():
-        body = {**ASKED, "messages": MESSAGES["a text"]}
-        params = {"total_budget": 5}
+        body: Any = {**ASKED, "messages": MESSAGES["a text"]}
+        params: Any = {"total_budget": 5}
         (params if field in params else body)[field] = value
 
         got = send(door, path, body, a_customer(), **params)
@@ -632,7 +633,7 @@ def test_a_background_stream_that_is_left_goes_on(door, provider):
 
 def test_a_background_response_outlives_its_gateway(provider, tmp_path):
     """What bills it is in the store: another gateway settles it."""
-    same = {"upstreams": [an_upstream(provider.url, models=["*"])], "prices": PRICES}
+    same: Any = {"upstreams": [an_upstream(provider.url, models=["*"])], "prices": PRICES}
     with gateway(**same) as first:
         customer, path = in_background(first, provider)
         config = parsed(settings(tmp_path, provider.url, **same), origin="test")
