@@ -19,6 +19,7 @@ class Request:
     Attributes:
         headers: By lower-case name; `raw_headers` keeps repetitions and order.
         started, started_ms: When it arrived, by the monotonic and by the wall clock.
+        query: The caller's, to be passed on.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class Request:
     started_ms: int
     receive: Receive
     send: Send
+    query: bytes = b""
 
     @property
     def app(self) -> App:
