@@ -17,7 +17,7 @@ from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllo
 from gateway.ledger.requests import new_request_id
 from gateway.openai.call import Endpoint, parse_call
 from gateway.openai.errors import WireForm, internal_error, wire_form
-from gateway.proxy.bodies import read_body
+from gateway.proxy.bodies import BodyLimits, read_body
 from gateway.proxy.departure import ClientGone
 from gateway.proxy.headers import RawHeaders, app_token, ours
 from gateway.proxy.models import Models
@@ -36,8 +36,7 @@ Handler = Callable[[Scope, Receive, Send, "Arrival"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlaneLimits:
-    request_bytes: int
-    body_seconds: float
+    body: BodyLimits
     concurrent_calls: int
 
 
@@ -139,12 +138,7 @@ class DataPlane:
             app = self._authenticated(arrival)
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
-            content = await read_body(
-                receive,
-                arrival.headers,
-                bytes_max=self._limits.request_bytes,
-                seconds_max=self._limits.body_seconds,
-            )
+            content = await read_body(receive, arrival.headers, self._limits.body)
             request = Request(
                 request_id=arrival.request_id,
                 app=app,
