@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
-from gateway.customers.scopes import NO_SCOPES, Scopes
+from gateway.customers.scopes import NO_SCOPES, Scope, Scopes
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.adjustments import Adjustments
@@ -139,6 +139,7 @@ class Ledger:
         customer: str,
         *,
         app: str,
+        key: Scope | None = None,
         change: Mapping[str, Canonical],
         bound: Callable[[Terms], Bound],
         opening: Callable[[Profile], bytes],
@@ -147,13 +148,14 @@ class Ledger:
 
         Args:
             app: The app that makes the call.
+            key: The temporary key that it is made with, and its limits.
             bound: What the call can cost under these terms; may refuse.
             opening: Details of the event to post should this process never settle, given
-                the customer as it is held: it names app and group.
+                the customer as it is held: it names app, group and key.
 
         Raises:
             BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room, the customer's,
-                or with `recorded` that of its group or app.
+                or with `recorded` that of its group, app or key.
             PermissionRefused: the customer is blocked, or not registered.
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
@@ -162,6 +164,7 @@ class Ledger:
             request_id=request_id,
             customer=customer,
             app=app,
+            key=key,
             change=change,
             bound=bound,
             opening=opening,
@@ -185,7 +188,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
-        await self._scopes.announce(hold.group, hold.app)
+        await self._scopes.announce(hold.group, hold.app, hold.key.identifier if hold.key else None)
         outcome = await self._store.script(
             "restore",
             [
@@ -288,12 +291,12 @@ class Ledger:
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
     async def scope_balance(self, scope: str) -> Balance:
-        """Read the account of a group or an app.
+        """Read the account of a group, an app or a temporary key.
 
         It follows the calls by a moment: what has ended stays held until the flusher comes.
 
         Args:
-            scope: ``group:<identifier>`` or ``app:<id>``; see `gateway.customers.scopes`.
+            scope: As `gateway.customers.scopes` names it.
         """
         return await self._scopes.balance(scope)
 

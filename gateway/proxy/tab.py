@@ -12,9 +12,10 @@ from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Profile, Terms
-from gateway.errors import GatewayError, InvalidCall
+from gateway.errors import BudgetExceeded, GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
@@ -27,7 +28,7 @@ from gateway.proxy.bounding import Budgeting, Extent, extent_of
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill, bill_reported
-from pricing.money import PPM
+from pricing.money import PPM, usd
 from pricing.usage import Usage
 
 BYTES_PER_TOKEN: Final = 4
@@ -43,6 +44,25 @@ def _nothing() -> int:
     return 0
 
 
+def _within(bound: Bound, most_pico: int) -> Bound:
+    """What of a call its token allows.
+
+    Raises:
+        BudgetExceeded: not even the least that would serve it.
+    """
+    if bound.least_pico > most_pico:
+        raise BudgetExceeded(
+            f"This call could cost {usd(bound.least_pico)} USD; its token allows at most "
+            f"{usd(most_pico)} USD a call. Ask for less output, or another model.",
+            details={
+                "limit": "token_max_usd",
+                "limit_usd": usd(most_pico),
+                "needed_usd": usd(bound.least_pico),
+            },
+        )
+    return replace(bound, wanted_pico=min(bound.wanted_pico, most_pico))
+
+
 def _tokens_of(text_bytes: int) -> int:
     return -(-text_bytes // BYTES_PER_TOKEN)
 
@@ -52,6 +72,7 @@ class Tab:
     """One call's facts.
 
     Attributes:
+        credential: What the call was authenticated by.
         upstream_model: What the upstream calls the model.
         rating: As it was when the call began; a reload changes nothing for it.
         sent: Whether a byte of the call may have left for the upstream.
@@ -75,7 +96,7 @@ class Tab:
     started_ms: int
     started: float
     call: Call
-    app: App
+    credential: Credential
     caller: Caller
     upstream: Upstream
     upstream_model: str
@@ -102,6 +123,10 @@ class Tab:
     error: GatewayError | None = None
     ended: UsageEvent | None = None
 
+    @property
+    def app(self) -> App:
+        return self.credential.app
+
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
@@ -113,7 +138,8 @@ class Tab:
             InvalidCall: the model has no price and must have one; or something has no bound.
         """
         price, card = self.rated.price, self.rated.card
-        limited = budgeting.binding and terms.limited
+        most = self.credential.call_pico_max
+        limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
             if limited or rating.rejects_unpriced:
@@ -136,7 +162,7 @@ class Tab:
                 code="call_not_boundable",
                 param=field,
             )
-        return bound
+        return bound if most is None else _within(bound, most)
 
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
@@ -202,6 +228,7 @@ class Tab:
             "request_id": self.request_id,
             "at_ms": self.started_ms,
             "app": self.app.id,
+            "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
             "upstream": settings.name,
