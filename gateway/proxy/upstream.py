@@ -146,9 +146,7 @@ class Upstream:
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [
-            pair
-            for pair in query.split(b"&")
-            if pair and _name_of(pair) not in self.settings.query
+            pair for pair in query.split(b"&") if pair and _name_of(pair) not in self.settings.query
         ]
         if not pairs:
             return target
