@@ -232,7 +232,7 @@ class Ledger:
     async def note(self, hold: Hold, event: UsageEvent) -> None:
         """Write down how the call ended: booked from here on, whoever dies."""
         if self._wal is not None and hold.request_id not in self._noted:
-            self._noted[hold.request_id] = ending = _ending(hold, event)
+            self._noted[hold.request_id] = ending = _ending(self._leases.current(hold), event)
             self._wal.end(ending)
             await self._written("after_final")
 
@@ -353,7 +353,10 @@ class Ledger:
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
-        await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        number = await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        if number != profile.number:  # somebody has made the customer anew: the call is its now
+            hold = replace(hold, profile=profile.numbered(number))
+            self._leases.move(hold)
         await self.restore(hold)
 
     async def _written(self, point: str) -> None:
@@ -368,7 +371,7 @@ class Ledger:
     async def _end(self, hold: Hold, event: UsageEvent) -> None:
         try:
             if self._wal is None:
-                ending = _ending(hold, event)
+                ending = _ending(self._leases.current(hold), event)
             else:
                 await self.note(hold, event)
                 ending = self._noted.pop(hold.request_id)

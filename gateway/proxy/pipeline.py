@@ -186,7 +186,7 @@ class Pipeline:
             app=tab.app.id,
             key=tab.credential.key,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(tab.rating, terms, self._budgeting),
+            bound=lambda terms: tab.bound(terms, self._budgeting),
             opening=tab.opening,
         )
 
@@ -229,7 +229,7 @@ class Pipeline:
         tab.answer_status = None
         tab.sent = Sent()
         tab.sent_bytes = len(content)
-        await self._ledger.sent(tab.so_far(hold, tab.rating, self._clock))
+        await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(
             tab.call.endpoint.value, headers, content, tab.sent, query=request.query
@@ -294,7 +294,7 @@ class Pipeline:
     def _closing(self, tab: Tab, hold: Hold) -> UsageEvent:
         """The one event that ends the call, made once."""
         if tab.ended is None:
-            tab.ended = tab.closing(hold, tab.rating, self._clock)
+            tab.ended = tab.closing(hold, self._clock)
             self._verdicts.tell(tab.ended)
         return tab.ended
 
@@ -362,7 +362,7 @@ class _RefusesToCount(Exception):
 
 def _injects(tab: Tab) -> bool:
     call = tab.call
-    if not call.stream or call.asked_for_usage:
+    if not call.stream or call.asked_for_usage or not call.traits.asks_usage:
         return False
     return tab.upstream.counts_streams(tab.upstream_model)
 

@@ -16,7 +16,8 @@ from gateway.customers.credentials import Credential
 from gateway.customers.identity import refuse_repeated
 from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
 from gateway.ledger.requests import new_request_id
-from gateway.openai.call import Endpoint, parse_call
+from gateway.openai.call import parse_call
+from gateway.openai.endpoints import Endpoint
 from gateway.openai.errors import WireForm, internal_error, wire_form
 from gateway.openai.flat_carriers import from_query
 from gateway.proxy.bodies import BodyLimits, read_body
