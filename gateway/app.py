@@ -34,6 +34,7 @@ from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
 from gateway.proxy.background import Background
+from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
@@ -112,8 +113,11 @@ def build_app(
         kept=KeptResponses(upstreams, background),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            request_bytes=config.limits.request_bytes,
-            body_seconds=config.limits.body_seconds,
+            body=BodyLimits(
+                request_bytes=config.limits.request_bytes,
+                decoded_bytes=config.limits.decoded_bytes,
+                seconds=config.limits.body_seconds,
+            ),
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,

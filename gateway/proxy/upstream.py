@@ -146,9 +146,7 @@ class Upstream:
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [
-            pair
-            for pair in query.split(b"&")
-            if pair and unquote(pair.partition(b"=")[0].decode()) not in self.settings.query
+            pair for pair in query.split(b"&") if pair and _name_of(pair) not in self.settings.query
         ]
         if not pairs:
             return target
@@ -171,3 +169,7 @@ def _credentials(settings: UpstreamSettings) -> RawHeaders:
     if settings.auth == "bearer":
         return [(CREDENTIALS[0], f"Bearer {key}".encode())]
     return [(settings.auth.encode(), key.encode())]
+
+
+def _name_of(pair: bytes) -> str:
+    return unquote(pair.partition(b"=")[0].decode("latin-1"))
