@@ -46,6 +46,8 @@ from gateway.config.values import (
     TokenSha256,
     Usd,
     UsdPerMillion,
+    WebhookSecret,
+    WebhookUrl,
     Whole,
     Zone,
     group_identifiers,
@@ -196,6 +198,22 @@ class Tokens(Section):
     revoked: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
 
 
+class Webhook(Section):
+    """Where alerts go."""
+
+    url: WebhookUrl
+    secret: WebhookSecret
+    events: tuple[
+        Literal["budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced"], ...
+    ] = ("budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced")
+    allow_private: Flag = False
+
+
+def _unique_webhooks(webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+    _refuse_twins([webhook.url for webhook in webhooks], "url")
+    return webhooks
+
+
 class CustomerDefaults(Section):
     period_budget: Usd | None = None
     total_budget: Usd | None = None
@@ -250,6 +268,7 @@ class UnpricedRates(Section):
 
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -308,6 +327,7 @@ class Config(Section):
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     prices_confirm: str | None = None
     tokens: Tokens = Tokens()
+    webhooks: Annotated[tuple[Webhook, ...], AfterValidator(_unique_webhooks)] = ()
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
     _file: Path | None = PrivateAttr(default=None)

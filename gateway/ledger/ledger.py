@@ -27,6 +27,7 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.continuity import Continuity
 from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.endings import Endings
+from gateway.ledger.entrusted import EntrustedCalls
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
@@ -67,6 +68,7 @@ class Ledger:
     Attributes:
         endings: How calls ended, on the way to the store.
         adjustments: What corrects a charge after its call has ended.
+        entrusted: Calls that no gateway is serving, and that have not ended.
         continuity: What happens when the store comes back as another.
     """
 
@@ -110,6 +112,7 @@ class Ledger:
             announce=self._scopes.announce_again,
             announce_named=self._scopes.announce_named,
         )
+        self.entrusted = EntrustedCalls(store, clock, self._leases, self.endings, wal)
         self.unheld = Unheld(
             directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
         )
@@ -232,7 +235,7 @@ class Ledger:
     async def note(self, hold: Hold, event: UsageEvent) -> None:
         """Write down how the call ended: booked from here on, whoever dies."""
         if self._wal is not None and hold.request_id not in self._noted:
-            self._noted[hold.request_id] = ending = _ending(hold, event)
+            self._noted[hold.request_id] = ending = _ending(self._leases.current(hold), event)
             self._wal.end(ending)
             await self._written("after_final")
 
@@ -350,25 +353,26 @@ class Ledger:
         for start in range(0, len(held), RESTORED_AT_ONCE_MAX):
             await asyncio.gather(*map(self._hold_again, held[start : start + RESTORED_AT_ONCE_MAX]))
         await self._leases.step()
+        await self.entrusted.put_back(self._hold_again)
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
-        await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        number = await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        if number != profile.number:  # somebody has made the customer anew: the call is its now
+            hold = replace(hold, profile=profile.numbered(number))
+            self._leases.move(hold)
         await self.restore(hold)
 
     async def _written(self, point: str) -> None:
         assert self._wal is not None
-        if self._wal.strict:
-            await self._wal.synced()
-        else:
-            self._wal.flush()
+        await self._wal.written()
         if crash.is_armed:
             crash.at(point)
 
     async def _end(self, hold: Hold, event: UsageEvent) -> None:
         try:
             if self._wal is None:
-                ending = _ending(hold, event)
+                ending = _ending(self._leases.current(hold), event)
             else:
                 await self.note(hold, event)
                 ending = self._noted.pop(hold.request_id)
