@@ -22,12 +22,15 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.background import Background
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.parts import Parts, build_parts
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.models import Models
@@ -106,6 +109,7 @@ def build_app(
         directory=parts.directory,
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
+        users=users_of(parts),
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
@@ -136,6 +140,19 @@ def build_app(
     return Gateway(data_plane, rest, draining.set)
 
 
+def users_of(parts: Parts) -> UserService:
+    return UserService(
+        directory=parts.directory,
+        ledger=parts.ledger,
+        counters=Counters(parts.store, parts.zone),
+        archive=parts.archive,
+        roster=Roster(parts.store),
+        indexer=Indexer(parts.store),
+        clock=parts.clock,
+        zone=parts.zone,
+    )
+
+
 def create() -> Gateway:
     """The application of another ASGI server: ``uvicorn --factory gateway.app:create``."""
     resolved = configuration.resolved_from_environment()
@@ -151,7 +168,7 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> Background:
-    jobs = (parts.trimmer, parts.retention, parts.auditor)
+    jobs = (parts.indexer, parts.trimmer, parts.retention, parts.auditor)
     return Background(parts.background_store, parts.flusher, jobs)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
@@ -57,6 +58,7 @@ class Services:
     ledger: Ledger
     counters: Counters
     archive: Archive
+    users: UserService
     rating: Rating
     apps: Apps
     clock: Clock

@@ -21,6 +21,8 @@ VERBS: Final = (
     "hold",
     "index",
     "lease",
+    "mark",
+    "page",
     "profile",
     "rebuild",
     "refuse",
@@ -34,6 +36,7 @@ VERBS: Final = (
     "snapshot",
     "tally",
     "trim",
+    "written",
 )
 
 _INCLUDE = re.compile(r"^ *--@include (\w+)\n", re.MULTILINE)

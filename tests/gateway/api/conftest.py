@@ -14,11 +14,14 @@ from starlette.applications import Starlette
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.customers.apps import App, Apps, token_digest
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.rating import Rating
 from gateway.store.archive import Archive
 from gateway.telemetry import Telemetry
@@ -93,6 +96,8 @@ class Api:
     async def flush(self) -> None:
         while await self.flusher.step():
             pass
+        while await self.services.users.indexer.step():
+            pass
 
     def serving(self, **changes) -> httpx.AsyncClient:
         """A client of the same API with other services."""
@@ -139,6 +144,16 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             directory=bench_.directory,
             ledger=bench_.ledger,
             counters=Counters(bench_.store, UTC),
+            users=UserService(
+                directory=bench_.directory,
+                ledger=bench_.ledger,
+                counters=Counters(bench_.store, UTC),
+                archive=archive,
+                roster=Roster(bench_.store),
+                indexer=Indexer(bench_.store),
+                clock=bench_.clock,
+                zone=UTC,
+            ),
             archive=archive,
             rating=Rating(BOOK),
             apps=Apps(APPS),

@@ -10,6 +10,7 @@ from redis.crc import key_slot
 
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
+from gateway.metering.roster.indexer import Indexer
 from gateway.store import keys
 from gateway.store.keys import CLUSTER_SLOTS, HOUR_MS, KEYS, WEEK_MS, Keyspace
 from tests.support.ledgers import bench
@@ -23,7 +24,7 @@ def pattern(name: str) -> re.Pattern[str]:
     """The keys that a documented name stands for."""
     spelled = re.escape(name).replace(re.escape("{p}"), r"\{fb\d+\.\d+\}")
     spelled = re.sub(r"<(number|hour|week|yyyymm)>", r"\\d+", spelled)
-    return re.compile(re.sub("<(customer|scope)>", ".+", spelled))
+    return re.compile(re.sub("<(customer|scope|order)>", ".+", spelled))
 
 
 def test_every_key_is_documented_as_it_is() -> None:
@@ -48,6 +49,7 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
         event = b.event(await b.hold("acme", 0), 5)
         for key in (None, "k"):
             await b.ledger.record("acme", lambda _: event, idempotency_key=key, fingerprint="f")
+        await Indexer(b.store).step()
         seen = set()
         for key in await b.command("KEYS", "*"):
             specs = [spec for spec in KEYS if pattern(spec.name).fullmatch(key.decode())]
@@ -65,7 +67,10 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
             "auditor",
             "every worker",
         }
-        unused = {k.name for k in KEYS if k.writer in background} | {keys.BACKGROUND_LEASE}
+        unused = {k.name for k in KEYS if k.writer in background} | {
+            keys.BACKGROUND_LEASE,
+            keys.ROSTER_GONE,
+        }
         assert {k.name for k in KEYS} - unused == seen
 
 
