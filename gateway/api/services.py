@@ -9,6 +9,7 @@ from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
+from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
@@ -61,6 +62,7 @@ class Services:
     users: UserService
     rating: Rating
     apps: Apps
+    keys: TemporaryKeys
     clock: Clock
     zone: tzinfo
     provider_of: Callable[[str], str]

@@ -3,7 +3,7 @@
 Three ways, by what is asked:
 
 * all customers, or those of one part of the order: one round trip, however many there are;
-* few enough can meet what is asked (`SCANNED_MAX`): they are fetched and sorted here;
+* few enough can meet what is asked (`GATHERED_MAX`): they are fetched and sorted here;
 * else the order is walked, and who does not meet it is left out, for `SCANNED_MAX` customers
   at most. What has been counted then is not all: `Found.exact` says so.
 """
@@ -27,8 +27,9 @@ PAGE_SIZE_MAX: Final = 1_000
 OFFSET_MAX: Final = 10_000
 """Rows passed over; who wants more goes on from a `Cursor`."""
 
+GATHERED_MAX: Final = 2_000
 SCANNED_MAX: Final = 5_000
-"""Customers looked at one by one for a page."""
+"""Customers looked at one by one for a page, fetched at once or on a walk."""
 
 SCANNED_AT_ONCE: Final = 1_000
 
@@ -161,8 +162,8 @@ class Roster:
             await self._store.commands([_counting(part) for parts in known for part in parts])
         )
         sums = [sum(next(counts) for _ in parts) for parts in known]
-        fewest = min(sums, default=SCANNED_MAX + 1)
-        return known[sums.index(fewest)] if fewest <= SCANNED_MAX else ()
+        fewest = min(sums, default=GATHERED_MAX + 1)
+        return known[sums.index(fewest)] if fewest <= GATHERED_MAX else ()
 
     async def _gathered(self, wanted: Wanted, parts: Sequence[Part]) -> Found:
         """Fetch all of these parts, and sort them here."""
@@ -243,4 +244,4 @@ def _counting(part: Part) -> tuple[Any, ...]:
 def _fetching(part: Part) -> tuple[Any, ...]:
     how = "BYLEX" if part.column in TEXTS else "BYSCORE"
     key = roster_order(part.column)
-    return ("ZRANGE", key, part.start, part.end, how, "LIMIT", 0, SCANNED_MAX)
+    return ("ZRANGE", key, part.start, part.end, how, "LIMIT", 0, GATHERED_MAX)
