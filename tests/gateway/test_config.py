@@ -517,3 +517,21 @@ def test_a_place_of_the_configurations_own_prices_is_known(write):
 
     assert faults(write(text))
     assert load(write(f"{text}prices: [{{provider: lab, model: m, prices: [{price}]}}]"), env={})
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "trusts"),
+    [
+        ("openai", "", False),
+        ("xai", "", False),
+        ("xai", "reported_cost: trust, ", True),
+        ("openrouter", "", True),
+        ("openrouter", "reported_cost: trust, ", True),
+        ("openrouter", "reported_cost: compare, ", False),
+    ],
+)
+def test_who_has_no_prices_but_states_its_costs_is_trusted(write, provider, given, trusts):
+    """Unless the configuration says otherwise."""
+    text = LEAST.replace("provider: openai", f"{given}provider: {provider}")
+
+    assert trusts == load(write(text), env={}).upstreams[0].trusts_reported_cost

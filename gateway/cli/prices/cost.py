@@ -25,13 +25,11 @@ from pricing.card import FEE_UNITS
 from pricing.cost import Cost, UnpricedComponent
 from pricing.cost import cost as price
 from pricing.money import FEMTO_PER_PICO, usd
+from pricing.names import STATE_THEIR_COST
 from pricing.scopes import GLOBAL
 from pricing.usage import Usage
 
 Json = dict[str, Any]
-
-STATES_ITS_COST: Final = frozenset({"openrouter"})
-"""Providers without cards, whose answers say what they cost."""
 
 LINE_BYTES_MAX: Final = 16 * 1024 * 1024
 FIELDS: Final = frozenset(
@@ -155,7 +153,7 @@ def _answer(block: object, book: PriceBook) -> Json:
         raise _invalid("at", f"{exc}, or a day like 2026-11-21") from exc
     found = book.find(provider, model)
     if found.card is None:
-        if provider in STATES_ITS_COST:
+        if provider in STATE_THEIR_COST:
             usage = _usage(block)
             stated = reported_cost_pico(cast("dict[str, Any]", block["usage"]))
             if stated is not None:
