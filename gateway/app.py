@@ -22,16 +22,27 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
-from gateway.background import Background
+from gateway.api.user_service import UserService
+from gateway.background import Background as BackgroundJobs
+from gateway.background import Job
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
+from gateway.customers.authentication import Authentication
+from gateway.customers.temporary_keys import TemporaryKeys
+from gateway.customers.tokens import SigningKey, Tokens
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.parts import Parts, build_parts
+from gateway.proxy.background import Background
+from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
+from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
@@ -69,17 +80,25 @@ def build_app(
     crash.arm(os.environ)
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
-    upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    keys = TemporaryKeys(parts.store, apps, parts.clock)
+    tokens = Tokens(_signing_keys(config), config.tokens.revoked, apps, parts.clock)
+    upstreams = Upstreams(
+        [Upstream(_upstream(upstream)) for upstream in config.upstreams],
+        aliases=configuration.aliases(config),
+    )
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
+    background = Background(parts.ledger, parts.rating, parts.clock)
     pipeline = Pipeline(
+        background=background,
         telemetry=telemetry,
         ledger=parts.ledger,
         rating=parts.rating,
         upstreams=upstreams,
         clock=parts.clock,
+        keys=keys,
         on_disconnect=config.on_disconnect,
         budgeting=Budgeting(
             binding=config.budgets.policy != "soft",
@@ -89,13 +108,19 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     data_plane = DataPlane(
-        apps=apps,
+        authentication=Authentication(apps, tokens, keys),
+        cors=Cors(apps),
         pipeline=pipeline,
         models=Models(upstreams, parts.clock),
+        upstreams=upstreams,
+        kept=KeptResponses(upstreams, background),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            request_bytes=config.limits.request_bytes,
-            body_seconds=config.limits.body_seconds,
+            body=BodyLimits(
+                request_bytes=config.limits.request_bytes,
+                decoded_bytes=config.limits.decoded_bytes,
+                seconds=config.limits.body_seconds,
+            ),
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,
@@ -106,9 +131,13 @@ def build_app(
         directory=parts.directory,
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
+        users=users_of(parts),
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
+        keys=keys,
+        outbox=parts.archive.outbox,
+        watch=parts.watch,
         clock=parts.clock,
         zone=parts.zone,
         provider_of=upstreams.provider_of,
@@ -136,6 +165,19 @@ def build_app(
     return Gateway(data_plane, rest, draining.set)
 
 
+def users_of(parts: Parts) -> UserService:
+    return UserService(
+        directory=parts.directory,
+        ledger=parts.ledger,
+        counters=Counters(parts.store, parts.zone),
+        archive=parts.archive,
+        roster=Roster(parts.store),
+        indexer=Indexer(parts.store),
+        clock=parts.clock,
+        zone=parts.zone,
+    )
+
+
 def create() -> Gateway:
     """The application of another ASGI server: ``uvicorn --factory gateway.app:create``."""
     resolved = configuration.resolved_from_environment()
@@ -150,15 +192,18 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
         await _background(parts).run()
 
 
-def _background(parts: Parts) -> Background:
-    jobs = (parts.trimmer, parts.retention, parts.auditor)
-    return Background(parts.background_store, parts.flusher, jobs)
+def _background(parts: Parts) -> BackgroundJobs:
+    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention, parts.auditor]
+    if parts.deliveries:
+        jobs.append(parts.deliveries)
+    return BackgroundJobs(parts.background_store, parts.flusher, jobs)
 
 
 def _wanted(config: Config) -> Wanted:
     """The prices as the files have them now; all else stays until the next start."""
     newest = configuration.load(config.file, env=os.environ) if config.file else config
-    return Wanted(PriceBook.load().overlaid(newest.prices), newest.prices_confirm)
+    book = PriceBook.load().overlaid(newest.prices)
+    return Wanted(book.named(configuration.own_names(config, book)), newest.prices_confirm)
 
 
 def _price_files(config: Config) -> list[Path]:
@@ -194,8 +239,14 @@ def _app(app: configuration.App) -> App:
         customer_params=ParamsPolicy(app.customer_params),
         customer_prefix=app.customer_prefix,
         user_is_customer=app.user_is_customer,
+        cors_origins=app.cors_origins,
         manage=app.manage,
     )
+
+
+def _signing_keys(config: Config) -> list[SigningKey]:
+    keys = config.tokens.keys
+    return [SigningKey(key.id, key.secret.get_secret_value().encode()) for key in keys]
 
 
 def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:

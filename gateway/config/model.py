@@ -33,15 +33,20 @@ from gateway.config.values import (
     Flag,
     Glob,
     Headers,
+    ModelName,
     Moment,
+    Origin,
     Percent,
     RedisUrl,
     Seconds,
     Secret,
+    SigningSecret,
     Slug,
     TokenSha256,
     Usd,
     UsdPerMillion,
+    WebhookSecret,
+    WebhookUrl,
     Whole,
     Zone,
     group_identifiers,
@@ -59,6 +64,13 @@ Anything = ("*",)
 
 def _absent_when_empty(value: Any) -> Any:
     return None if value == "" else value
+
+
+def _refuse_twins(values: list[str], field: str) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            first = values.index(value)
+            raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
 class Section(BaseModel):
@@ -143,10 +155,11 @@ class App(Period):
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     upstreams: tuple[Glob, ...] = Anything
     models: tuple[Glob, ...] = Anything
-    identity: Literal["any", "header"] = "any"
+    identity: Literal["any", "header", "token"] = "any"
     customer_params: Literal["full", "profile", "ignore"] = "full"
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
+    cors_origins: tuple[Origin, ...] = ()
     manage: Flag = False
 
     @model_validator(mode="after")
@@ -163,6 +176,39 @@ class App(Period):
         if self.token is None:
             return self.token_sha256 or ""
         return sha256(self.token)
+
+
+class TokenKey(Section):
+    """A key that customer tokens are signed with."""
+
+    id: Slug
+    secret: SigningSecret
+
+
+def _unique_keys(keys: tuple[TokenKey, ...]) -> tuple[TokenKey, ...]:
+    _refuse_twins([key.id for key in keys], "id")
+    return keys
+
+
+class Tokens(Section):
+    keys: Annotated[tuple[TokenKey, ...], AfterValidator(_unique_keys)] = ()
+    revoked: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
+
+
+class Webhook(Section):
+    """Where alerts go."""
+
+    url: WebhookUrl
+    secret: WebhookSecret
+    events: tuple[
+        Literal["budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced"], ...
+    ] = ("budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced")
+    allow_private: Flag = False
+
+
+def _unique_webhooks(webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+    _refuse_twins([webhook.url for webhook in webhooks], "url")
+    return webhooks
 
 
 class CustomerDefaults(Section):
@@ -219,6 +265,7 @@ class UnpricedRates(Section):
 
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -241,19 +288,19 @@ def _unique_names(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     return upstreams
 
 
+def _followed_once(models: Mapping[str, str]) -> Mapping[str, str]:
+    for name, target in models.items():
+        if target in models:
+            raise refusal("is one of these names itself: name the model that it stands for", name)
+    return models
+
+
 def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
     if not apps:
         raise refusal("needs at least one app")
     _refuse_twins([app.id for app in apps], "id")
     _refuse_twins([app.token_digest for app in apps], "token")
     return apps
-
-
-def _refuse_twins(values: list[str], field: str) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            first = values.index(value)
-            raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
 class Config(Section):
@@ -265,6 +312,7 @@ class Config(Section):
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
+    models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
     groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}
@@ -275,6 +323,8 @@ class Config(Section):
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     prices_confirm: str | None = None
+    tokens: Tokens = Tokens()
+    webhooks: Annotated[tuple[Webhook, ...], AfterValidator(_unique_webhooks)] = ()
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
     _file: Path | None = PrivateAttr(default=None)
@@ -305,6 +355,14 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_can_be_had(self) -> Self:
+        for index, app in enumerate(self.apps):
+            if app.identity == "token" and not self.tokens.keys:
+                message = "takes signed tokens only: add a key under tokens.keys"
+                raise refusal(message, "apps", index, "identity")
         return self
 
     @model_validator(mode="after")

@@ -17,8 +17,8 @@ from gateway.customers import fields
 from gateway.customers.apps import App, Identity, ParamsPolicy
 from gateway.customers.fields import FIELDS, PROFILE_FIELDS, Canonical
 from gateway.customers.profile import ANONYMOUS
-from gateway.errors import InvalidCall
-from gateway.openai.carriers import ABSENT, CustomerFields
+from gateway.errors import InvalidCall, PermissionRefused
+from gateway.openai.carriers import ABSENT, NO_CUSTOMER_FIELDS, CustomerFields, over
 
 CUSTOMER_HEADER: Final = b"x-farebox-customer"
 PARAMS_HEADERS: Final = (b"x-data-keywordsai-params", b"x-data-respan-params")
@@ -62,14 +62,27 @@ def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
             )
 
 
-def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> Caller:
+def identify(
+    app: App,
+    body: CustomerFields,
+    headers: Mapping[bytes, bytes],
+    query: CustomerFields = NO_CUSTOMER_FIELDS,
+    *,
+    bound: str | None = None,
+) -> Caller:
     """Read every carrier that counts for this app.
 
+    Where two say something else of the same field, the body goes before the query, and that
+    before the headers; they must not name two customers.
+
     Args:
+        bound: The customer that the call's token is for: it needs no carrier, and may not name
+            another, nor move its own limits.
         headers: Lower-case names; of a repeated one, any.
 
     Raises:
         InvalidCall: a carrier is malformed, two disagree, or a limit is faulty.
+        PermissionRefused: a carrier names another customer than the token is for.
     """
     warnings: list[str] = []
     from_headers = [
@@ -77,11 +90,18 @@ def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> 
     ]
     given = [holder["customer_params"] for _, holder in from_headers]
     named = list(_header_names(headers, from_headers))
-    if app.identity is Identity.ANY:
-        from_body = _object(body.customer_params, "customer_params")
-        named += _body_names(body, from_body or {})
-        given.append(from_body)
-    params = {name: value for one in given if one for name, value in one.items()}
+    policy = app.customer_params
+    if app.identity is Identity.ANY or bound is not None:
+        for said, where in ((query, "query: "), (body, "")):
+            params = _object(said.customer_params, f"{where}customer_params")
+            named += _names(said, params or {}, where)
+            given.append(params)
+        body = over(body, query)
+    if bound is not None:
+        _refuse_others(bound, named)
+        named = [("token", bound)]
+        if policy is ParamsPolicy.FULL:
+            policy = ParamsPolicy.PROFILE
     if not named and any(one is not None for one in given):
         raise InvalidCall(
             "customer_params needs a customer_identifier.",
@@ -95,10 +115,11 @@ def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> 
         return Caller(
             customer=ANONYMOUS, change={}, recorded=_recorded(body), warnings=tuple(warnings)
         )
-    change = dict(_change(params, app.customer_params, warnings))
+    merged = {name: value for one in given if one for name, value in one.items()}
+    change = dict(_change(merged, policy, warnings))
     if body.group_identifier not in (ABSENT, None) and "group_identifier" not in change:
         group = {"group_identifier": body.group_identifier}
-        change |= dict(_change(group, app.customer_params, warnings, prefix=""))
+        change |= dict(_change(group, policy, warnings, prefix=""))
     if body.request_breakdown is True:
         warnings.append("request_breakdown: not available")
     return Caller(
@@ -109,11 +130,13 @@ def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> 
     )
 
 
-def _body_names(body: CustomerFields, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _names(
+    said: CustomerFields, params: Mapping[str, Any], where: str
+) -> Iterator[tuple[str, Any]]:
     if "customer_identifier" in params:
-        yield "customer_params.customer_identifier", params["customer_identifier"]
-    if body.customer_identifier is not ABSENT:
-        yield "customer_identifier", body.customer_identifier
+        yield f"{where}customer_params.customer_identifier", params["customer_identifier"]
+    if said.customer_identifier is not ABSENT:
+        yield f"{where}customer_identifier", said.customer_identifier
 
 
 def _header_names(
@@ -159,6 +182,17 @@ def _header_params(raw: bytes, name: bytes) -> dict[str, Any]:
     holder = _object(content, shown) or {}
     params = _object(holder.get("customer_params", ABSENT), f"{shown}: customer_params")
     return {**holder, "customer_params": params}
+
+
+def _refuse_others(bound: str, named: list[tuple[str, Any]]) -> None:
+    for name, value in named:
+        if _identifier(value, name) != bound:
+            raise PermissionRefused(
+                f"{name} names another customer than the one that this token is for. "
+                "Leave it out, or name that one.",
+                param=name,
+                code="customer_mismatch",
+            )
 
 
 def _agreed(named: list[tuple[str, Any]]) -> str | None:

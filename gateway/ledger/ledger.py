@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
-from gateway.customers.scopes import NO_SCOPES, Scopes
+from gateway.customers.scopes import NO_SCOPES, Scope, Scopes
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.adjustments import Adjustments
@@ -27,6 +27,7 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.continuity import Continuity
 from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.endings import Endings
+from gateway.ledger.entrusted import EntrustedCalls
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
@@ -67,6 +68,7 @@ class Ledger:
     Attributes:
         endings: How calls ended, on the way to the store.
         adjustments: What corrects a charge after its call has ended.
+        entrusted: Calls that no gateway is serving, and that have not ended.
         continuity: What happens when the store comes back as another.
     """
 
@@ -110,6 +112,7 @@ class Ledger:
             announce=self._scopes.announce_again,
             announce_named=self._scopes.announce_named,
         )
+        self.entrusted = EntrustedCalls(store, clock, self._leases, self.endings, wal)
         self.unheld = Unheld(
             directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
         )
@@ -139,6 +142,7 @@ class Ledger:
         customer: str,
         *,
         app: str,
+        key: Scope | None = None,
         change: Mapping[str, Canonical],
         bound: Callable[[Terms], Bound],
         opening: Callable[[Profile], bytes],
@@ -147,13 +151,14 @@ class Ledger:
 
         Args:
             app: The app that makes the call.
+            key: The temporary key that it is made with, and its limits.
             bound: What the call can cost under these terms; may refuse.
             opening: Details of the event to post should this process never settle, given
-                the customer as it is held: it names app and group.
+                the customer as it is held: it names app, group and key.
 
         Raises:
             BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room, the customer's,
-                or with `recorded` that of its group or app.
+                or with `recorded` that of its group, app or key.
             PermissionRefused: the customer is blocked, or not registered.
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
@@ -162,6 +167,7 @@ class Ledger:
             request_id=request_id,
             customer=customer,
             app=app,
+            key=key,
             change=change,
             bound=bound,
             opening=opening,
@@ -185,7 +191,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
-        await self._scopes.announce(hold.group, hold.app)
+        await self._scopes.announce(hold.group, hold.app, hold.key.identifier if hold.key else None)
         outcome = await self._store.script(
             "restore",
             [
@@ -288,12 +294,12 @@ class Ledger:
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
     async def scope_balance(self, scope: str) -> Balance:
-        """Read the account of a group or an app.
+        """Read the account of a group, an app or a temporary key.
 
         It follows the calls by a moment: what has ended stays held until the flusher comes.
 
         Args:
-            scope: ``group:<identifier>`` or ``app:<id>``; see `gateway.customers.scopes`.
+            scope: As `gateway.customers.scopes` names it.
         """
         return await self._scopes.balance(scope)
 
@@ -347,6 +353,7 @@ class Ledger:
         for start in range(0, len(held), RESTORED_AT_ONCE_MAX):
             await asyncio.gather(*map(self._hold_again, held[start : start + RESTORED_AT_ONCE_MAX]))
         await self._leases.step()
+        await self.entrusted.put_back(self._hold_again)
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
@@ -358,10 +365,7 @@ class Ledger:
 
     async def _written(self, point: str) -> None:
         assert self._wal is not None
-        if self._wal.strict:
-            await self._wal.synced()
-        else:
-            self._wal.flush()
+        await self._wal.written()
         if crash.is_armed:
             crash.at(point)
 

@@ -6,31 +6,31 @@ exactly one event, in a task that no cancelled request can take along.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from gateway import crash
 from gateway.clock import Clock, rfc3339
-from gateway.customers.apps import App
 from gateway.customers.identity import Caller, identify
+from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.errors import (
     CallerError,
     GatewayError,
-    InvalidToken,
     LedgerUnavailable,
     UpstreamTimeout,
 )
-from gateway.event import Kind, Status, UsageEvent
+from gateway.event import Kind, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger, Spent
 from gateway.openai.call import Call
-from gateway.openai.errors import wire_form
+from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
-from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
+from gateway.proxy.headers import RawHeaders, ours, refuse_without_key, to_upstream
 from gateway.proxy.progress import Progress
-from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
+from gateway.proxy.refusal_row import refusal_row
+from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body, is_event_stream
+from gateway.proxy.request import Request
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
 from gateway.proxy.verdicts import Verdicts
@@ -40,8 +40,6 @@ from pricing.money import usd
 
 log = logging.getLogger(__name__)
 
-Receive = Callable[[], Awaitable[Any]]
-
 CALL_SECONDS_MAX: Final = 86_400.0
 """No call lives longer: after two days nobody can tell any more whether it has ended, and a
 store that has lost its hold would not book it."""
@@ -50,29 +48,11 @@ DRAIN_SECONDS_MAX: Final = 10.0
 """How long a stop waits for calls that have been cancelled to be settled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """An authenticated call as it arrived.
-
-    Attributes:
-        headers: By lower-case name; `raw_headers` keeps repetitions and order.
-        started, started_ms: When it arrived, by the monotonic and by the wall clock.
-    """
-
-    request_id: str
-    app: App
-    headers: Mapping[bytes, bytes]
-    raw_headers: RawHeaders
-    started: float
-    started_ms: int
-    receive: Receive
-    send: Send
-
-
 class Pipeline:
     """Carries calls through.
 
     Args:
+        background: Takes the calls whose answers are made later.
         budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
         reject_status: The status of a refusal for an exhausted budget.
@@ -84,7 +64,9 @@ class Pipeline:
         ledger: Ledger,
         rating: Rating,
         upstreams: Upstreams,
+        background: Background,
         clock: Clock,
+        keys: TemporaryKeys,
         budgeting: Budgeting,
         on_disconnect: str = "auto",
         reject_status: int = 402,
@@ -96,9 +78,11 @@ class Pipeline:
         self._rating = rating
         self._upstreams = upstreams
         self._clock = clock
+        self._keys = keys
         self._on_disconnect = on_disconnect
         self._budgeting = budgeting
         self._reject_status = reject_status
+        self._background = background
         self.progress = Progress(ledger, clock)
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
@@ -110,8 +94,17 @@ class Pipeline:
             CallerError: it was not admitted; nothing was held or sent, no byte answered.
             GatewayError: it failed before a byte was answered; it has been accounted for.
         """
-        caller = identify(request.app, call.customer_fields, request.headers)
+        credential = request.credential
+        credential.check_app()
+        caller = identify(
+            request.app,
+            call.customer_fields,
+            request.headers,
+            request.query_fields,
+            bound=credential.customer,
+        )
         try:
+            credential.check_model(call.model)
             tab = self._open(request, call, caller)
             hold = await self._hold(tab)
         except LedgerUnavailable as exc:
@@ -158,19 +151,15 @@ class Pipeline:
 
     def _open(self, request: Request, call: Call, caller: Caller) -> Tab:
         upstream, model = self._upstreams.serving(call.model, request.app)
-        if upstream.settings.passthrough and APP_TOKEN not in request.headers:
-            raise InvalidToken(
-                "This model is called with a key of your own: send the app token in "
-                f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
-            )
+        refuse_without_key(upstream.settings.passthrough, request.headers)
         rating = self._rating.pinned()
-        rated = rating.rate(upstream.settings.provider, model, request.started_ms)
+        rated = rating.rate(upstream.settings.provider, model, request.started_ms, sent=True)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,
             started=request.started,
             call=call,
-            app=request.app,
+            credential=request.credential,
             caller=caller,
             upstream=upstream,
             upstream_model=model,
@@ -179,10 +168,22 @@ class Pipeline:
         )
 
     async def _hold(self, tab: Tab) -> Hold:
+        key, digest = tab.credential.key, tab.credential.key_digest
+        if key is None:
+            return await self._held(tab)
+        await self._keys.use(key, digest)
+        try:
+            return await self._held(tab)
+        except BaseException:
+            self._conclude(self._keys.give_back(key, digest))
+            raise
+
+    async def _held(self, tab: Tab) -> Hold:
         return await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
             app=tab.app.id,
+            key=tab.credential.key,
             change=tab.caller.change,
             bound=lambda terms: tab.bound(terms, self._budgeting),
             opening=tab.opening,
@@ -229,7 +230,9 @@ class Pipeline:
         tab.sent_bytes = len(content)
         await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
-        answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
+        answer = await tab.upstream.send(
+            tab.call.endpoint.value, headers, content, tab.sent, query=request.query
+        )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
         tab.upstream_request_id = answer.header("x-request-id")
@@ -249,9 +252,10 @@ class Pipeline:
         send = request.send
 
         async def before_end() -> None:
-            await self._note(tab, hold)
+            if not await self._left_to_store(tab, hold):
+                await self._note(tab, hold)
 
-        if _is_event_stream(answer):
+        if is_event_stream(answer):
             relay = StreamRelay(tab, answer, self._clock, injected=injected, before_end=before_end)
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
@@ -273,12 +277,19 @@ class Pipeline:
         tab.whole = True
 
         async def finish() -> None:
-            event = await self._note(tab, hold)
+            left = await self._left_to_store(tab, hold)
+            event = None if left else await self._note(tab, hold)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
             await send(body(whole.content, more=False))
 
         return finish
+
+    async def _left_to_store(self, tab: Tab, hold: Hold) -> bool:
+        """Whether the call goes on in the background, and somebody will bring its end."""
+        if tab.is_pending and tab.ended is None and not tab.left_to_store:
+            tab.left_to_store = await self._background.entrust(tab, hold)
+        return tab.left_to_store
 
     async def _note(self, tab: Tab, hold: Hold) -> UsageEvent:
         """Write down how the call ends, before its client can have seen that it has."""
@@ -295,6 +306,8 @@ class Pipeline:
         return tab.ended
 
     async def _end(self, tab: Tab, hold: Hold) -> None:
+        if await self._left_to_store(tab, hold):
+            return
         event = self._closing(tab, hold)
         try:
             if event.kind is Kind.RELEASE:
@@ -312,20 +325,7 @@ class Pipeline:
         """Post the row of a call that was not admitted, unless the ledger has."""
         if error.recorded:
             return
-        status_code, _, _ = wire_form(error, reject_status=self._reject_status)
-        event = UsageEvent(
-            request_id=request.request_id,
-            kind=Kind.REFUSE,
-            at_ms=request.started_ms,
-            app=request.app.id,
-            endpoint=call.endpoint.value,
-            model=call.model,
-            stream=call.stream,
-            status=Status.REJECTED,
-            status_code=status_code,
-            error_code=error.code,
-            metadata=caller.recorded or None,
-        )
+        event = refusal_row(request, call, caller, error, reject_status=self._reject_status)
         try:
             await self._ledger.refuse(caller.customer, event)
         except LedgerUnavailable:
@@ -371,11 +371,6 @@ class _RefusesToCount(Exception):
 
 def _injects(tab: Tab) -> bool:
     call = tab.call
-    if not call.stream or call.asked_for_usage:
+    if not call.stream or call.asked_for_usage or not call.traits.asks_usage:
         return False
     return tab.upstream.counts_streams(tab.upstream_model)
-
-
-def _is_event_stream(answer: Answer) -> bool:
-    media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    return answer.status < 400 and media == "text/event-stream"

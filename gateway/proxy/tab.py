@@ -12,25 +12,26 @@ from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Profile, Terms
-from gateway.errors import GatewayError, InvalidCall
+from gateway.errors import BudgetExceeded, GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
 from gateway.ledger.wal.records import SoFar
 from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
-from gateway.openai.call import Call, Endpoint
+from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
-from gateway.proxy.bounding import Budgeting, Extent, extent_of
+from gateway.proxy.billing import Billing, counted_so_far, tokens_of
+from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, priced
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
-from gateway.rating import Bill, Rated, Rating, bill, bill_reported
-from pricing.money import PPM
+from gateway.rating import Rated, Rating
+from pricing.money import usd
 from pricing.usage import Usage
 
-BYTES_PER_TOKEN: Final = 4
 CLIENT_CLOSED: Final = 499
 """The status of a call whose client left before the answer, as nginx logs it."""
 
@@ -43,8 +44,23 @@ def _nothing() -> int:
     return 0
 
 
-def _tokens_of(text_bytes: int) -> int:
-    return -(-text_bytes // BYTES_PER_TOKEN)
+def _within(bound: Bound, most_pico: int) -> Bound:
+    """What of a call its token allows.
+
+    Raises:
+        BudgetExceeded: not even the least that would serve it.
+    """
+    if bound.least_pico > most_pico:
+        raise BudgetExceeded(
+            f"This call could cost {usd(bound.least_pico)} USD; its token allows at most "
+            f"{usd(most_pico)} USD a call. Ask for less output, or another model.",
+            details={
+                "limit": "token_max_usd",
+                "limit_usd": usd(most_pico),
+                "needed_usd": usd(bound.least_pico),
+            },
+        )
+    return replace(bound, wanted_pico=min(bound.wanted_pico, most_pico))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +68,7 @@ class Tab:
     """One call's facts.
 
     Attributes:
+        credential: What the call was authenticated by.
         upstream_model: What the upstream calls the model.
         rating: As it was when the call began; a reload changes nothing for it.
         sent: Whether a byte of the call may have left for the upstream.
@@ -69,13 +86,14 @@ class Tab:
         left: The client went away before the answer was whole.
         error: What ended the call, if something did.
         ended: The event that ends it, once made.
+        left_to_store: It goes on by itself, and somebody will bring its end.
     """
 
     request_id: str
     started_ms: int
     started: float
     call: Call
-    app: App
+    credential: Credential
     caller: Caller
     upstream: Upstream
     upstream_model: str
@@ -101,6 +119,11 @@ class Tab:
     stream_error: bool = False
     error: GatewayError | None = None
     ended: UsageEvent | None = None
+    left_to_store: bool = False
+
+    @property
+    def app(self) -> App:
+        return self.credential.app
 
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
@@ -113,7 +136,8 @@ class Tab:
             InvalidCall: the model has no price and must have one; or something has no bound.
         """
         price, card = self.rated.price, self.rated.card
-        limited = budgeting.binding and terms.limited
+        most = self.credential.call_pico_max
+        limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
             if limited or self.rating.rejects_unpriced:
@@ -130,25 +154,28 @@ class Tab:
         self.extent = extent_of(self.call, card, price, limited=limited, budgeting=budgeting)
         bound = self.extent.bound(price, terms.limits.markup_ppm)
         if limited and bound.least_pico == AMOUNT_PICO_MAX:
-            field = card.output_cap_field or "max_tokens"
+            field = cap_field(self.call, card) or "max_tokens"
             raise InvalidCall(
                 f"This call could cost more than any budget has. Lower {field}.",
                 code="call_not_boundable",
                 param=field,
             )
-        return bound
+        return bound if most is None else _within(bound, most)
 
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
         price, card = self.rated.price, self.rated.card
-        if self.extent is None or price is None or card is None or card.output_cap_field is None:
+        if self.extent is None or price is None or card is None:
+            return
+        field = cap_field(self.call, card)
+        if field is None:
             return
         tokens = self.extent.cap_within(hold.amount_pico, price, hold.terms.limits.markup_ppm)
         if tokens is None:
             return
         self.output_cap_tokens = tokens
         self.cap_edits = self.call.output_caps.lowered(
-            self.call.members, tokens, field=card.output_cap_field, provider=card.provider
+            self.call.members, tokens, field=field, provider=card.provider
         )
 
     def opening(self, profile: Profile) -> bytes:
@@ -160,14 +187,16 @@ class Tab:
         facts = self._facts() | self._outcome(hold, clock)
         if self._free:
             return UsageEvent(kind=Kind.RELEASE, **facts)
-        rated = self._served()
+        billing = self.billing(hold)
         usage, source = self._usage()
-        billed = self._billed(usage, source, hold, rated, clock)
+        billed = billing.bill(usage, source, self.reading, clock.now_ms())
+        if self.is_pending and billing.bounded:
+            billed = billing.whole_hold(billed)  # nobody will follow it to its end
         if billed.problem:
             facts["error_code"] = f"unpriced_{billed.problem}"
         if source is Source.ESTIMATED and self.reading.unparsed:
             facts["raw_usage"] = self.reading.unparsed.decode(errors="replace")
-        facts["scope"] = self._scope(rated)
+        facts["scope"] = billing.scope_of(self.reading, billing.served(self.reading))
         return UsageEvent(
             kind=Kind.SETTLE,
             usage=usage,
@@ -179,10 +208,29 @@ class Tab:
             **facts,
         )
 
+    def entrusted(self, hold: Hold) -> bytes:
+        """Details of the event that ends the call, should its end come later by itself."""
+        return details_of(
+            self._facts()
+            | {
+                "hold_pico": hold.amount_pico,
+                "output_cap_tokens": self.output_cap_tokens,
+                "markup_ppm": hold.terms.limits.markup_ppm,
+                "group": hold.group,
+                "upstream_request_id": self.upstream_request_id,
+            }
+        )
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether its answer is still being made, whoever is listening."""
+        made = self.call.background and 200 <= (self.answer_status or 0) < 300
+        return made and not self.reading.ended
+
     def so_far(self, hold: Hold, clock: Clock) -> SoFar:
         """What the call would cost if the gateway died now."""
         usage = self._estimate(self.seen_so_far())
-        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(), clock)
+        billed = self.billing(hold).bill(usage, Source.ESTIMATED, self.reading, clock.now_ms())
         return SoFar(
             request_id=self.request_id,
             charge_pico=billed.charge_pico,
@@ -195,6 +243,23 @@ class Tab:
             unpriced=billed.unpriced,
         )
 
+    def billing(self, hold: Hold) -> Billing:
+        """The terms on which the call is billed."""
+        settings = self.upstream.settings
+        return Billing(
+            provider=settings.provider,
+            model=self.upstream_model,
+            started_ms=self.started_ms,
+            rated=self.rated,
+            rating=self.rating,
+            scope=settings.scope,
+            trusts_reported=settings.trust_reported_cost,
+            service_tier=self.call.service_tier,
+            markup_ppm=hold.terms.limits.markup_ppm,
+            hold_pico=hold.amount_pico,
+            bounded=self._bounded,
+        )
+
     def _facts(self) -> dict[str, Any]:
         """What is known of the call before it is sent."""
         settings = self.upstream.settings
@@ -202,12 +267,16 @@ class Tab:
             "request_id": self.request_id,
             "at_ms": self.started_ms,
             "app": self.app.id,
+            "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
+            "upstream_model": None
+            if self.upstream_model == self.call.model
+            else self.upstream_model,
             "upstream": settings.name,
             "provider": settings.provider,
             "book_version": self.rating.book.version,
-            "scope": self._scope(self.rated),
+            "scope": self.reading.scope or settings.scope or self.rated.scope,
             "stream": self.call.stream,
             "metadata": self.caller.recorded or None,
         }
@@ -278,50 +347,35 @@ class Tab:
         used = self.reading.usage
         if used is not None and self.reading.usage_final:
             return used, Source.REPORTED
+        if used is None and self._counted:
+            return self._estimate(self.seen_bytes), Source.REPORTED
         if used is None or not used.input_total:
             return self._estimate(self.seen_bytes), Source.ESTIMATED
-        output = used.output_tokens + _tokens_of(self.uncounted_bytes)
-        return structs.replace(used, output_tokens=output), Source.ESTIMATED
+        return counted_so_far(used, self.uncounted_bytes), Source.ESTIMATED
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the call itself says what it is billed by: characters, images."""
+        price = self.rated.price
+        if not self.call.output.counted or price is None or self.status is not Status.OK:
+            return False
+        return bool(priced(self.call.output.pieces, price))
 
     def _estimate(self, seen_bytes: int) -> Usage:
-        says_text = self.call.endpoint is not Endpoint.EMBEDDINGS
-        return Usage(
-            input_tokens=_tokens_of(self.sent_bytes),
-            output_tokens=_tokens_of(seen_bytes) if says_text else 0,
+        """What a call uses that does not say: its pieces, where its model is billed by them."""
+        output, price = self.call.output, self.rated.price
+        if output.tokens is None and not output.pieces:  # as good as always
+            return Usage(
+                input_tokens=tokens_of(self.sent_bytes), output_tokens=tokens_of(seen_bytes)
+            )
+        pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
+        fees = priced(pieces, price) if price is not None else ()
+        if fees:
+            return Usage(fees=fees)
+        likely = output.likely or Usage()
+        said = 0 if likely.output_total else tokens_of(seen_bytes)
+        return structs.replace(
+            likely,
+            input_tokens=tokens_of(max(self.sent_bytes - self.call.attached_bytes, 0)),
+            output_tokens=said if output.tokens is None else min(said, output.tokens),
         )
-
-    def _served(self) -> Rated:
-        """The price of the model that served the call, where it is known; else of the one asked."""
-        served = self.reading.model
-        if not served or served == self.upstream_model:
-            return self.rated
-        # Never the fallback: a name unknown to the book is no reason to leave a known price.
-        rated = self.rating.known(self.upstream.settings.provider, served, self.started_ms)
-        return rated if rated.price else self.rated
-
-    def _scope(self, rated: Rated) -> str | None:
-        """Where it was served: as the answer says, else the configuration, else its name."""
-        return self.reading.scope or self.upstream.settings.scope or rated.scope
-
-    def _billed(self, usage: Usage, source: Source, hold: Hold, rated: Rated, clock: Clock) -> Bill:
-        markup_ppm = hold.terms.limits.markup_ppm
-        reported = self.reading.reported_cost_pico
-        trusted = self.upstream.settings.trust_reported_cost and source is Source.REPORTED
-        if trusted and reported is not None:
-            return bill_reported(reported, markup_ppm=markup_ppm)
-        billed = bill(
-            rated,
-            usage,
-            markup_ppm=markup_ppm,
-            service_tier=self.reading.service_tier or self.call.service_tier,
-            scope=self._scope(rated),
-            completed_ms=clock.now_ms(),
-        )
-        beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico
-        if (beyond and self._bounded) or (billed.problem and hold.amount_pico):
-            # An estimate never passes the hold; and what has no rate costs what was held,
-            # since nothing that was sent is free.
-            charge = hold.amount_pico
-            cost = charge * PPM // (PPM + markup_ppm)
-            return replace(billed, charge_pico=charge, cost_pico=cost, unpriced=False)
-        return billed

@@ -20,7 +20,11 @@ VERBS: Final = (
     "expire",
     "hold",
     "index",
+    "key_change",
+    "key_use",
     "lease",
+    "mark",
+    "page",
     "profile",
     "rebuild",
     "refuse",
@@ -34,6 +38,7 @@ VERBS: Final = (
     "snapshot",
     "tally",
     "trim",
+    "written",
 )
 
 _INCLUDE = re.compile(r"^ *--@include (\w+)\n", re.MULTILINE)

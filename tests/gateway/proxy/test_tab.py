@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import SystemClock
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Limits, Profile, Terms
 from gateway.customers.windows import Calendar
@@ -94,7 +95,7 @@ def tab(
         started_ms=NOW_MS,
         started=0.0,
         call=call,
-        app=App(id="my-app", token_sha256=""),
+        credential=Credential(app=App(id="my-app", token_sha256="")),
         caller=Caller(customer="acme", change={}, recorded={}, warnings=()),
         upstream=Upstream(settings, transport=httpx.AsyncBaseTransport()),
         upstream_model=call.model,
