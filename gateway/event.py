@@ -78,6 +78,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
             that is another name; `served_model` is the one the answer names.
         raw_usage: The start of the provider's usage block where it could not be read: the
             usage is unparsed, and what stands here is an estimate.
+        usage_cut: Parts of the usage that the provider stated larger than their whole, with
+            commas: they were cut down to it, and the amounts may be wrong.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
         scope: Where it was served, if that has a price of its own (``us``).
         key: The temporary key that the call was made with, by its id.
@@ -122,6 +124,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
     adjusts: str | None = None
     key: str | None = None
     upstream_model: str | None = None
+    usage_cut: str | None = None
 
     @property
     def is_usage(self) -> bool:

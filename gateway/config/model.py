@@ -38,6 +38,7 @@ from gateway.config.values import (
     Origin,
     Percent,
     RedisUrl,
+    Scope,
     Seconds,
     Secret,
     SigningSecret,
@@ -55,6 +56,8 @@ from gateway.config.values import (
     whole,
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
+from pricing.book import PriceBook
+from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
 """Starts the tags of unions, so that a fault's path can leave them out."""
@@ -110,7 +113,7 @@ class Upstream(Section):
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
     reported_cost: Literal["compare", "trust"] = "compare"
-    scope: str | None = None
+    scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
     @property
@@ -355,6 +358,23 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _scopes_have_prices(self) -> Self:
+        for index, upstream in enumerate(self.upstreams):
+            if upstream.scope is None:
+                continue
+            known = PriceBook.load().overlaid(self.prices).scopes(upstream.provider)
+            if not knows(known, upstream.scope):
+                places = ", ".join(sorted(known - {GLOBAL}))
+                said = (
+                    f"is no place that prices of {upstream.provider} know: there are {places}, "
+                    f"and {GLOBAL}{did_you_mean(upstream.scope, known)}"
+                    if places
+                    else f"means nothing: {upstream.provider} has one price everywhere. Remove it"
+                )
+                raise refusal(said, "upstreams", index, "scope")
         return self
 
     @model_validator(mode="after")
