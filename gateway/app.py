@@ -22,7 +22,7 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
-from gateway.background import Background
+from gateway.background import Background as BackgroundJobs
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
@@ -32,11 +32,13 @@ from gateway.customers.tokens import SigningKey, Tokens
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
+from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
@@ -81,7 +83,9 @@ def build_app(
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
+    background = Background(parts.ledger, parts.rating, parts.clock)
     pipeline = Pipeline(
+        background=background,
         telemetry=telemetry,
         ledger=parts.ledger,
         rating=parts.rating,
@@ -101,6 +105,8 @@ def build_app(
         cors=Cors(apps),
         pipeline=pipeline,
         models=Models(upstreams, parts.clock),
+        upstreams=upstreams,
+        kept=KeptResponses(upstreams, background),
         clock=parts.clock,
         limits=DataPlaneLimits(
             body=BodyLimits(
@@ -163,9 +169,9 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
         await _background(parts).run()
 
 
-def _background(parts: Parts) -> Background:
+def _background(parts: Parts) -> BackgroundJobs:
     jobs = (parts.trimmer, parts.retention, parts.auditor)
-    return Background(parts.background_store, parts.flusher, jobs)
+    return BackgroundJobs(parts.background_store, parts.flusher, jobs)
 
 
 def _wanted(config: Config) -> Wanted:

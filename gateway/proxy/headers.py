@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
+from gateway.errors import InvalidToken
+
 RawHeaders = list[tuple[bytes, bytes]]
 
 HOP_BY_HOP: Final = frozenset(
@@ -65,6 +67,19 @@ def app_token(headers: Mapping[bytes, bytes]) -> str | None:
         if value := headers.get(name, b"").strip():
             return value.decode("latin-1")
     return None
+
+
+def refuse_without_key(passthrough: bool, headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a call that is to bring the upstream's key, and has the app token in its place.
+
+    Raises:
+        InvalidToken: it does.
+    """
+    if passthrough and APP_TOKEN not in headers:
+        raise InvalidToken(
+            "This model is called with a key of your own: send the app token in "
+            f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
+        )
 
 
 def to_upstream(
