@@ -22,7 +22,9 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.background import Background as BackgroundJobs
+from gateway.background import Job
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
@@ -31,6 +33,8 @@ from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.customers.tokens import SigningKey, Tokens
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.parts import Parts, build_parts
 from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
@@ -79,7 +83,10 @@ def build_app(
     apps = Apps(_app(app) for app in config.apps)
     keys = TemporaryKeys(parts.store, apps, parts.clock)
     tokens = Tokens(_signing_keys(config), config.tokens.revoked, apps, parts.clock)
-    upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    upstreams = Upstreams(
+        [Upstream(_upstream(upstream)) for upstream in config.upstreams],
+        aliases=configuration.aliases(config),
+    )
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
@@ -131,10 +138,13 @@ def build_app(
         directory=parts.directory,
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
+        users=users_of(parts),
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
         keys=keys,
+        outbox=parts.archive.outbox,
+        watch=parts.watch,
         clock=parts.clock,
         zone=parts.zone,
         provider_of=upstreams.provider_of,
@@ -162,6 +172,19 @@ def build_app(
     return Gateway(data_plane, rest, draining.set)
 
 
+def users_of(parts: Parts) -> UserService:
+    return UserService(
+        directory=parts.directory,
+        ledger=parts.ledger,
+        counters=Counters(parts.store, parts.zone),
+        archive=parts.archive,
+        roster=Roster(parts.store),
+        indexer=Indexer(parts.store),
+        clock=parts.clock,
+        zone=parts.zone,
+    )
+
+
 def create() -> Gateway:
     """The application of another ASGI server: ``uvicorn --factory gateway.app:create``."""
     resolved = configuration.resolved_from_environment()
@@ -177,14 +200,17 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs = (parts.trimmer, parts.retention, parts.auditor)
+    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention, parts.auditor]
+    if parts.deliveries:
+        jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)
 
 
 def _wanted(config: Config) -> Wanted:
     """The prices as the files have them now; all else stays until the next start."""
     newest = configuration.load(config.file, env=os.environ) if config.file else config
-    return Wanted(PriceBook.load().overlaid(newest.prices), newest.prices_confirm)
+    book = PriceBook.load().overlaid(newest.prices)
+    return Wanted(book.named(configuration.own_names(config, book)), newest.prices_confirm)
 
 
 def _price_files(config: Config) -> list[Path]:
