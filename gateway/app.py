@@ -45,6 +45,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
 from gateway.version import installed_version
@@ -107,6 +108,11 @@ def build_app(
         ),
         reject_status=config.budgets.reject_status,
     )
+    body_limits = BodyLimits(
+        request_bytes=config.limits.request_bytes,
+        decoded_bytes=config.limits.decoded_bytes,
+        seconds=config.limits.body_seconds,
+    )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
         cors=Cors(apps),
@@ -114,13 +120,14 @@ def build_app(
         models=Models(upstreams, parts.clock),
         upstreams=upstreams,
         kept=KeptResponses(upstreams, background),
+        uploads=Uploads(
+            folder=config.data_dir / "uploads",
+            bytes_max=config.limits.upload_bytes,
+            limits=body_limits,
+        ),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            body=BodyLimits(
-                request_bytes=config.limits.request_bytes,
-                decoded_bytes=config.limits.decoded_bytes,
-                seconds=config.limits.body_seconds,
-            ),
+            body=body_limits,
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,

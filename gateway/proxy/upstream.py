@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from gateway.errors import UpstreamTimeout
+from gateway.openai.content import Content
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
 from gateway.proxy.headers import CREDENTIALS, RawHeaders
@@ -91,7 +92,13 @@ class Upstream:
             self._uncounted.add(model)
 
     async def send(
-        self, path: str, headers: RawHeaders, body: bytes, sent: Sent, *, query: bytes = b""
+        self,
+        path: str,
+        headers: RawHeaders,
+        body: bytes | Content,
+        sent: Sent,
+        *,
+        query: bytes = b"",
     ) -> Answer:
         """Forward a call; returns with the answer's head.
 
@@ -116,7 +123,7 @@ class Upstream:
         method: str,
         path: str,
         headers: RawHeaders,
-        body: bytes,
+        body: bytes | Content,
         sent: Sent,
         *,
         query: bytes = b"",
