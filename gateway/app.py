@@ -177,7 +177,7 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> Background:
-    jobs = (parts.indexer, parts.trimmer, parts.retention, parts.auditor)
+    jobs = (parts.indexer, parts.trimmer, parts.retention, parts.erasure, parts.auditor)
     return Background(parts.background_store, parts.flusher, jobs)
 
 

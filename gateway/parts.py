@@ -20,6 +20,7 @@ from gateway.customers.scopes import Scopes, app_name, group_name
 from gateway.customers.windows import Calendar, Duration
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
+from gateway.metering.erasure import Erasure
 from gateway.metering.flusher import Flusher
 from gateway.metering.retention import Retention
 from gateway.metering.roster.indexer import Indexer
@@ -53,6 +54,7 @@ class Parts:
     indexer: Indexer
     trimmer: Trimmer
     retention: Retention
+    erasure: Erasure
     auditor: Auditor
 
     @asynccontextmanager
@@ -127,6 +129,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         retention=Retention(
             background_store, archive, zone=zone, days=config.events.retention_days
         ),
+        erasure=Erasure(background_store, archive),
         auditor=Auditor(background_store, clock),
     )
 

@@ -92,6 +92,8 @@ def detail(standing: Standing) -> Json:
         "spent_usd": usd(spent),
         "held_usd": usd(standing.balance.held_pico),
         **_tightest(standing),
+        "credits_usd": usd(limits.credit_pico),
+        "carried_over_usd": usd(limits.carried_pico),
         "overshoot_usd": {
             "settle": usd(standing.balance.over_settle_pico),
             "event": usd(standing.balance.over_event_pico),
@@ -138,8 +140,8 @@ def _tightest(standing: Standing) -> Json:
     if limits.period_budget_pico is not None:
         spent = balance.by_kind.get(_period_kind(standing), _NOTHING).of(count)
         rooms.append((limits.period_budget_pico - spent, standing.terms.period_resets_ms))
-    if limits.total_budget_pico is not None:
-        rooms.append((limits.total_budget_pico - balance.spent.of(count), None))
+    if limits.total_limit_pico is not None:
+        rooms.append((limits.total_limit_pico - balance.spent.of(count), None))
     if not rooms:
         return {"remaining_usd": None, "resets_at": None}
     room, resets_ms = min(rooms, key=lambda pair: pair[0])

@@ -16,6 +16,8 @@ VERBS: Final = (
     "adjust",
     "apply",
     "backlog",
+    "credit",
+    "delete",
     "event",
     "expire",
     "hold",

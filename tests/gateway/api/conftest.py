@@ -15,6 +15,9 @@ from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
 from gateway.api.user_service import UserService
+from gateway.audit.check import Check
+from gateway.audit.differences import Difference
+from gateway.audit.walk import verify
 from gateway.customers.apps import App, Apps, token_digest
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
@@ -99,6 +102,14 @@ class Api:
             pass
         while await self.services.users.indexer.step():
             pass
+
+    async def differences(self) -> list[Difference]:
+        """As `farebox ledger verify --full` finds them."""
+        store, archive = self.bench.store, self.services.archive
+        check = Check(store, zone=UTC, rating=Rating(BOOK), archive=archive)
+        report = await verify(store, check, progress=lambda _: None)
+        assert report.complete
+        return list(report.differences)
 
     def serving(self, **changes) -> httpx.AsyncClient:
         """A client of the same API with other services."""
