@@ -178,13 +178,13 @@ def _fill(client: redis.Redis, customers: int) -> None:
         identifier, number = f"customer {i:06}", chance.getrandbits(62) + 1
         partition, calls = keyspace.partition_of(identifier), chance.randrange(1_000)
         seen_ms = BEGAN_MS + 1_000 * i
-        profile: dict[str, Any] = {"identifier": identifier, "version": 1, "created_ms": seen_ms}
+        profile: dict[Any, Any] = {"identifier": identifier, "version": 1, "created_ms": seen_ms}
         if i % 2:
             names = {"name": f"{chance.choice(['Alice', 'Bob', 'Zoë'])} {i}"}
             profile |= {**names, "email": f"mail{i}@example.org"}
         pipeline.set(partition.number(identifier), number)
         pipeline.hset(partition.profile(number), mapping=profile)
-        counters: dict[str, Any] = {
+        counters: dict[Any, Any] = {
             "calls": calls,
             "input_tokens": calls * chance.randrange(1_000),
             "output_tokens": calls * chance.randrange(500),

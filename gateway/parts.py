@@ -5,7 +5,7 @@ Making them opens nothing; `Parts.open` does, and closes in the reverse order.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -15,9 +15,11 @@ from gateway.clock import Clock
 from gateway.config import Config, UnpricedRates
 from gateway.customers import fields
 from gateway.customers.directory import Directory
+from gateway.customers.groups import Groups
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes, app_name, group_name
 from gateway.customers.windows import Calendar, Duration
+from gateway.errors import LedgerUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
 from gateway.metering.erasure import Erasure
@@ -47,6 +49,7 @@ class Parts:
     background_store: Store
     archive: Archive
     directory: Directory
+    groups: Groups
     ledger: Ledger
     wal: Log | None
     rating: Rating
@@ -63,6 +66,8 @@ class Parts:
         await self.ledger.open()
         await asyncio.gather(self.store.connect(), self.background_store.connect())
         try:
+            with suppress(LedgerUnavailable):  # asked again when it is back
+                await self.groups.refresh()
             yield
         finally:
             await self.ledger.close()
@@ -79,6 +84,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
     """
+    scopes = _scopes(config)
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
@@ -87,11 +93,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         archive,
         zone=zone,
         clock=clock,
-        more=[
-            ScopeSink(
-                background_store, _calendar(config), clock, _scopes(config), config.budgets.count
-            )
-        ],
+        more=[ScopeSink(background_store, _calendar(config), clock, scopes, config.budgets.count)],
     )
     directory = Directory(
         store,
@@ -108,13 +110,14 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         background_store=background_store,
         archive=archive,
         directory=directory,
+        groups=Groups(store, scopes),
         ledger=Ledger(
             store,
             directory,
             clock,
             binding=config.budgets.policy != "soft",
             registered_only=config.customers.registered_only,
-            scopes=_scopes(config),
+            scopes=scopes,
             reject_status=config.budgets.reject_status,
             count=config.budgets.count,
             orphans=config.budgets.orphans,

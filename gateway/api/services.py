@@ -9,6 +9,7 @@ from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
+from gateway.customers.groups import Groups
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
@@ -60,6 +61,7 @@ class Services:
     counters: Counters
     archive: Archive
     users: UserService
+    groups: Groups
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

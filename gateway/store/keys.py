@@ -41,6 +41,7 @@ GATEWAYS: Final = "{fb}gateways"
 ROSTER_ROWS: Final = "{fb}rows"
 ROSTER_GONE: Final = "{fb}gone"
 SCOPES: Final = "{fb}scopes"
+GROUPS: Final = "{fb}groups"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
 TEMPORARY_KEYS: Final = "{fb}keys"
@@ -107,6 +108,7 @@ KEYS: Final = (
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
+    KeySpec(GROUPS, "hash", "until deleted", "groups API"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 

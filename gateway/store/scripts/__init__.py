@@ -20,6 +20,7 @@ VERBS: Final = (
     "delete",
     "event",
     "expire",
+    "group",
     "hold",
     "index",
     "key_change",

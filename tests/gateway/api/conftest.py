@@ -19,6 +19,9 @@ from gateway.audit.check import Check
 from gateway.audit.differences import Difference
 from gateway.audit.walk import verify
 from gateway.customers.apps import App, Apps, token_digest
+from gateway.customers.groups import Groups
+from gateway.customers.profile import Limits
+from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
@@ -150,7 +153,8 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
     with redis.Redis.from_url(store_server) as client:
         client.flushall()
     archive = await Archive.open(tmp_path)
-    async with bench(store_server) as bench_:
+    scopes = Scopes(groups={"configured": Limits(total_budget_pico=10**12)})
+    async with bench(store_server, scopes=scopes) as bench_:
         services = Services(
             store=bench_.store,
             directory=bench_.directory,
@@ -166,6 +170,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 clock=bench_.clock,
                 zone=UTC,
             ),
+            groups=Groups(bench_.store, scopes),
             archive=archive,
             rating=Rating(BOOK),
             apps=Apps(APPS),

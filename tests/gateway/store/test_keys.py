@@ -9,6 +9,7 @@ import pytest
 from redis.crc import key_slot
 
 from gateway.customers.apps import Apps
+from gateway.customers.groups import Group, Groups
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKey, TemporaryKeys
@@ -50,6 +51,7 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
         await b.directory.create("made", {"name": "A"})
         await b.directory.create("deleted", {})
         await b.directory.delete("deleted")
+        await Groups(b.store, scopes).put("sales", Group(total_budget=100))
         event = b.event(await b.hold("acme", 0), 5)
         for key in (None, "k"):
             await b.ledger.record("acme", lambda _: event, idempotency_key=key, fingerprint="f")
