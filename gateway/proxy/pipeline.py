@@ -7,6 +7,7 @@ exactly one event, in a task that no cancelled request can take along.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from gateway import crash
@@ -24,6 +25,7 @@ from gateway.ledger.ledger import Hold, Ledger, Spent
 from gateway.openai.call import Call
 from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
+from gateway.proxy.breakdown import breakdown
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import RawHeaders, ours, refuse_without_key, to_upstream
@@ -219,7 +221,9 @@ class Pipeline:
             include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
         )
         headers = to_upstream(
-            request.raw_headers, identity=injected, passthrough=settings.passthrough
+            request.raw_headers,
+            identity=injected or tab.wants_breakdown,
+            passthrough=settings.passthrough,
         )
         tab.answer_status = None
         tab.sent = Sent()
@@ -251,8 +255,16 @@ class Pipeline:
             if not await self._left_to_store(tab, hold):
                 await self._note(tab, hold)
 
+        told = partial(self._breakdown, tab, hold) if tab.wants_breakdown else None
         if is_event_stream(answer):
-            relay = StreamRelay(tab, answer, self._clock, injected=injected, before_end=before_end)
+            relay = StreamRelay(
+                tab,
+                answer,
+                self._clock,
+                injected=injected,
+                before_end=before_end,
+                breakdown=told if tab.call.traits.ends_done else None,
+            )
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
             self.progress.begin(tab, hold)
@@ -261,7 +273,7 @@ class Pipeline:
             finally:
                 self.progress.end(tab)
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer, self._clock, before_end=before_end)
+        whole = WholeRelay(tab, answer, self._clock, before_end=before_end, breakdown=told)
         complete = await whole.gather(chunks)
         if injected and whole.refuses_to_count:
             raise _RefusesToCount
@@ -277,7 +289,7 @@ class Pipeline:
             event = None if left else await self._note(tab, hold)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
-            await send(body(whole.content, more=False))
+            await send(body(whole.told(whole.content), more=False))
 
         return finish
 
@@ -341,22 +353,35 @@ class Pipeline:
             return READ_ON_SECONDS_MAX
         return 0.0
 
-    def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
+    def _standing(self, hold: Hold, event: UsageEvent | None) -> tuple[str | None, str | None]:
+        """What the tightest limit has left after the call, and when its next period begins."""
         taken = hold.amount_pico
         if event is not None:
             taken = Spent(event.charge_pico, event.cost_pico).of(self._ledger.rules.count)
-        remaining = hold.remaining_pico(taken)
-        resets_ms = hold.resets_ms
+        remaining, resets_ms = hold.remaining_pico(taken), hold.resets_ms
+        return (
+            usd(max(remaining, 0)) if remaining is not None else None,
+            rfc3339(resets_ms) if resets_ms is not None else None,
+        )
+
+    def _breakdown(self, tab: Tab, hold: Hold) -> dict[str, Any] | None:
+        if tab.ended is None:  # it has not ended: it was left to the store
+            return None
+        remaining_usd, resets_at = self._standing(hold, tab.ended)
+        return breakdown(tab.ended, remaining_usd=remaining_usd, resets_at=resets_at)
+
+    def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
+        remaining_usd, resets_at = self._standing(hold, event)
         priced = event is not None and not event.unpriced
         return ours(
             request_id=tab.request_id,
             customer=tab.caller.customer,
-            remaining_usd=usd(max(remaining, 0)) if remaining is not None else None,
-            resets_at=rfc3339(resets_ms) if resets_ms is not None else None,
+            remaining_usd=remaining_usd,
+            resets_at=resets_at,
             charge_usd=usd(event.charge_pico) if event and priced else None,
             cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
             output_cap_tokens=tab.output_cap_tokens,
-            warnings=(*tab.caller.warnings, *hold.warnings),
+            warnings=(*tab.caller.warnings, *hold.warnings, *tab.warnings),
             overhead_ms=tab.overhead_ms,
         )
 
