@@ -23,6 +23,7 @@ from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
 from gateway.background import Background as BackgroundJobs
+from gateway.background import Job
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
@@ -77,7 +78,10 @@ def build_app(
     apps = Apps(_app(app) for app in config.apps)
     keys = TemporaryKeys(parts.store, apps, parts.clock)
     tokens = Tokens(_signing_keys(config), config.tokens.revoked, apps, parts.clock)
-    upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    upstreams = Upstreams(
+        [Upstream(_upstream(upstream)) for upstream in config.upstreams],
+        aliases=configuration.aliases(config),
+    )
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
@@ -124,6 +128,8 @@ def build_app(
         rating=parts.rating,
         apps=apps,
         keys=keys,
+        outbox=parts.archive.outbox,
+        watch=parts.watch,
         clock=parts.clock,
         zone=parts.zone,
         provider_of=upstreams.provider_of,
@@ -166,14 +172,17 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs = (parts.trimmer, parts.retention, parts.auditor)
+    jobs: list[Job] = [parts.trimmer, parts.retention, parts.auditor]
+    if parts.deliveries:
+        jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)
 
 
 def _wanted(config: Config) -> Wanted:
     """The prices as the files have them now; all else stays until the next start."""
     newest = configuration.load(config.file, env=os.environ) if config.file else config
-    return Wanted(PriceBook.load().overlaid(newest.prices), newest.prices_confirm)
+    book = PriceBook.load().overlaid(newest.prices)
+    return Wanted(book.named(configuration.own_names(config, book)), newest.prices_confirm)
 
 
 def _price_files(config: Config) -> list[Path]:

@@ -50,9 +50,7 @@ class Billing:
         served = reading.model
         if not served or served == self.model:
             return self.rated
-        # Never the fallback: a name unknown to the book is no reason to leave a known price.
-        rated = self.rating.known(self.provider, served, self.started_ms)
-        return rated if rated.price else self.rated
+        return self.rating.served(self.rated, served, self.started_ms)
 
     def scope_of(self, reading: Reading, rated: Rated) -> str | None:
         """Where it was served: as the answer says, else the configuration, else its name."""

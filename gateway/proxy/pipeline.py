@@ -151,7 +151,7 @@ class Pipeline:
         upstream, model = self._upstreams.serving(call.model, request.app)
         refuse_without_key(upstream.settings.passthrough, request.headers)
         rating = self._rating.pinned()
-        rated = rating.rate(upstream.settings.provider, model, request.started_ms)
+        rated = rating.rate(upstream.settings.provider, model, request.started_ms, sent=True)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,

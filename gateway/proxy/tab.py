@@ -282,6 +282,9 @@ class Tab:
             "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
+            "upstream_model": None
+            if self.upstream_model == self.call.model
+            else self.upstream_model,
             "upstream": settings.name,
             "provider": settings.provider,
             "book_version": self.rating.book.version,
