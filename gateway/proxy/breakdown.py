@@ -11,7 +11,7 @@ _DONE: Final = (b"data: [DONE]", b"data:[DONE]")
 
 
 def breakdown(
-    event: UsageEvent, *, remaining_usd: str | None, resets_at: str | None
+    event: UsageEvent, remaining_usd: str | None, resets_at: str | None
 ) -> dict[str, Any]:
     """What a call has used and cost its customer; seconds, and USD as Keywords AI has them."""
     input_tokens, cached, output, _ = event.usage.totals

@@ -25,7 +25,7 @@ _BOUNDARIES: Final = ("[", ".")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """A request as it goes on; `query` is the caller's."""
+    """A request as it goes on; `query` is the caller's, `model` the upstream's name for it."""
 
     request_id: str
     method: str
@@ -34,6 +34,7 @@ class Passing:
     receive: Callable[[], Awaitable[Any]]
     send: Send
     query: bytes = b""
+    model: str = ""
     content: bytes = b""
 
 
@@ -63,6 +64,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         headers,
         passing.content,
         Sent(),
+        model=passing.model,
         query=foreign_query(passing.query),
     )
 

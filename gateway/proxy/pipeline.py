@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway import crash
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.customers.identity import Caller, identify
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.errors import (
@@ -21,24 +21,24 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.event import Kind, UsageEvent
-from gateway.ledger.ledger import Hold, Ledger, Spent
+from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
 from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.breakdown import breakdown
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
-from gateway.proxy.headers import RawHeaders, ours, refuse_without_key, to_upstream
+from gateway.proxy.headers import RawHeaders, refuse_without_key, to_upstream
 from gateway.proxy.progress import Progress
 from gateway.proxy.refusal_row import refusal_row
 from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body, is_event_stream
 from gateway.proxy.request import Request
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.standing import own_headers, standing
 from gateway.proxy.tab import Tab
 from gateway.proxy.verdicts import Verdicts
 from gateway.rating import Rating
 from gateway.telemetry import ADMITTED, REFUSED, Telemetry
-from pricing.money import usd
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +231,12 @@ class Pipeline:
         await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(
-            tab.call.endpoint.value, headers, content, tab.sent, query=request.query
+            tab.call.endpoint.value,
+            headers,
+            content,
+            tab.sent,
+            model=tab.upstream_model,
+            query=request.query,
         )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
@@ -353,37 +358,13 @@ class Pipeline:
             return READ_ON_SECONDS_MAX
         return 0.0
 
-    def _standing(self, hold: Hold, event: UsageEvent | None) -> tuple[str | None, str | None]:
-        """What the tightest limit has left after the call, and when its next period begins."""
-        taken = hold.amount_pico
-        if event is not None:
-            taken = Spent(event.charge_pico, event.cost_pico).of(self._ledger.rules.count)
-        remaining, resets_ms = hold.remaining_pico(taken), hold.resets_ms
-        return (
-            usd(max(remaining, 0)) if remaining is not None else None,
-            rfc3339(resets_ms) if resets_ms is not None else None,
-        )
+    def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
+        return own_headers(tab, hold, event, self._ledger.rules.count)
 
     def _breakdown(self, tab: Tab, hold: Hold) -> dict[str, Any] | None:
         if tab.ended is None:  # it has not ended: it was left to the store
             return None
-        remaining_usd, resets_at = self._standing(hold, tab.ended)
-        return breakdown(tab.ended, remaining_usd=remaining_usd, resets_at=resets_at)
-
-    def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
-        remaining_usd, resets_at = self._standing(hold, event)
-        priced = event is not None and not event.unpriced
-        return ours(
-            request_id=tab.request_id,
-            customer=tab.caller.customer,
-            remaining_usd=remaining_usd,
-            resets_at=resets_at,
-            charge_usd=usd(event.charge_pico) if event and priced else None,
-            cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
-            output_cap_tokens=tab.output_cap_tokens,
-            warnings=(*tab.caller.warnings, *hold.warnings, *tab.warnings),
-            overhead_ms=tab.overhead_ms,
-        )
+        return breakdown(tab.ended, *standing(hold, tab.ended, self._ledger.rules.count))
 
 
 class _RefusesToCount(Exception):
