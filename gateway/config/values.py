@@ -169,6 +169,8 @@ def _base_url(value: str) -> str:
         raise refusal("must not contain a user or password: use api_key or headers")
     if value.endswith("/"):
         raise refusal("must not end with a slash: remove it")
+    if set("{}") & set(parts.netloc + parts.path.replace("{model}", "")):
+        raise refusal("may have {model} in its path, and no other braces")
     return value
 
 
