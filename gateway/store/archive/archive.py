@@ -8,7 +8,13 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, Select, func, select, tuple_
 
-from gateway.store.archive.database import FILE_NAME, postgres_engine, sqlite_engine, writing
+from gateway.store.archive.database import (
+    FILE_NAME,
+    name_of,
+    postgres_engine,
+    sqlite_engine,
+    writing,
+)
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.queries import (
     CustomerUse,
@@ -40,7 +46,7 @@ from gateway.store.archive.rows import (
     insert_once,
     to_row,
 )
-from gateway.store.archive.schema import create
+from gateway.store.archive.schema import create, version_of
 from gateway.store.archive.slots import (
     TIMINGS_MAX,
     Slotting,
@@ -85,6 +91,7 @@ class Archive:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._is_prepared = False
         self._insert_new = insert_new(engine.dialect)
         self._insert_once = insert_once(engine.dialect)
 
@@ -106,13 +113,31 @@ class Archive:
         await archive.prepare()
         return archive
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a server, which may be away, and not a file of ours."""
+        return self._engine.dialect.name != "sqlite"
+
+    @property
+    def name(self) -> str:
+        """For messages; never a password."""
+        return name_of(self._engine)
+
     async def prepare(self) -> None:
-        """Create the file and its tables where they are missing.
+        """Create the file and its tables where they are missing. `add` does it, too.
 
         Raises:
             RuntimeError: a later version of farebox has written it.
         """
-        await asyncio.to_thread(_prepared, self._engine)
+        await asyncio.to_thread(self._prepare)
+
+    async def version(self) -> int:
+        """Of the tables that are there; 0: there are none yet. Creates nothing.
+
+        Raises:
+            RuntimeError: a later version of farebox has written it.
+        """
+        return await asyncio.to_thread(version_of, self._engine)
 
     async def ping(self) -> None:
         """Say by an error that it is away."""
@@ -209,7 +234,7 @@ class Archive:
         return {row.customer_number: row.partition for row in rows}
 
     async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
-        """How long calls took; of more than `TIMINGS_MAX` an even share. `calls`: how many match."""
+        """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
         every = -(-calls // TIMINGS_MAX)
         rows = await asyncio.to_thread(self._rows, timings(wanted, slots, every))
         return [Timing(slot=s, latency_ms=whole, first_token_ms=first) for s, whole, first in rows]
@@ -253,6 +278,11 @@ class Archive:
         """
         return await asyncio.to_thread(self._retire, partition, until, fold)
 
+    def _prepare(self) -> None:
+        if not self._is_prepared:
+            _prepared(self._engine)
+            self._is_prepared = True
+
     def _past(self, partition: int) -> list[PastDay]:
         with self._engine.connect() as connection:
             return past_of(connection, partition)
@@ -263,6 +293,7 @@ class Archive:
             return retire(connection, partition, until, RETIRED_MAX, fold)
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
+        self._prepare()  # a server may have been away when we started
         # By what is unique in them: ids begin with the time, so that neighbours in the indexes
         # are written together, and fewer pages are sought and split.
         rows = sorted(map(to_row, events), key=ONCE)

@@ -47,6 +47,7 @@ def postgres_engine(url: str) -> Engine:
         # server that confirms before it writes would lose what stands nowhere else.
         "options": "-c synchronous_commit=on -c timezone=UTC",
         "connect_timeout": CONNECT_SECONDS_MAX,
+        "tcp_user_timeout": 1_000 * int(BUSY_SECONDS_MAX),  # a peer that is gone says nothing
         "application_name": "farebox",
     }
     try:

@@ -73,6 +73,10 @@ def _listed_in_postgres(listed: _Listed, compiler: SQLCompiler, **kw: Any) -> st
     return f"string_agg({compiler.process(listed.clauses, **kw)}, ',')"
 
 
+def _text(column: str) -> ColumnElement[str]:
+    return cast(EVENTS.c[column], Text)
+
+
 def adjusts(request_id: str) -> ColumnElement[bool]:
     """Whether a row adds to that call: once it was known, or when it was rated again."""
     return or_(

@@ -24,40 +24,54 @@ def create(engine: Engine) -> None:
     Raises:
         RuntimeError: a later version of farebox has written it.
     """
-    is_sqlite = engine.dialect.name == "sqlite"
     with writing(engine) as connection:
-        version = _sqlite_version(connection) if is_sqlite else _postgres_version(connection)
-        if version > SCHEMA_VERSION:
-            raise RuntimeError(
-                f"{name_of(engine)} has schema {version}, this farebox knows {SCHEMA_VERSION}:"
-                " run the version that wrote it, or a later one"
-            )
+        version = _version(connection)
         if version == SCHEMA_VERSION:
             return
         if version == 1:
             _leave_first_version(connection)
         else:
             _create_tables(connection)
-        if is_sqlite:
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        else:
-            connection.exec_driver_sql(
-                f"UPDATE {_VERSION} SET version = {SCHEMA_VERSION}"  # noqa: S608 - constants
-            )
+        _set_version(connection)
 
 
-def _sqlite_version(connection: Connection) -> int:
-    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+def version_of(engine: Engine) -> int:
+    """0: nothing is there yet.
+
+    Raises:
+        RuntimeError: a later version of farebox has written it.
+    """
+    with engine.connect() as connection:
+        return _version(connection)
 
 
-def _postgres_version(connection: Connection) -> int:
-    """0: nothing is there yet. Looked for by name first: who may not create, may still use."""
-    found = connection.exec_driver_sql(f"SELECT to_regclass('{_VERSION}')").scalar_one()
-    if found is None:
-        connection.exec_driver_sql(f"CREATE TABLE {_VERSION} (version integer NOT NULL)")
-        connection.exec_driver_sql(f"INSERT INTO {_VERSION} VALUES (0)")  # noqa: S608 - constants
-    version = connection.exec_driver_sql(f"SELECT version FROM {_VERSION}").scalar_one()  # noqa: S608
-    return int(version)
+def _version(connection: Connection) -> int:
+    if connection.dialect.name == "sqlite":
+        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    elif connection.exec_driver_sql(f"SELECT to_regclass('{_VERSION}')").scalar_one() is None:
+        return 0
+    else:
+        query = f"SELECT max(version) FROM {_VERSION}"  # noqa: S608 - a constant
+        found = connection.exec_driver_sql(query).scalar_one()
+    version = int(found or 0)
+    if version > SCHEMA_VERSION:
+        raise RuntimeError(
+            f"{name_of(connection.engine)} has schema {version}, this farebox knows"
+            f" {SCHEMA_VERSION}: run the version that wrote it, or a later one"
+        )
+    return version
+
+
+def _set_version(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        return
+    for statement in (
+        f"CREATE TABLE IF NOT EXISTS {_VERSION} (version integer NOT NULL)",
+        f"DELETE FROM {_VERSION}",  # noqa: S608 - a constant
+        f"INSERT INTO {_VERSION} VALUES ({SCHEMA_VERSION})",  # noqa: S608 - constants
+    ):
+        connection.exec_driver_sql(statement)
 
 
 def _create_tables(connection: Connection) -> None:

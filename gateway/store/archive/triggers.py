@@ -24,24 +24,38 @@ _IS_OUTDATED: Final = """FROM events
             AND (stream_ms, stream_seq) > (NEW.stream_ms, NEW.stream_seq)"""
 
 SQLITE: Final = (
-    "CREATE TRIGGER IF NOT EXISTS events_replaced AFTER UPDATE OF stream_ms ON events"
-    f" BEGIN {_REPLACED} END",
-    "CREATE TRIGGER IF NOT EXISTS events_rerated AFTER UPDATE OF stream_ms ON events"
-    f" BEGIN {_RERATED} END",
-    "CREATE TRIGGER IF NOT EXISTS events_outdated BEFORE INSERT ON events"
-    f" WHEN NEW.kind = 'adjust' BEGIN SELECT RAISE(IGNORE) {_IS_OUTDATED}; END",
+    (
+        "CREATE TRIGGER IF NOT EXISTS events_replaced AFTER UPDATE OF stream_ms ON events"
+        f" BEGIN {_REPLACED} END"
+    ),
+    (
+        "CREATE TRIGGER IF NOT EXISTS events_rerated AFTER UPDATE OF stream_ms ON events"
+        f" BEGIN {_RERATED} END"
+    ),
+    (
+        "CREATE TRIGGER IF NOT EXISTS events_outdated BEFORE INSERT ON events"
+        f" WHEN NEW.kind = 'adjust' BEGIN SELECT RAISE(IGNORE) {_IS_OUTDATED}; END"
+    ),
 )
 
 POSTGRES: Final = (
-    "CREATE OR REPLACE FUNCTION events_replaced() RETURNS trigger LANGUAGE plpgsql AS"
-    f" $$ BEGIN {_REPLACED} {_RERATED} RETURN NULL; END $$",
-    "CREATE OR REPLACE FUNCTION events_outdated() RETURNS trigger LANGUAGE plpgsql AS"
-    f" $$ BEGIN IF EXISTS (SELECT 1 {_IS_OUTDATED}) THEN RETURN NULL; END IF;"
-    " RETURN NEW; END $$",
+    (
+        "CREATE OR REPLACE FUNCTION events_replaced() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN {_REPLACED} {_RERATED} RETURN NULL; END $$"
+    ),
+    (
+        "CREATE OR REPLACE FUNCTION events_outdated() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF EXISTS (SELECT 1 {_IS_OUTDATED}) THEN RETURN NULL; END IF;"
+        " RETURN NEW; END $$"
+    ),
     "DROP TRIGGER IF EXISTS events_replaced ON events",
-    "CREATE TRIGGER events_replaced AFTER UPDATE OF stream_ms ON events"
-    " FOR EACH ROW EXECUTE FUNCTION events_replaced()",
+    (
+        "CREATE TRIGGER events_replaced AFTER UPDATE OF stream_ms ON events"
+        " FOR EACH ROW EXECUTE FUNCTION events_replaced()"
+    ),
     "DROP TRIGGER IF EXISTS events_outdated ON events",
-    "CREATE TRIGGER events_outdated BEFORE INSERT ON events"
-    " FOR EACH ROW WHEN (NEW.kind = 'adjust') EXECUTE FUNCTION events_outdated()",
+    (
+        "CREATE TRIGGER events_outdated BEFORE INSERT ON events"
+        " FOR EACH ROW WHEN (NEW.kind = 'adjust') EXECUTE FUNCTION events_outdated()"
+    ),
 )

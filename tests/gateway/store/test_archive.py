@@ -117,7 +117,7 @@ async def test_a_batch_is_all_or_nothing(archive) -> None:
     """What cannot be written takes its batch with it: the cursor has not moved."""
     broken = replace(call(2), model=None)
 
-    with pytest.raises(Exception, match="(?i)not.null"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         await archive.add(rows(call(1), broken))
 
     assert 0 == (await archive.logs(LogFilter())).count
