@@ -28,6 +28,7 @@ from pydantic import (
 
 from gateway.config.faults import did_you_mean
 from gateway.config.values import (
+    ArchiveUrl,
     BaseUrl,
     CustomerPrefix,
     Flag,
@@ -93,6 +94,14 @@ class Server(Section):
 
 class Redis(Section):
     url: RedisUrl = None
+
+
+class Archive(Section):
+    url: ArchiveUrl = None
+
+    @property
+    def address(self) -> str | None:
+        return self.url.get_secret_value() if self.url else None
 
 
 class Timeouts(Section):
@@ -315,6 +324,7 @@ class Config(Section):
     admin_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
+    archive: Archive = Archive()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
     models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
