@@ -28,6 +28,7 @@ from pydantic import (
 
 from gateway.config.faults import did_you_mean
 from gateway.config.values import (
+    ArchiveUrl,
     BaseUrl,
     CustomerPrefix,
     Flag,
@@ -94,6 +95,14 @@ class Server(Section):
 
 class Redis(Section):
     url: RedisUrl = None
+
+
+class Archive(Section):
+    url: ArchiveUrl = None
+
+    @property
+    def address(self) -> str | None:
+        return self.url.get_secret_value() if self.url else None
 
 
 class Timeouts(Section):
@@ -277,6 +286,7 @@ class UnpricedRates(Section):
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
     decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
+    upload_bytes: Annotated[Whole, Field(ge=1_024, le=2**40)] = 536_870_912
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -322,6 +332,7 @@ class Config(Section):
     admin_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
+    archive: Archive = Archive()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
     models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]

@@ -281,6 +281,7 @@ limits: {}
         (LEAST + "customers: {default: {period_budget: 9000001}}", "9,000,000"),
         (LEAST + "customers: {default: {rate_limit: 0}}", "greater than or equal to 1"),
         (LEAST.replace("/v1", "/v1/"), "must not end with a slash"),
+        (LEAST.replace("/v1", "/{deployment}"), "may have {model} in its path"),
         (LEAST.replace("/v1", "/v1?x=1"), "see `query`"),
         (LEAST.replace("https:", "ftp:"), "http(s) URL"),
         (LEAST.replace("api.openai.com", "[::1"), "http(s) URL"),
