@@ -11,10 +11,12 @@ from typing import IO, Any, Final, cast
 import click
 import orjson
 
+from gateway.api.times import instant_or_noon
 from gateway.arithmetic import femto_usd, item_json, usage_json
 from gateway.catalog import near
 from gateway.cli.fatal import Fatal
-from gateway.cli.prices.books import in_force, moment_or_noon
+from gateway.cli.prices.books import in_force
+from gateway.clock import SystemClock
 from gateway.openai.answer import scope_of, service_tier_of
 from gateway.openai.counts import UsageUnreadable
 from gateway.openai.reported_cost import reported_cost_pico
@@ -148,9 +150,10 @@ def _answer(block: object, book: PriceBook) -> Json:
     if provider is None or model is None:
         raise _invalid("model" if provider else "provider", "is missing")
     try:
-        at_ms = moment_or_noon(_text(block, "at"))
+        at = _text(block, "at")
+        at_ms = SystemClock().now_ms() if at is None else instant_or_noon(at)
     except ValueError as exc:
-        raise _invalid("at", f"{exc}, or a day like 2026-11-21") from exc
+        raise _invalid("at", str(exc)) from exc
     found = book.find(provider, model)
     if found.card is None:
         if provider in STATE_THEIR_COST:
