@@ -278,7 +278,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
         query={name: value.get_secret_value() for name, value in upstream.query.items()},
         models=upstream.models,
         include_usage=upstream.include_usage == "auto",
-        trust_reported_cost=upstream.reported_cost == "trust",
+        trust_reported_cost=upstream.trusts_reported_cost,
         scope=upstream.scope,
         timeouts=Timeouts(
             connect=timeouts.connect,

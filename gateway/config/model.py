@@ -58,6 +58,7 @@ from gateway.config.values import (
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
 from pricing.book import PriceBook
+from pricing.names import STATE_THEIR_COST, canonical_provider
 from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
@@ -121,7 +122,7 @@ class Upstream(Section):
     query: Mapping[str, SecretStr] = {}
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
-    reported_cost: Literal["compare", "trust"] = "compare"
+    reported_cost: Literal["compare", "trust"] | None = None
     scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
@@ -129,6 +130,13 @@ class Upstream(Section):
     def passthrough(self) -> bool:
         """The caller's own key goes upstream."""
         return self.api_key.get_secret_value() == "passthrough"
+
+    @property
+    def trusts_reported_cost(self) -> bool:
+        """What the provider says that a call cost is booked; unset, where that is its price."""
+        if self.reported_cost is None:
+            return canonical_provider(self.provider) in STATE_THEIR_COST
+        return self.reported_cost == "trust"
 
     @property
     def own_key(self) -> str | None:

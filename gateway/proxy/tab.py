@@ -152,7 +152,8 @@ class Tab:
         limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
-            if limited or self.rating.rejects_unpriced:
+            rejected = self.rating.rejects_unpriced
+            if limited or (rejected and not self.upstream.settings.trust_reported_cost):
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
