@@ -22,6 +22,7 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.background import Background as BackgroundJobs
 from gateway.background import Job
 from gateway.clock import Clock, SystemClock
@@ -32,8 +33,11 @@ from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.customers.tokens import SigningKey, Tokens
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.parts import Parts, build_parts
 from gateway.proxy.background import Background
+from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
@@ -112,8 +116,11 @@ def build_app(
         kept=KeptResponses(upstreams, background),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            request_bytes=config.limits.request_bytes,
-            body_seconds=config.limits.body_seconds,
+            body=BodyLimits(
+                request_bytes=config.limits.request_bytes,
+                decoded_bytes=config.limits.decoded_bytes,
+                seconds=config.limits.body_seconds,
+            ),
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,
@@ -124,6 +131,7 @@ def build_app(
         directory=parts.directory,
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
+        users=users_of(parts),
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
@@ -157,6 +165,19 @@ def build_app(
     return Gateway(data_plane, rest, draining.set)
 
 
+def users_of(parts: Parts) -> UserService:
+    return UserService(
+        directory=parts.directory,
+        ledger=parts.ledger,
+        counters=Counters(parts.store, parts.zone),
+        archive=parts.archive,
+        roster=Roster(parts.store),
+        indexer=Indexer(parts.store),
+        clock=parts.clock,
+        zone=parts.zone,
+    )
+
+
 def create() -> Gateway:
     """The application of another ASGI server: ``uvicorn --factory gateway.app:create``."""
     resolved = configuration.resolved_from_environment()
@@ -172,7 +193,7 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs: list[Job] = [parts.trimmer, parts.retention, parts.auditor]
+    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention, parts.auditor]
     if parts.deliveries:
         jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)

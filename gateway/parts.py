@@ -26,6 +26,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
 from gateway.metering.flusher import Flusher
 from gateway.metering.retention import Retention
+from gateway.metering.roster.indexer import Indexer
 from gateway.metering.scope_sink import ScopeSink
 from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
@@ -53,6 +54,7 @@ class Parts:
     wal: Log | None
     rating: Rating
     flusher: Flusher
+    indexer: Indexer
     trimmer: Trimmer
     retention: Retention
     auditor: Auditor
@@ -131,6 +133,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         wal=wal,
         rating=Rating(price_book(config), unpriced=_unpriced(config)),
         flusher=flusher,
+        indexer=Indexer(background_store),
         trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
         retention=Retention(
             background_store, archive, zone=zone, days=config.events.retention_days

@@ -6,6 +6,7 @@ from datetime import tzinfo
 
 from gateway.alerts.watch import Watch
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
@@ -61,6 +62,7 @@ class Services:
     archive: Archive
     outbox: Outbox
     watch: Watch
+    users: UserService
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

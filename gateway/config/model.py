@@ -265,6 +265,7 @@ class UnpricedRates(Section):
 
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 

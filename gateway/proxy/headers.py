@@ -92,7 +92,10 @@ def to_upstream(
         passthrough: The caller brings the upstream's key; it goes along.
     """
     headers = list(headers)
-    dropped = _NOT_UPSTREAM - _WITH_ITS_KEY if passthrough else _NOT_UPSTREAM
+    dropped = _NOT_UPSTREAM
+    if passthrough:
+        dropped = dropped - _WITH_ITS_KEY
+        headers = _without_app_token(headers)
     named = _named_by_connection(headers)
     passed = [
         (name, value)
@@ -103,7 +106,7 @@ def to_upstream(
         passed.append((b"accept-encoding", b"identity"))
     else:
         asked = [value for name, value in headers if name == b"accept-encoding"]
-        if asked:
+        if asked and b"accept-encoding" not in named:
             passed.append((b"accept-encoding", _readable(b",".join(asked))))
     return passed
 
@@ -147,6 +150,16 @@ def ours(
         b"overhead-ms": f"{overhead_ms:.2f}" if overhead_ms is not None else None,
     }
     return [(_OURS + name, _printable(value)) for name, value in values.items() if value]
+
+
+def _without_app_token(headers: RawHeaders) -> RawHeaders:
+    """The headers but those credentials that are the app token once more."""
+    tokens = {value.strip() for name, value in headers if name == APP_TOKEN}
+    return [
+        (name, value)
+        for name, value in headers
+        if name not in CREDENTIALS or value.strip().rpartition(b" ")[2] not in tokens
+    ]
 
 
 def _private(name: bytes) -> bool:

@@ -7,11 +7,10 @@ has made, counting tokens.
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
-from urllib.parse import unquote_plus
+from typing import Any, Protocol
 
 from gateway.errors import GatewayError
-from gateway.openai.carriers import CARRIERS, KEPT_CARRIERS
+from gateway.openai.flat_carriers import from_query
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import Departure
 from gateway.proxy.headers import RawHeaders, ours, to_client, to_upstream
@@ -19,8 +18,6 @@ from gateway.proxy.relay import Chunks, Send, body, start
 from gateway.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)
-
-_BOUNDARIES: Final = ("[", ".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         passing.content,
         Sent(),
         model=passing.model,
-        query=foreign_query(passing.query),
+        query=from_query(passing.query).rest,
     )
 
 
@@ -101,17 +98,3 @@ async def pass_on(passing: Passing, upstream: Upstream) -> None:
     """Forward and relay, for as long as the client waits."""
     async with Departure(passing.receive, lambda: None):
         await relay(passing, upstream, await ask(passing, upstream))
-
-
-def foreign_query(query: bytes) -> bytes:
-    """The caller's query without our own fields."""
-    if not query:
-        return query
-    return b"&".join(pair for pair in query.split(b"&") if not _is_ours(pair))
-
-
-def _is_ours(pair: bytes) -> bool:
-    name = unquote_plus(pair.partition(b"=")[0].decode("latin-1"))
-    for boundary in _BOUNDARIES:
-        name = name.partition(boundary)[0]
-    return name in CARRIERS - KEPT_CARRIERS

@@ -99,7 +99,11 @@ class Pipeline:
         credential = request.credential
         credential.check_app()
         caller = identify(
-            request.app, call.customer_fields, request.headers, bound=credential.customer
+            request.app,
+            call.customer_fields,
+            request.headers,
+            request.query_fields,
+            bound=credential.customer,
         )
         try:
             credential.check_model(call.model)

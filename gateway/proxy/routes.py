@@ -19,13 +19,14 @@ from gateway.ledger.requests import new_request_id
 from gateway.openai.call import parse_call, passed
 from gateway.openai.endpoints import Endpoint
 from gateway.openai.errors import Surface, WireForm, internal_error, wire_form
+from gateway.openai.flat_carriers import from_query
 from gateway.proxy.background import is_response_id
-from gateway.proxy.bodies import read_body
+from gateway.proxy.bodies import BodyLimits, read_body
 from gateway.proxy.cors import Cors, PageSend, is_preflight
 from gateway.proxy.departure import ClientGone
 from gateway.proxy.headers import RawHeaders, app_token, ours, refuse_without_key
 from gateway.proxy.models import Models
-from gateway.proxy.passage import Passing, foreign_query, pass_on
+from gateway.proxy.passage import Passing, pass_on
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Send, body, start
 from gateway.proxy.request import Request
@@ -59,8 +60,7 @@ Handler = Callable[[Scope, Receive, Send, "Arrival"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlaneLimits:
-    request_bytes: int
-    body_seconds: float
+    body: BodyLimits
     concurrent_calls: int
 
 
@@ -207,6 +207,7 @@ class DataPlane:
             credential = await self._authenticated(arrival)
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
+            asked = from_query(scope["query_string"])
             content = await self._content(receive, arrival)
             request = Request(
                 request_id=arrival.request_id,
@@ -217,7 +218,8 @@ class DataPlane:
                 started_ms=arrival.started_ms,
                 receive=receive,
                 send=send,
-                query=foreign_query(scope["query_string"]) if _is_anthropics(endpoint) else b"",
+                query=asked.rest,
+                query_fields=asked.fields,
             )
             await self._pipeline.run(request, parse_call(endpoint, content))
 
@@ -253,12 +255,7 @@ class DataPlane:
         return call
 
     async def _content(self, receive: Receive, arrival: Arrival) -> bytes:
-        return await read_body(
-            receive,
-            arrival.headers,
-            bytes_max=self._limits.request_bytes,
-            seconds_max=self._limits.body_seconds,
-        )
+        return await read_body(receive, arrival.headers, self._limits.body)
 
     async def _list_models(self, _: Scope, __: Receive, send: Send, arrival: Arrival) -> None:
         app = (await self._authenticated(arrival)).app

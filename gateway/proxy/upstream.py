@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MODEL_PLACE: Final = "{model}"
 _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
+_NAMES_ONE: Final = "responses/"
+"""Paths with an id in them are not worth remembering."""
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
 
@@ -178,15 +180,13 @@ class Upstream:
         target = quote(f"{base}/{path}", safe="/%:@!$&'()*+,;=~")
         if self.settings.query:
             target += "?" + urlencode(self.settings.query, quote_via=quote)
-        if len(self._targets) < TARGETS_MAX:
+        if len(self._targets) < TARGETS_MAX and not path.startswith(_NAMES_ONE):
             self._targets[key] = target.encode()
         return target.encode()
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [
-            pair
-            for pair in query.split(b"&")
-            if pair and unquote(pair.partition(b"=")[0].decode()) not in self.settings.query
+            pair for pair in query.split(b"&") if pair and _name_of(pair) not in self.settings.query
         ]
         if not pairs:
             return target
@@ -209,3 +209,7 @@ def _credentials(settings: UpstreamSettings, auth: str) -> RawHeaders:
     if auth == "bearer":
         return [(CREDENTIALS[0], f"Bearer {key}".encode())]
     return [(auth.encode(), key.encode())]
+
+
+def _name_of(pair: bytes) -> str:
+    return unquote(pair.partition(b"=")[0].decode("latin-1"))

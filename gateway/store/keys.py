@@ -41,7 +41,8 @@ BACKGROUND_SECONDS: Final = TOO_OLD_SECONDS
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
 GATEWAYS: Final = "{fb}gateways"
-CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
+ROSTER_ROWS: Final = "{fb}rows"
+ROSTER_GONE: Final = "{fb}gone"
 SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
@@ -49,7 +50,8 @@ TEMPORARY_KEYS: Final = "{fb}keys"
 
 ACCOUNTS_PATTERN: Final = "{fb*}[ag]:*"
 BOOKS_PATTERN: Final = "{fb*}[acg]*:*"
-"""For SCAN: every account; and those with all counters."""
+PROFILES_PATTERN: Final = "{fb*}p:*"
+"""For SCAN: every account; those with all counters; every profile."""
 
 
 class KeySpec(NamedTuple):
@@ -87,6 +89,9 @@ KEYS: Final = (
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),
+    KeySpec(
+        "{p}r", "zset", "for ever", "hold, event, profile, apply, rebuild, mark; written removes"
+    ),
     KeySpec("{p}g:<scope>", "hash", "for ever", "scope_hold, scope_apply, scope_expire"),
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply, scope_expire remove"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
@@ -94,7 +99,9 @@ KEYS: Final = (
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
-    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
+    KeySpec(ROSTER_ROWS, "hash", "until deleted", "index"),
+    KeySpec("{fb}ix:<order>", "zset", "until deleted", "index"),
+    KeySpec(ROSTER_GONE, "zset", "a day", "index"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
@@ -112,6 +119,7 @@ class Partition:
     """The keys of one partition."""
 
     __slots__ = (
+        "changed",
         "checkpoints",
         "cursors",
         "expiries",
@@ -131,6 +139,7 @@ class Partition:
         self.cursors = f"{tag}cur"
         self.checkpoints = f"{tag}ck"
         self.scope_holds = f"{tag}gh"
+        self.changed = f"{tag}r"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"
@@ -168,6 +177,11 @@ class Partition:
 
     def scope_tombstones(self, hour: int) -> str:
         return f"{self.tag}gd:{hour}"
+
+
+def roster_order(name: str) -> str:
+    """The customers of the roster in one order; `name` as `gateway.metering.roster` has it."""
+    return f"{{fb}}ix:{name}"
 
 
 class Keyspace:
@@ -212,6 +226,15 @@ def book_of(key: bytes) -> Book | None:
     if scope is not None:
         return Book(int(partition), None, scope=scope.decode())
     return Book(int(partition), int(number), month.decode() if month else None)
+
+
+_PROFILE: Final = re.compile(rb"\{fb(\d+)\.\d+\}p:(\d+)")
+
+
+def profile_of(key: bytes) -> tuple[int, int] | None:
+    """The partition's index and the customer's number; None for any other key."""
+    found = _PROFILE.fullmatch(key)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _tag(index: int, partitions: int) -> str:

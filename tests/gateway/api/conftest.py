@@ -15,6 +15,7 @@ from gateway.alerts.watch import Watch
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.customers.apps import App, Apps, token_digest
 from gateway.customers.scopes import NO_SCOPES
 from gateway.customers.temporary_keys import TemporaryKeys
@@ -22,6 +23,8 @@ from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.rating import Rating
 from gateway.store.archive import Archive
 from gateway.telemetry import Telemetry
@@ -96,6 +99,8 @@ class Api:
     async def flush(self) -> None:
         while await self.flusher.step():
             pass
+        while await self.services.users.indexer.step():
+            pass
 
     def serving(self, **changes) -> httpx.AsyncClient:
         """A client of the same API with other services."""
@@ -142,6 +147,16 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             directory=bench_.directory,
             ledger=bench_.ledger,
             counters=Counters(bench_.store, UTC),
+            users=UserService(
+                directory=bench_.directory,
+                ledger=bench_.ledger,
+                counters=Counters(bench_.store, UTC),
+                archive=archive,
+                roster=Roster(bench_.store),
+                indexer=Indexer(bench_.store),
+                clock=bench_.clock,
+                zone=UTC,
+            ),
             archive=archive,
             rating=Rating(BOOK),
             apps=Apps(APPS),
