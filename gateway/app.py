@@ -45,6 +45,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
 from gateway.version import installed_version
@@ -107,6 +108,11 @@ def build_app(
         ),
         reject_status=config.budgets.reject_status,
     )
+    body_limits = BodyLimits(
+        request_bytes=config.limits.request_bytes,
+        decoded_bytes=config.limits.decoded_bytes,
+        seconds=config.limits.body_seconds,
+    )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
         cors=Cors(apps),
@@ -114,13 +120,14 @@ def build_app(
         models=Models(upstreams, parts.clock),
         upstreams=upstreams,
         kept=KeptResponses(upstreams, background),
+        uploads=Uploads(
+            folder=config.data_dir / "uploads",
+            bytes_max=config.limits.upload_bytes,
+            limits=body_limits,
+        ),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            body=BodyLimits(
-                request_bytes=config.limits.request_bytes,
-                decoded_bytes=config.limits.decoded_bytes,
-                seconds=config.limits.body_seconds,
-            ),
+            body=body_limits,
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,
@@ -132,6 +139,7 @@ def build_app(
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
         users=users_of(parts),
+        groups=parts.groups,
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
@@ -188,12 +196,19 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     crash.arm(os.environ)
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
-    async with parts.open():
+    async with parts.open(), asyncio.TaskGroup() as tasks:
+        tasks.create_task(parts.groups.run())
         await _background(parts).run()
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention, parts.auditor]
+    jobs: list[Job] = [
+        parts.indexer,
+        parts.trimmer,
+        parts.retention,
+        parts.erasure,
+        parts.auditor,
+    ]
     if parts.deliveries:
         jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)
@@ -218,6 +233,7 @@ def _tasks(
         asyncio.create_task(parts.ledger.run(), name="ledger"),
         asyncio.create_task(pipeline.progress.run(), name="progress"),
         asyncio.create_task(tallies.run(), name="tallies"),
+        asyncio.create_task(parts.groups.run(), name="groups"),
         asyncio.create_task(reload.run(), name="reload"),
     ]
 

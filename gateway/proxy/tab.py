@@ -308,6 +308,7 @@ class Tab:
                 round(1000 * (self.first_token - self.started)) if self.first_token else None
             ),
             "finish_reason": self.reading.finish_reason,
+            "usage_cut": ",".join(self.reading.usage_cut) or None,
             "served_model": self.reading.model,
             "service_tier": self.reading.service_tier or self.call.service_tier,
             "reported_cost_pico": self.reading.reported_cost_pico,

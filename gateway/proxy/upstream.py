@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from gateway.errors import InvalidCall, UpstreamTimeout
+from gateway.openai.content import Content
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
 from gateway.proxy.headers import CREDENTIALS, RawHeaders
@@ -116,7 +117,7 @@ class Upstream:
         self,
         path: str,
         headers: RawHeaders,
-        body: bytes,
+        body: bytes | Content,
         sent: Sent,
         *,
         model: str = "",
@@ -146,7 +147,7 @@ class Upstream:
         method: str,
         path: str,
         headers: RawHeaders,
-        body: bytes,
+        body: bytes | Content,
         sent: Sent,
         *,
         model: str = "",
