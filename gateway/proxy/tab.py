@@ -383,6 +383,8 @@ class Tab:
                 input_tokens=tokens_of(self.sent_bytes), output_tokens=tokens_of(seen_bytes)
             )
         pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
+        if self.reading.heard_seconds is not None:
+            pieces = (("second", self.reading.heard_seconds),)
         fees = priced(pieces, price) if price is not None else ()
         if fees:
             return Usage(fees=fees)
