@@ -121,15 +121,18 @@ class Upstream:
     async def exchange(
         self,
         method: str,
-        path: str,
+        path: str | bytes,
         headers: RawHeaders,
         body: bytes | Content,
         sent: Sent,
         *,
         query: bytes = b"",
     ) -> Answer:
-        """As `send`, with any method."""
-        target = self._targets.get(path) or self._target(path)
+        """As `send`, with any method; a path that is bytes stays as it is."""
+        if isinstance(path, str):
+            target = self._targets.get(path) or self._target(path)
+        else:
+            target = self._target_of(path)
         if query:
             target = self._with_query(target, query)
         if self._configured_names:  # the operator's word counts, not the caller's
@@ -150,6 +153,12 @@ class Upstream:
         if len(self._targets) < TARGETS_MAX:
             self._targets[path] = target.encode()
         return target.encode()
+
+    def _target_of(self, path: bytes) -> bytes:
+        target = urlsplit(self.settings.base_url).path.rstrip("/").encode() + b"/" + path
+        if self.settings.query:
+            target += b"?" + urlencode(self.settings.query, quote_via=quote).encode()
+        return target
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [
