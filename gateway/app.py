@@ -121,6 +121,7 @@ def build_app(
     )
     passthrough = Passthrough(
         ledger=parts.ledger,
+        directory=parts.directory,
         rating=parts.rating,
         upstreams=upstreams,
         uploads=uploads,

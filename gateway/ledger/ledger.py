@@ -18,7 +18,7 @@ from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import NO_SCOPES, Scope, Scopes
-from gateway.errors import LedgerUnavailable, PermissionRefused
+from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.adjustments import Adjustments
 from gateway.ledger.admission import Admission
@@ -263,21 +263,6 @@ class Ledger:
             [partition.stream, partition.tombstones(hour_of(event.request_id))],
             [event.request_id, profile.number if profile and known else 0, event.details()],
         )
-
-    async def refuse_blocked(self, customer: str) -> None:
-        """Refuse a customer who may not call at all, as far as it is known.
-
-        Raises:
-            PermissionRefused: it is blocked.
-        """
-        profile = self._directory.cached(customer)
-        if profile is None or profile.blocked:
-            try:
-                profile = await self._directory.load(customer)
-            except LedgerUnavailable:
-                profile = self._directory.last_known(customer)
-        if profile is not None and profile.blocked:
-            raise PermissionRefused(f"Customer {customer!r} is blocked.", code="customer_blocked")
 
     async def record(
         self,

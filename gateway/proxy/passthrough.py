@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.clock import Clock
+from gateway.customers.directory import Directory
 from gateway.customers.identity import Caller, identify
 from gateway.customers.profile import Profile, Terms
 from gateway.errors import (
@@ -55,6 +56,7 @@ class Passthrough:
         self,
         *,
         ledger: Ledger,
+        directory: Directory,
         rating: Rating,
         upstreams: Upstreams,
         uploads: Uploads,
@@ -63,6 +65,7 @@ class Passthrough:
         binding: bool,
     ) -> None:
         self._ledger = ledger
+        self._directory = directory
         self._rating = rating
         self._upstreams = upstreams
         self._uploads = uploads
@@ -100,7 +103,7 @@ class Passthrough:
             if may_generate(method, below):
                 await self._booked(request, caller, passing, upstream, below)
             else:
-                await self._ledger.refuse_blocked(caller.customer)
+                await self._directory.refuse_blocked(caller.customer)
                 async with Departure(passing.receive, lambda: None):
                     await relay(passing, upstream, await ask(passing, upstream))
 
