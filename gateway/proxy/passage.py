@@ -23,7 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """A request as it goes on; `query` is the caller's, and `path` if it is bytes."""
+    """A request as it goes on.
+
+    Attributes:
+        path: If it is bytes, as the caller wrote it.
+        query: The caller's.
+        model: The upstream's name for it.
+    """
 
     request_id: str
     method: str
@@ -32,6 +38,7 @@ class Passing:
     receive: Callable[[], Awaitable[Any]]
     send: Send
     query: bytes = b""
+    model: str = ""
     content: bytes | Content = b""
 
 
@@ -64,6 +71,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         headers,
         passing.content,
         Sent(),
+        model=passing.model,
         query=from_query(passing.query).rest,
     )
 

@@ -125,7 +125,8 @@ class Passthrough:
             )
         if method not in METHODS:
             raise MethodNotAllowed(method, METHODS)
-        upstream = next(self._upstreams.open_to(app), None)
+        open_to = self._upstreams.open_to(app)
+        upstream = next((u for u in open_to if not u.has_model_in_path), None)
         if upstream is None:
             raise NotFound("This app has no upstream.", code="route_not_enabled")
         refuse_without_key(upstream.settings.passthrough, request.headers)

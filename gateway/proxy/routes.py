@@ -7,7 +7,7 @@ costs more than all of ours.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.clock import Clock
@@ -264,8 +264,8 @@ class DataPlane:
             read = passed(await self._content(receive, arrival))
             upstream, model = self._upstreams.serving(read.model, app)
             refuse_without_key(upstream.settings.passthrough, arrival.headers)
-            content = read.forwarded(model)
-            await pass_on(arrival.passing(scope, receive, send, path, content), upstream)
+            passing = arrival.passing(scope, receive, send, path, read.forwarded(model))
+            await pass_on(replace(passing, model=model), upstream)
 
         return call
 
