@@ -41,6 +41,7 @@ from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
+from gateway.proxy.passthrough import Passthrough
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
@@ -113,6 +114,21 @@ def build_app(
         decoded_bytes=config.limits.decoded_bytes,
         seconds=config.limits.body_seconds,
     )
+    uploads = Uploads(
+        folder=config.data_dir / "uploads",
+        bytes_max=config.limits.upload_bytes,
+        limits=body_limits,
+    )
+    passthrough = Passthrough(
+        ledger=parts.ledger,
+        directory=parts.directory,
+        rating=parts.rating,
+        upstreams=upstreams,
+        uploads=uploads,
+        clock=parts.clock,
+        limits=body_limits,
+        binding=config.budgets.policy != "soft",
+    )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
         cors=Cors(apps),
@@ -120,11 +136,8 @@ def build_app(
         models=Models(upstreams, parts.clock),
         upstreams=upstreams,
         kept=KeptResponses(upstreams, background),
-        uploads=Uploads(
-            folder=config.data_dir / "uploads",
-            bytes_max=config.limits.upload_bytes,
-            limits=body_limits,
-        ),
+        passthrough=passthrough,
+        uploads=uploads,
         clock=parts.clock,
         limits=DataPlaneLimits(
             body=body_limits,
@@ -165,6 +178,7 @@ def build_app(
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
             stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies, reload))
+            stack.push_async_callback(passthrough.drain)
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
             yield
@@ -256,6 +270,7 @@ def _app(app: configuration.App) -> App:
         customer_prefix=app.customer_prefix,
         user_is_customer=app.user_is_customer,
         cors_origins=app.cors_origins,
+        passthrough=app.passthrough,
         manage=app.manage,
     )
 

@@ -180,6 +180,7 @@ class App(Period):
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
     cors_origins: tuple[Origin, ...] = ()
+    passthrough: Flag = False
     manage: Flag = False
 
     @model_validator(mode="after")
