@@ -76,7 +76,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
         output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
-        model: The model asked for. `served_model` is the one the answer names.
+        model: The model asked for. `upstream_model` is what the upstream was asked for, where
+            that is another name; `served_model` is the one the answer names.
         raw_usage: The start of the provider's usage block where it could not be read: the
             usage is unparsed, and what stands here is an estimate.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
@@ -125,6 +126,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
     adjusts: str | None = None
     credit_pico: Int64 = 0
     key: str | None = None
+    upstream_model: str | None = None
 
     @property
     def is_usage(self) -> bool:

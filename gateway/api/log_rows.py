@@ -76,6 +76,7 @@ def one(
         "book_version": event.book_version,
         "adjusts": event.adjusts,
         "adjustments": [_adjustment(adjustment) for adjustment in adjustments],
+        "upstream_model": event.upstream_model,
         "served_model": event.served_model,
         "service_tier": event.service_tier,
         "group_identifier": event.group,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gateway.alerts.watch import Watch
 from gateway.api.tallies import Tallies
 from gateway.api.user_service import UserService
 from gateway.clock import Clock
@@ -14,7 +15,7 @@ from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
-from gateway.store.archive import Archive
+from gateway.store.archive import Archive, Outbox
 from gateway.store.client import Store
 
 
@@ -60,6 +61,8 @@ class Services:
     ledger: Ledger
     counters: Counters
     archive: Archive
+    outbox: Outbox
+    watch: Watch
     users: UserService
     groups: Groups
     rating: Rating

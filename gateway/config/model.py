@@ -33,6 +33,7 @@ from gateway.config.values import (
     Flag,
     Glob,
     Headers,
+    ModelName,
     Moment,
     Origin,
     Percent,
@@ -44,6 +45,8 @@ from gateway.config.values import (
     TokenSha256,
     Usd,
     UsdPerMillion,
+    WebhookSecret,
+    WebhookUrl,
     Whole,
     Zone,
     group_identifiers,
@@ -192,6 +195,22 @@ class Tokens(Section):
     revoked: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
 
 
+class Webhook(Section):
+    """Where alerts go."""
+
+    url: WebhookUrl
+    secret: WebhookSecret
+    events: tuple[
+        Literal["budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced"], ...
+    ] = ("budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced")
+    allow_private: Flag = False
+
+
+def _unique_webhooks(webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+    _refuse_twins([webhook.url for webhook in webhooks], "url")
+    return webhooks
+
+
 class CustomerDefaults(Section):
     period_budget: Usd | None = None
     total_budget: Usd | None = None
@@ -246,6 +265,7 @@ class UnpricedRates(Section):
 
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -268,6 +288,13 @@ def _unique_names(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     return upstreams
 
 
+def _followed_once(models: Mapping[str, str]) -> Mapping[str, str]:
+    for name, target in models.items():
+        if target in models:
+            raise refusal("is one of these names itself: name the model that it stands for", name)
+    return models
+
+
 def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
     if not apps:
         raise refusal("needs at least one app")
@@ -285,6 +312,7 @@ class Config(Section):
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
+    models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
     groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}
@@ -296,6 +324,7 @@ class Config(Section):
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     prices_confirm: str | None = None
     tokens: Tokens = Tokens()
+    webhooks: Annotated[tuple[Webhook, ...], AfterValidator(_unique_webhooks)] = ()
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
     _file: Path | None = PrivateAttr(default=None)

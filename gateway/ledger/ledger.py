@@ -28,6 +28,7 @@ from gateway.ledger.continuity import Continuity
 from gateway.ledger.credits import Credits
 from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.endings import Endings, ending_of
+from gateway.ledger.entrusted import EntrustedCalls
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
@@ -69,6 +70,7 @@ class Ledger:
         endings: How calls ended, on the way to the store.
         adjustments: What corrects a charge after its call has ended.
         credits: What customers may spend beside their total budgets.
+        entrusted: Calls that no gateway is serving, and that have not ended.
         continuity: What happens when the store comes back as another.
     """
 
@@ -115,6 +117,7 @@ class Ledger:
             announce=self._scopes.announce_again,
             announce_named=self._scopes.announce_named,
         )
+        self.entrusted = EntrustedCalls(store, clock, self._leases, self.endings, wal)
         self.unheld = Unheld(
             directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
         )
@@ -355,6 +358,7 @@ class Ledger:
         for start in range(0, len(held), RESTORED_AT_ONCE_MAX):
             await asyncio.gather(*map(self._hold_again, held[start : start + RESTORED_AT_ONCE_MAX]))
         await self._leases.step()
+        await self.entrusted.put_back(self._hold_again)
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
@@ -366,10 +370,7 @@ class Ledger:
 
     async def _written(self, point: str) -> None:
         assert self._wal is not None
-        if self._wal.strict:
-            await self._wal.synced()
-        else:
-            self._wal.flush()
+        await self._wal.written()
         if crash.is_armed:
             crash.at(point)
 

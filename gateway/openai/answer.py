@@ -73,6 +73,8 @@ class Reading:
         service_tier: As it was served.
         scope: Where it was served, as the price book has it (``us``); None: anywhere.
         upstream_id: The provider's id of the answer.
+        ended: It has said why it ends; one that is made in the background may not have.
+        failed: It has said that it is an error.
     """
 
     usage: Usage | None = None
@@ -84,6 +86,8 @@ class Reading:
     scope: str | None = None
     finish_reason: str | None = None
     upstream_id: str | None = None
+    ended: bool = False
+    failed: bool = False
 
 
 class Facts:
@@ -182,6 +186,8 @@ class Facts:
             scope=scope_of(block),
             finish_reason=known.get("finish_reason"),
             upstream_id=known.get("id"),
+            ended=self.finished,
+            failed=self.failed,
         )
 
     def _zeros_count(self, complete: bool) -> bool:

@@ -35,6 +35,9 @@ IDEMPOTENCY_WEEKS: Final = 6
 FOUND_MAX: Final = 50_000
 """Whose partition is remembered: it takes longer to work out than all keys of a call."""
 
+BACKGROUND_SECONDS: Final = TOO_OLD_SECONDS
+"""How long it is known which call a response belongs to that is made in the background."""
+
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
 GATEWAYS: Final = "{fb}gateways"
@@ -107,10 +110,16 @@ KEYS: Final = (
     KeySpec(ROSTER_GONE, "zset", "a day", "index"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
+    KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
     KeySpec(GROUPS, "hash", "until deleted", "groups API"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
+
+
+def background(response: str) -> str:
+    """Of a response that is made in the background, by its id at the provider."""
+    return f"{{fb}}background:{response}"
 
 
 class Partition:

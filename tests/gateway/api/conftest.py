@@ -11,6 +11,7 @@ import pytest
 import redis
 from starlette.applications import Starlette
 
+from gateway.alerts.watch import Watch
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
@@ -175,6 +176,16 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
+            outbox=archive.outbox,
+            watch=Watch(
+                bench_.store,
+                outbox=archive.outbox,
+                ledger=bench_.ledger,
+                directory=bench_.directory,
+                scopes=scopes,
+                clock=bench_.clock,
+                endpoints=(),
+            ),
             clock=bench_.clock,
             zone=UTC,
             provider_of=lambda model: "lab" if model != "unheard-of" else "",
