@@ -40,6 +40,7 @@ from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
+from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
@@ -91,6 +92,11 @@ def build_app(
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
     background = Background(parts.ledger, parts.rating, parts.clock)
+    budgeting = Budgeting(
+        binding=config.budgets.policy != "soft",
+        fit=config.budgets.policy == "fit",
+        output_tokens_min=config.budgets.min_output_tokens,
+    )
     pipeline = Pipeline(
         background=background,
         telemetry=telemetry,
@@ -100,11 +106,7 @@ def build_app(
         clock=parts.clock,
         keys=keys,
         on_disconnect=config.on_disconnect,
-        budgeting=Budgeting(
-            binding=config.budgets.policy != "soft",
-            fit=config.budgets.policy == "fit",
-            output_tokens_min=config.budgets.min_output_tokens,
-        ),
+        budgeting=budgeting,
         reject_status=config.budgets.reject_status,
     )
     data_plane = DataPlane(
@@ -133,6 +135,13 @@ def build_app(
         counters=Counters(parts.store, parts.zone),
         users=users_of(parts),
         groups=parts.groups,
+        estimate=Estimator(
+            ledger=parts.ledger,
+            rating=parts.rating,
+            upstreams=upstreams,
+            clock=parts.clock,
+            budgeting=budgeting,
+        ).estimate,
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
