@@ -46,6 +46,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
 from gateway.version import installed_version
@@ -109,6 +110,11 @@ def build_app(
         budgeting=budgeting,
         reject_status=config.budgets.reject_status,
     )
+    body_limits = BodyLimits(
+        request_bytes=config.limits.request_bytes,
+        decoded_bytes=config.limits.decoded_bytes,
+        seconds=config.limits.body_seconds,
+    )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
         cors=Cors(apps),
@@ -116,13 +122,14 @@ def build_app(
         models=Models(upstreams, parts.clock),
         upstreams=upstreams,
         kept=KeptResponses(upstreams, background),
+        uploads=Uploads(
+            folder=config.data_dir / "uploads",
+            bytes_max=config.limits.upload_bytes,
+            limits=body_limits,
+        ),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            body=BodyLimits(
-                request_bytes=config.limits.request_bytes,
-                decoded_bytes=config.limits.decoded_bytes,
-                seconds=config.limits.body_seconds,
-            ),
+            body=body_limits,
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,
@@ -204,8 +211,13 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention]
-    jobs += [parts.erasure, parts.auditor]
+    jobs: list[Job] = [
+        parts.indexer,
+        parts.trimmer,
+        parts.retention,
+        parts.erasure,
+        parts.auditor,
+    ]
     if parts.deliveries:
         jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)

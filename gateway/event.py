@@ -80,6 +80,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
             that is another name; `served_model` is the one the answer names.
         raw_usage: The start of the provider's usage block where it could not be read: the
             usage is unparsed, and what stands here is an estimate.
+        usage_cut: Parts of the usage that the provider stated larger than their whole, with
+            commas: they were cut down to it, and the amounts may be wrong.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
         scope: Where it was served, if that has a price of its own (``us``).
         key: The temporary key that the call was made with, by its id.
@@ -127,6 +129,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
     credit_pico: Int64 = 0
     key: str | None = None
     upstream_model: str | None = None
+    usage_cut: str | None = None
 
     @property
     def is_usage(self) -> bool:

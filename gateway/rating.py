@@ -14,13 +14,11 @@ from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
 from pricing.money import FEMTO_PER_PICO, charge_pico
+from pricing.scopes import GLOBAL
 from pricing.usage import Usage
 
 REPORTED: Final = "reported"
 """The price id of what costs what its provider says."""
-
-ANYWHERE: Final = "global"
-"""The scope of a call that was served nowhere in particular."""
 
 DRIFT_PERCENT_MAX: Final = 1
 """How far a provider's figure may lie beside ours."""
@@ -165,7 +163,7 @@ def bill(
             rated.price,
             markup_ppm=markup_ppm,
             service_tier=service_tier,
-            scope=scope or rated.scope or ANYWHERE,
+            scope=scope or rated.scope or GLOBAL,
             completed_ms=completed_ms,
         )
     except UnpricedComponent as exc:

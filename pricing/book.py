@@ -160,6 +160,17 @@ class PriceBook:
         """Who has cards here, by canonical name."""
         return {place.provider for place in self._all}
 
+    def scopes(self, provider: str) -> set[str]:
+        """The places that prices of a provider have factors for."""
+        canonical = canonical_provider(provider)
+        return {
+            scope
+            for place in self._all
+            if place.provider == canonical
+            for price in place.card.prices
+            for scope in price.factors
+        }
+
     def models(self, provider: str) -> list[Card]:
         """The cards of one provider, in the book's order."""
         canonical = canonical_provider(provider)

@@ -85,6 +85,7 @@ def one(
             None if event.reported_cost_pico is None else usd(event.reported_cost_pico)
         ),
         "raw_usage": event.raw_usage,
+        "usage_cut": event.usage_cut,
         "error_code": event.error_code,
         "upstream": event.upstream or None,
         "upstream_request_id": event.upstream_request_id,

@@ -28,6 +28,7 @@ from pydantic import (
 
 from gateway.config.faults import did_you_mean
 from gateway.config.values import (
+    ArchiveUrl,
     BaseUrl,
     CustomerPrefix,
     Flag,
@@ -38,6 +39,7 @@ from gateway.config.values import (
     Origin,
     Percent,
     RedisUrl,
+    Scope,
     Seconds,
     Secret,
     SigningSecret,
@@ -55,6 +57,8 @@ from gateway.config.values import (
     whole,
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
+from pricing.book import PriceBook
+from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
 """Starts the tags of unions, so that a fault's path can leave them out."""
@@ -92,6 +96,14 @@ class Redis(Section):
     url: RedisUrl = None
 
 
+class Archive(Section):
+    url: ArchiveUrl = None
+
+    @property
+    def address(self) -> str | None:
+        return self.url.get_secret_value() if self.url else None
+
+
 class Timeouts(Section):
     connect: Seconds = 5.0
     first_byte: Seconds = 600.0
@@ -110,7 +122,7 @@ class Upstream(Section):
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
     reported_cost: Literal["compare", "trust"] = "compare"
-    scope: str | None = None
+    scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
     @property
@@ -266,6 +278,7 @@ class UnpricedRates(Section):
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
     decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
+    upload_bytes: Annotated[Whole, Field(ge=1_024, le=2**40)] = 536_870_912
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -311,6 +324,7 @@ class Config(Section):
     admin_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
+    archive: Archive = Archive()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
     models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
@@ -355,6 +369,23 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _scopes_have_prices(self) -> Self:
+        for index, upstream in enumerate(self.upstreams):
+            if upstream.scope is None:
+                continue
+            known = PriceBook.load().overlaid(self.prices).scopes(upstream.provider)
+            if not knows(known, upstream.scope):
+                places = ", ".join(sorted(known - {GLOBAL}))
+                said = (
+                    f"is no place that prices of {upstream.provider} know: there are {places}, "
+                    f"and {GLOBAL}{did_you_mean(upstream.scope, known)}"
+                    if places
+                    else f"means nothing: {upstream.provider} has one price everywhere. Remove it"
+                )
+                raise refusal(said, "upstreams", index, "scope")
         return self
 
     @model_validator(mode="after")

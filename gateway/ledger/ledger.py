@@ -70,8 +70,8 @@ class Ledger:
     Attributes:
         endings: How calls ended, on the way to the store.
         adjustments: What corrects a charge after its call has ended.
-        credits: What customers may spend beside their total budgets.
         entrusted: Calls that no gateway is serving, and that have not ended.
+        credits: What customers may spend beside their total budgets.
         prospects: What would become of a call.
         continuity: What happens when the store comes back as another.
     """

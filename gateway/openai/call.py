@@ -19,9 +19,10 @@ from gateway.openai.carriers import (
     CustomerFields,
     customer_fields,
 )
+from gateway.openai.content import Content
 from gateway.openai.endpoints import Endpoint, Traits
 from gateway.openai.fields import flag, integer, wrong_type
-from gateway.openai.forms import attached
+from gateway.openai.forms import Form, attached, said_twice
 from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools, tool_uses_max
 from gateway.openai.output_cap import OutputCaps
 from gateway.openai.outputs import Output
@@ -70,6 +71,7 @@ class Call:
         tool_uses_max: How often it may, read only where there are such tools.
         background: The answer comes later, to whoever asks for it.
         attached_bytes: Of the body, what is files.
+        form: The body, where it is a form; then `body` is empty.
     """
 
     endpoint: Endpoint
@@ -91,6 +93,7 @@ class Call:
     body: bytes = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
+    form: Form | None = field(repr=False, default=None)
 
     @property
     def traits(self) -> Traits:
@@ -103,7 +106,7 @@ class Call:
 
     def forwarded(
         self, *, include_usage: bool, model: str | None = None, cap: tuple[Edit, ...] = ()
-    ) -> bytes:
+    ) -> bytes | Content:
         """The caller's bytes with our fields cut out.
 
         Args:
@@ -111,11 +114,14 @@ class Call:
             model: The upstream's name for the model, where it differs from the caller's.
             cap: Of the output, as `OutputCaps.lowered` writes it.
         """
+        renamed = model if model != self.model else None
+        if self.form is not None:
+            return self.form.forwarded(renamed)
         edits = [*self.cuts, *cap]
         if include_usage and self.stream and not self.asked_for_usage:
             edits.append(self._usage_edit())
-        if model is not None and model != self.model:
-            edits.append(self._model_edit(orjson.dumps(model)))
+        if renamed is not None:
+            edits.append(self._model_edit(orjson.dumps(renamed)))
         return apply(self.body, edits) if edits else self.body
 
     def _member(self, key: str) -> Member:
@@ -170,6 +176,22 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
         found=found,
         cuts=tuple(cuts),
     )
+
+
+def parse_form(endpoint: Endpoint, form: Form) -> Call:
+    """Read a form that has been taken apart, as `parse_call` reads JSON.
+
+    Raises:
+        InvalidCall: as `parse_call`.
+    """
+    traits = endpoint.traits
+    for name in said_twice(form):
+        _refuse_duplicates((name, name), _read_by(traits))
+    _refuse_unsupported(
+        {name.partition("[")[0]: value for name, value in form.document.items()}, traits
+    )
+    call = call_of(endpoint, form.document, sent_bytes=form.sent_bytes, body=b"", found=(), cuts=())
+    return replace_fields(call, customer_fields=form.customer_fields, form=form)
 
 
 @dataclass(frozen=True, slots=True)

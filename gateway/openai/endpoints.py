@@ -98,6 +98,11 @@ class Traits:
     names_user: bool = False
     surface: Surface = Surface.OPENAI
 
+    @property
+    def ends_done(self) -> bool:
+        """Whether its streams end with ``[DONE]``, before which a frame of ours has a place."""
+        return self.asks_usage
+
 
 def _images(*, form: bool = False) -> Traits:
     return Traits(

@@ -37,15 +37,15 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limits: Bo
         ClientGone: the client left while sending.
     """
     _check_media(headers)
+    check_declared(headers, limits.request_bytes)
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding not in IDENTITY:
-        return await _inflated(receive, headers, limits, Inflater(encoding))
-    check_declared(headers, limits.request_bytes)
+        return await _inflated(receive, headers, limits)
     message = await _first(receive, limits.seconds)
     if not message.get("more_body"):  # as good as always: one message, nothing to join
         body: bytes = message.get("body", b"")
         if len(body) > limits.request_bytes:
-            raise too_large(limits.request_bytes)
+            raise _too_large(limits.request_bytes)
         return body
     parts = [message.get("body", b"")]
     size = len(parts[0])
@@ -56,52 +56,64 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limits: Bo
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > limits.request_bytes:
-                    raise too_large(limits.request_bytes)
+                    raise _too_large(limits.request_bytes)
     except TimeoutError as exc:
-        raise too_slow(limits.seconds) from exc
+        raise _too_slow(limits.seconds) from exc
     return b"".join(parts)
 
 
-async def _inflated(
-    receive: Receive, headers: Mapping[bytes, bytes], limits: BodyLimits, inflater: Inflater
-) -> bytes:
-    check_declared(headers, limits.request_bytes)
-    parts: list[bytes] = []
-    size = 0
-    async for piece in pieces(receive, bytes_max=limits.request_bytes, seconds_max=limits.seconds):
-        for part in inflater.feed(piece):
-            parts.append(part)
-            size += len(part)
-            if size > limits.decoded_bytes:
-                raise RequestTooLarge(
-                    f"The body is larger than {limits.decoded_bytes:,} bytes when decoded."
-                )
-            await asyncio.sleep(0)  # others' streams go on between two steps
-    inflater.finish()
-    return b"".join(parts)
+async def _inflated(receive: Receive, headers: Mapping[bytes, bytes], limits: BodyLimits) -> bytes:
+    at_most = {"bytes_max": limits.request_bytes, "decoded_max": limits.decoded_bytes}
+    return b"".join([part async for part in decoded(receive, headers, limits, **at_most)])
 
 
-async def pieces(receive: Receive, *, bytes_max: int, seconds_max: float) -> AsyncIterator[bytes]:
-    """The body as it arrives.
+async def decoded(
+    receive: Receive,
+    headers: Mapping[bytes, bytes],
+    limits: BodyLimits,
+    *,
+    bytes_max: int,
+    decoded_max: int,
+) -> AsyncIterator[bytes]:
+    """A body of any kind as it arrives, inflated if it is compressed.
+
+    It may take as long as `limits` lets a body of `request_bytes` take, for each such part.
 
     Raises:
-        RequestTooLarge, InvalidCall, ClientGone: as `read_body`.
+        UnsupportedMedia, RequestTooLarge, InvalidCall, ClientGone: as `read_body`.
     """
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    inflater = None if encoding in IDENTITY else Inflater(encoding)
     size = 0
-    more = True
+    async for piece in _pieces(receive, limits, bytes_max):
+        for part in (piece,) if inflater is None else inflater.feed(piece):
+            size += len(part)
+            if size > decoded_max:
+                raise RequestTooLarge(
+                    f"The body is larger than {decoded_max:,} bytes when decoded."
+                )
+            yield part
+            await asyncio.sleep(0)  # others' streams go on between two steps
+    if inflater is not None:
+        inflater.finish()
+
+
+async def _pieces(receive: Receive, limits: BodyLimits, bytes_max: int) -> AsyncIterator[bytes]:
+    size, more = 0, True
     loop = asyncio.get_running_loop()
-    until = loop.time() + seconds_max
+    started = loop.time()
     while more:
+        seconds = limits.seconds * (1 + size // limits.request_bytes)
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(started + seconds):
                 message = await _next(receive)
         except TimeoutError as exc:
-            raise too_slow(seconds_max) from exc
+            raise _too_slow(seconds) from exc
         more = message.get("more_body", False)
         piece: bytes = message.get("body", b"")
         size += len(piece)
         if size > bytes_max:
-            raise too_large(bytes_max)
+            raise _too_large(bytes_max)
         if piece:
             yield piece
 
@@ -114,7 +126,7 @@ def check_declared(headers: Mapping[bytes, bytes], bytes_max: int) -> None:
     """
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > bytes_max:
-        raise too_large(bytes_max)
+        raise _too_large(bytes_max)
 
 
 async def _first(receive: Receive, seconds_max: float) -> Any:
@@ -122,7 +134,7 @@ async def _first(receive: Receive, seconds_max: float) -> Any:
         async with asyncio.timeout(seconds_max):
             return await _next(receive)
     except TimeoutError as exc:
-        raise too_slow(seconds_max) from exc
+        raise _too_slow(seconds_max) from exc
 
 
 async def _next(receive: Receive) -> Any:
@@ -132,19 +144,24 @@ async def _next(receive: Receive) -> Any:
     return message
 
 
+def media_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """The type of a body, without its parameters; JSON where nothing is said."""
+    return headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+
+
 def _check_media(headers: Mapping[bytes, bytes]) -> None:
-    media = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    media = media_of(headers)
     if media != b"application/json" and not media.endswith(b"+json"):
         raise UnsupportedMedia(
             "The body must be JSON: send 'Content-Type: application/json'.", param="content-type"
         )
 
 
-def too_large(bytes_max: int) -> RequestTooLarge:
+def _too_large(bytes_max: int) -> RequestTooLarge:
     return RequestTooLarge(f"The body is larger than {bytes_max:,} bytes.")
 
 
-def too_slow(seconds_max: float) -> InvalidCall:
+def _too_slow(seconds_max: float) -> InvalidCall:
     return InvalidCall(
         f"The body did not arrive within {seconds_max:g} seconds.", code="request_timeout"
     )

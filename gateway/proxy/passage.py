@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """A request as it goes on; `query` is the caller's."""
+    """A request as it goes on; `query` is the caller's, `model` the upstream's name for it."""
 
     request_id: str
     method: str
@@ -31,6 +31,7 @@ class Passing:
     receive: Callable[[], Awaitable[Any]]
     send: Send
     query: bytes = b""
+    model: str = ""
     content: bytes = b""
 
 
@@ -60,6 +61,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         headers,
         passing.content,
         Sent(),
+        model=passing.model,
         query=from_query(passing.query).rest,
     )
 

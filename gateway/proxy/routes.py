@@ -7,7 +7,7 @@ costs more than all of ours.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.clock import Clock
@@ -16,7 +16,7 @@ from gateway.customers.credentials import Credential
 from gateway.customers.identity import refuse_repeated
 from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
 from gateway.ledger.requests import new_request_id
-from gateway.openai.call import parse_call, passed
+from gateway.openai.call import parse_call, parse_form, passed
 from gateway.openai.endpoints import Endpoint
 from gateway.openai.errors import Surface, WireForm, internal_error, wire_form
 from gateway.openai.flat_carriers import from_query
@@ -32,6 +32,7 @@ from gateway.proxy.relay import Send, body, start
 from gateway.proxy.request import Request
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.uploads import Uploads, is_form
 
 PREFIXES: Final = ("/v1/", "/api/")
 ANTHROPIC_PREFIX: Final = "/anthropic/v1/"
@@ -79,6 +80,28 @@ class Arrival:
     raw_headers: RawHeaders
     page: PageSend | None = None
 
+    def request(
+        self, credential: Credential, scope: Scope, receive: Receive, send: Send
+    ) -> Request:
+        """The request, now that it is known whose it is.
+
+        Raises:
+            InvalidCall: its query says something that cannot be meant.
+        """
+        asked = from_query(scope["query_string"])
+        return Request(
+            request_id=self.request_id,
+            credential=credential,
+            headers=self.headers,
+            raw_headers=self.raw_headers,
+            started=self.started,
+            started_ms=self.started_ms,
+            receive=receive,
+            send=send,
+            query=asked.rest,
+            query_fields=asked.fields,
+        )
+
     def passing(
         self, scope: Scope, receive: Receive, send: Send, path: str, content: bytes
     ) -> Passing:
@@ -110,6 +133,7 @@ class DataPlane:
         models: Models,
         upstreams: Upstreams,
         kept: KeptResponses,
+        uploads: Uploads,
         clock: Clock,
         limits: DataPlaneLimits,
         reject_status: int = 402,
@@ -120,6 +144,7 @@ class DataPlane:
         self._models = models
         self._upstreams = upstreams
         self._kept = kept
+        self._uploads = uploads
         self._clock = clock
         self._limits = limits
         self._reject_status = reject_status
@@ -207,21 +232,13 @@ class DataPlane:
             credential = await self._authenticated(arrival)
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
-            asked = from_query(scope["query_string"])
-            content = await self._content(receive, arrival)
-            request = Request(
-                request_id=arrival.request_id,
-                credential=credential,
-                headers=arrival.headers,
-                raw_headers=arrival.raw_headers,
-                started=arrival.started,
-                started_ms=arrival.started_ms,
-                receive=receive,
-                send=send,
-                query=asked.rest,
-                query_fields=asked.fields,
-            )
-            await self._pipeline.run(request, parse_call(endpoint, content))
+            request = arrival.request(credential, scope, receive, send)
+            if endpoint.traits.form and is_form(arrival.headers):
+                async with self._uploads.form(receive, arrival.headers) as form:
+                    await self._pipeline.run(request, parse_form(endpoint, form))
+            else:
+                content = await self._content(receive, arrival)
+                await self._pipeline.run(request, parse_call(endpoint, content))
 
         return call
 
@@ -233,8 +250,8 @@ class DataPlane:
             read = passed(await self._content(receive, arrival))
             upstream, model = self._upstreams.serving(read.model, app)
             refuse_without_key(upstream.settings.passthrough, arrival.headers)
-            content = read.forwarded(model)
-            await pass_on(arrival.passing(scope, receive, send, path, content), upstream)
+            passing = arrival.passing(scope, receive, send, path, read.forwarded(model))
+            await pass_on(replace(passing, model=model), upstream)
 
         return call
 

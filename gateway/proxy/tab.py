@@ -125,6 +125,18 @@ class Tab:
     def app(self) -> App:
         return self.credential.app
 
+    @property
+    def wants_breakdown(self) -> bool:
+        """Whether its own answer is to tell what it has cost."""
+        return self.call.customer_fields.request_breakdown is True
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller asked for that this route cannot do."""
+        if self.wants_breakdown and self.call.stream and not self.call.traits.ends_done:
+            return ("request_breakdown: not in a stream of this route",)
+        return ()
+
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
@@ -301,6 +313,7 @@ class Tab:
                 round(1000 * (self.first_token - self.started)) if self.first_token else None
             ),
             "finish_reason": self.reading.finish_reason,
+            "usage_cut": ",".join(self.reading.usage_cut) or None,
             "served_model": self.reading.model,
             "service_tier": self.reading.service_tier or self.call.service_tier,
             "reported_cost_pico": self.reading.reported_cost_pico,

@@ -63,7 +63,7 @@ def explain(config: Config, request_id: str, *, as_json: bool) -> int:
 
 
 async def _find(config: Config, request_id: str) -> Found | None:
-    archive = Archive.at(config.data_dir)
+    archive = Archive.at(config.data_dir, config.archive.address)
     try:
         row = await archive.one(request_id)
         if row is None:
@@ -86,6 +86,7 @@ def _report(found: Arithmetic, later: list[UsageEvent]) -> dict[str, Any]:
         "service_tier": event.service_tier,
         "usage_source": event.source.value if event.source else None,
         "usage": usage_json(event.usage),
+        "usage_cut": event.usage_cut,
         "price_id": event.price_id,
         "book_version": event.book_version,
         "line_items": [item_json(item) for item in found.items],
@@ -114,6 +115,8 @@ def _lines(found: Arithmetic, later: list[UsageEvent]) -> Iterator[str]:
     source = f", {event.source.value}" if event.source else ""
     yield f"{event.request_id}  {rfc3339(event.at_ms)}  {event.kind.value}{source}"
     yield f"{event.provider}/{event.model}{sent}{served}"
+    if event.usage_cut:
+        yield f"stated larger than the whole, and cut down to it: {event.usage_cut}"
     if event.price_id:
         yield f"price {event.price_id}, book {(event.book_version or '')[:12]}"
     yield from _conditions(found)

@@ -4,7 +4,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Executable, and_, case, distinct, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Text,
+    and_,
+    case,
+    cast,
+    distinct,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from gateway.event import RERATED, USAGE_KINDS, Kind
 from gateway.store.archive.queries import LogFilter, conditions
@@ -39,6 +54,27 @@ class UnpricedUse:
     last_ms: int
     customer_count: int
     customers: dict[int, int]
+
+
+class _Listed(GenericFunction[str]):
+    """Texts in one, with commas: what is distinct, each dialect joins in its own words."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_Listed, "sqlite")
+def _listed_in_sqlite(listed: _Listed, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"group_concat({compiler.process(listed.clauses, **kw)})"
+
+
+@compiles(_Listed, "postgresql")
+def _listed_in_postgres(listed: _Listed, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"string_agg({compiler.process(listed.clauses, **kw)}, ',')"
+
+
+def _text(column: str) -> ColumnElement[str]:
+    return cast(EVENTS.c[column], Text)
 
 
 def adjusts(request_id: str) -> ColumnElement[bool]:
@@ -87,8 +123,10 @@ def unpriced(wanted: LogFilter, limit: int) -> Executable:
             func.min(EVENTS.c.at_ms).label("first_ms"),
             func.max(EVENTS.c.at_ms).label("last_ms"),
             func.count(distinct(EVENTS.c.customer_number)).label("customer_count"),
-            func.group_concat(
-                distinct(EVENTS.c.customer_number.op("||")(":").op("||")(EVENTS.c.partition))
+            _Listed(
+                distinct(
+                    cast(EVENTS.c.customer_number, Text) + ":" + cast(EVENTS.c.partition, Text)
+                )
             ).label("customers"),
         )
         .where(
@@ -108,8 +146,8 @@ def read_unpriced(row: Any) -> UnpricedUse:
     return UnpricedUse(
         provider=row.provider,
         model=row.model,
-        requests=row.requests,
-        tokens=row.tokens,
+        requests=int(row.requests),
+        tokens=int(row.tokens),
         first_ms=row.first_ms,
         last_ms=row.last_ms,
         customer_count=row.customer_count,
