@@ -40,6 +40,7 @@ from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
+from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
 from gateway.proxy.passthrough import Passthrough
 from gateway.proxy.pipeline import Pipeline
@@ -93,6 +94,11 @@ def build_app(
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
     background = Background(parts.ledger, parts.rating, parts.clock)
+    budgeting = Budgeting(
+        binding=config.budgets.policy != "soft",
+        fit=config.budgets.policy == "fit",
+        output_tokens_min=config.budgets.min_output_tokens,
+    )
     pipeline = Pipeline(
         background=background,
         telemetry=telemetry,
@@ -102,11 +108,7 @@ def build_app(
         clock=parts.clock,
         keys=keys,
         on_disconnect=config.on_disconnect,
-        budgeting=Budgeting(
-            binding=config.budgets.policy != "soft",
-            fit=config.budgets.policy == "fit",
-            output_tokens_min=config.budgets.min_output_tokens,
-        ),
+        budgeting=budgeting,
         reject_status=config.budgets.reject_status,
     )
     body_limits = BodyLimits(
@@ -153,6 +155,13 @@ def build_app(
         counters=Counters(parts.store, parts.zone),
         users=users_of(parts),
         groups=parts.groups,
+        estimate=Estimator(
+            ledger=parts.ledger,
+            rating=parts.rating,
+            upstreams=upstreams,
+            clock=parts.clock,
+            budgeting=budgeting,
+        ).estimate,
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
