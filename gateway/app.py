@@ -40,6 +40,7 @@ from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
+from gateway.reports import Reports
 from gateway.version import installed_version
 from pricing.book import BOOK_PATH, PriceBook
 
@@ -109,12 +110,14 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     draining = asyncio.Event()
+    counters = Counters(parts.store, parts.zone)
     services = Services(
         store=parts.store,
         directory=parts.directory,
         ledger=parts.ledger,
-        counters=Counters(parts.store, parts.zone),
+        counters=counters,
         archive=parts.archive,
+        reports=Reports(parts.store, parts.archive, counters, parts.clock, parts.zone),
         rating=parts.rating,
         apps=apps,
         keys=keys,

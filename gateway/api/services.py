@@ -12,6 +12,7 @@ from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
+from gateway.reports import Reports
 from gateway.store.archive import Archive
 from gateway.store.client import Store
 
@@ -58,6 +59,7 @@ class Services:
     ledger: Ledger
     counters: Counters
     archive: Archive
+    reports: Reports
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

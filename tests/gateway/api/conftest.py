@@ -21,6 +21,7 @@ from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
 from gateway.rating import Rating
+from gateway.reports import Reports
 from gateway.store.archive import Archive
 from gateway.telemetry import Telemetry
 from pricing.book import PriceBook
@@ -141,6 +142,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             ledger=bench_.ledger,
             counters=Counters(bench_.store, UTC),
             archive=archive,
+            reports=Reports(bench_.store, archive, Counters(bench_.store, UTC), bench_.clock, UTC),
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
