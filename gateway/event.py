@@ -6,7 +6,8 @@ once; the sixth is the rest, as JSON, which only Python reads:
     k   kind            n   customer number    a   charge, pico-USD, signed
     id  request id      c   cost, pico-USD     e   details, JSON
 
-An ``adjust`` of an orphan has a seventh, ``o``: the charge that the orphan was posted with.
+An ``adjust`` of an orphan has a seventh, ``o``: the charge that the orphan was posted with;
+a ``credit`` has its amount there once more, as ``r``, for those who only add up.
 
 A script may post details written at the hold under another kind and amount (``orphan``,
 ``adjust``); the outer fields win. Events are immutable, and readers skip what they do not
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     ORPHAN = "orphan"
     ADJUST = "adjust"
     EVENT = "event"
+    CREDIT = "credit"
 
 
 class Status(StrEnum):
@@ -74,13 +76,18 @@ class UsageEvent(Struct, frozen=True, gc=False):
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
         output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
-        model: The model asked for. `served_model` is the one the answer names.
+        model: The model asked for. `upstream_model` is what the upstream was asked for, where
+            that is another name; `served_model` is the one the answer names.
         raw_usage: The start of the provider's usage block where it could not be read: the
             usage is unparsed, and what stands here is an estimate.
+        usage_cut: Parts of the usage that the provider stated larger than their whole, with
+            commas: they were cut down to it, and the amounts may be wrong.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
         scope: Where it was served, if that has a price of its own (``us``).
         key: The temporary key that the call was made with, by its id.
         adjusts: In an ``adjust`` that re-rates: the request id of that call.
+        credit_pico: In a ``credit``: by how much it raises what the customer may spend in
+            all; signed. It is charged nothing.
     """
 
     request_id: str
@@ -119,7 +126,10 @@ class UsageEvent(Struct, frozen=True, gc=False):
     upstream_request_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     adjusts: str | None = None
+    credit_pico: Int64 = 0
     key: str | None = None
+    upstream_model: str | None = None
+    usage_cut: str | None = None
 
     @property
     def is_usage(self) -> bool:

@@ -80,7 +80,7 @@ class Analytics:
         query = Query(request, _FILTERS)
         totals = await self._reports.summary(self._span(query), await self._filter(query))
         if _wants_csv(request, query):
-            told = _summary(totals, _exact)
+            told: dict[str, Any] = _summary(totals, _exact)
             return csv_answer(list(told), [tuple(told.values())], "summary")
         return answer(_summary(totals, dollars))
 
@@ -109,7 +109,7 @@ class Analytics:
         query = Query(request, _FILTERS)
         span = self._span(query)
         found = await self._reports.active(span, await self._filter(query))
-        data = [
+        data: list[dict[str, str | int]] = [
             {
                 "date": span.label(begins),
                 "active": of_slot.active,
@@ -120,7 +120,8 @@ class Analytics:
         ]
         if _wants_csv(request, query):
             header = ["date", "active", "new", "returning"]
-            return csv_answer(header, [list(day.values()) for day in data], "daily-active-users")
+            days: list[Row] = [tuple(day.values()) for day in data]
+            return csv_answer(header, days, "daily-active-users")
         return answer({"data": data})
 
     async def cost_by_user(self, request: Request) -> Response:

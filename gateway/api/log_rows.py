@@ -7,7 +7,7 @@ from gateway.api.figures import dollars, percent, seconds
 from gateway.arithmetic import Arithmetic, arithmetic_json, item_json
 from gateway.clock import rfc3339
 from gateway.customers.profile import Profile
-from gateway.event import UsageEvent
+from gateway.event import Kind, UsageEvent
 from pricing.money import usd
 
 Json = dict[str, Any]
@@ -67,6 +67,7 @@ def one(
         "cost_usd": usd(event.cost_pico) if event.amounts_known else None,
         "charge_usd": usd(event.charge_pico) if event.amounts_known else None,
         "hold_usd": usd(event.hold_pico),
+        "credit_usd": usd(event.credit_pico) if event.kind is Kind.CREDIT else None,
         "output_cap": event.output_cap_tokens,
         "markup_percentage": percent(event.markup_ppm),
         "line_items": [item_json(item) for item in found.items],
@@ -75,6 +76,7 @@ def one(
         "book_version": event.book_version,
         "adjusts": event.adjusts,
         "adjustments": [_adjustment(adjustment) for adjustment in adjustments],
+        "upstream_model": event.upstream_model,
         "served_model": event.served_model,
         "service_tier": event.service_tier,
         "group_identifier": event.group,
@@ -83,6 +85,7 @@ def one(
             None if event.reported_cost_pico is None else usd(event.reported_cost_pico)
         ),
         "raw_usage": event.raw_usage,
+        "usage_cut": event.usage_cut,
         "error_code": event.error_code,
         "upstream": event.upstream or None,
         "upstream_request_id": event.upstream_request_id,

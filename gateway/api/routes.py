@@ -9,6 +9,7 @@ from gateway.api.analytics import Analytics
 from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.events import Events
+from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
@@ -18,6 +19,7 @@ from gateway.api.services import Services
 from gateway.api.start import Start
 from gateway.api.temporary_keys import TemporaryKeyRoutes
 from gateway.api.users import Users
+from gateway.api.webhooks import Webhooks
 from gateway.errors import NotFound
 
 METHODS: Final = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
@@ -28,11 +30,13 @@ def routes(services: Services) -> list[Endpoint]:
     guard = Guard(services)
     return [
         *Users(services).routes(guard.managed),
+        *GroupRoutes(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),
+        *Webhooks(services).routes(guard.managed),
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gateway.alerts.watch import Watch
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
+from gateway.customers.groups import Groups
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
 from gateway.reports import Reports
-from gateway.store.archive import Archive
+from gateway.store.archive import Archive, Outbox
 from gateway.store.client import Store
 
 
@@ -60,6 +63,10 @@ class Services:
     counters: Counters
     archive: Archive
     reports: Reports
+    outbox: Outbox
+    watch: Watch
+    users: UserService
+    groups: Groups
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

@@ -15,9 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -27,17 +25,19 @@ from pydantic import (
 )
 
 from gateway.config.faults import did_you_mean
+from gateway.config.keeping import Archive, Events, Redis, Reports
+from gateway.config.section import Section
 from gateway.config.values import (
-    ArchiveUrl,
     BaseUrl,
     CustomerPrefix,
     Flag,
     Glob,
     Headers,
+    ModelName,
     Moment,
     Origin,
     Percent,
-    RedisUrl,
+    Scope,
     Seconds,
     Secret,
     SigningSecret,
@@ -45,6 +45,8 @@ from gateway.config.values import (
     TokenSha256,
     Usd,
     UsdPerMillion,
+    WebhookSecret,
+    WebhookUrl,
     Whole,
     Zone,
     group_identifiers,
@@ -53,6 +55,8 @@ from gateway.config.values import (
     whole,
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
+from pricing.book import PriceBook
+from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
 """Starts the tags of unions, so that a fault's path can leave them out."""
@@ -71,12 +75,6 @@ def _refuse_twins(values: list[str], field: str) -> None:
             raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=False
-    )
-
-
 class Server(Section):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
@@ -84,18 +82,6 @@ class Server(Section):
     hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
     drain_delay_seconds: Annotated[Whole, Field(ge=0, le=3_600)] = 5
     drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
-
-
-class Redis(Section):
-    url: RedisUrl = None
-
-
-class Archive(Section):
-    url: ArchiveUrl = None
-
-    @property
-    def address(self) -> str | None:
-        return self.url.get_secret_value() if self.url else None
 
 
 class Timeouts(Section):
@@ -116,7 +102,7 @@ class Upstream(Section):
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
     reported_cost: Literal["compare", "trust"] = "compare"
-    scope: str | None = None
+    scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
     @property
@@ -201,6 +187,22 @@ class Tokens(Section):
     revoked: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
 
 
+class Webhook(Section):
+    """Where alerts go."""
+
+    url: WebhookUrl
+    secret: WebhookSecret
+    events: tuple[
+        Literal["budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced"], ...
+    ] = ("budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced")
+    allow_private: Flag = False
+
+
+def _unique_webhooks(webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+    _refuse_twins([webhook.url for webhook in webhooks], "url")
+    return webhooks
+
+
 class CustomerDefaults(Section):
     period_budget: Usd | None = None
     total_budget: Usd | None = None
@@ -236,15 +238,6 @@ class Budgets(Section):
     when_ledger_down: Literal["closed", "open"] = "closed"
 
 
-class Reports(Section):
-    timezone: Zone = "UTC"
-
-
-class Events(Section):
-    hot_hours: Annotated[Whole, Field(ge=1, le=8_760)] = 24
-    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = 400
-
-
 class UnpricedRates(Section):
     """What a model without a price costs, so that customers with a limit may use it."""
 
@@ -255,6 +248,8 @@ class UnpricedRates(Section):
 
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
+    upload_bytes: Annotated[Whole, Field(ge=1_024, le=2**40)] = 536_870_912
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -277,6 +272,13 @@ def _unique_names(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     return upstreams
 
 
+def _followed_once(models: Mapping[str, str]) -> Mapping[str, str]:
+    for name, target in models.items():
+        if target in models:
+            raise refusal("is one of these names itself: name the model that it stands for", name)
+    return models
+
+
 def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
     if not apps:
         raise refusal("needs at least one app")
@@ -295,6 +297,7 @@ class Config(Section):
     redis: Redis = Redis()
     archive: Archive = Archive()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
+    models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
     groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}
@@ -306,6 +309,7 @@ class Config(Section):
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     prices_confirm: str | None = None
     tokens: Tokens = Tokens()
+    webhooks: Annotated[tuple[Webhook, ...], AfterValidator(_unique_webhooks)] = ()
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
     _file: Path | None = PrivateAttr(default=None)
@@ -336,6 +340,23 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _scopes_have_prices(self) -> Self:
+        for index, upstream in enumerate(self.upstreams):
+            if upstream.scope is None:
+                continue
+            known = PriceBook.load().overlaid(self.prices).scopes(upstream.provider)
+            if not knows(known, upstream.scope):
+                places = ", ".join(sorted(known - {GLOBAL}))
+                said = (
+                    f"is no place that prices of {upstream.provider} know: there are {places}, "
+                    f"and {GLOBAL}{did_you_mean(upstream.scope, known)}"
+                    if places
+                    else f"means nothing: {upstream.provider} has one price everywhere. Remove it"
+                )
+                raise refusal(said, "upstreams", index, "scope")
         return self
 
     @model_validator(mode="after")

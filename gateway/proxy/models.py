@@ -2,6 +2,7 @@
 
 An upstream whose configuration names its models one by one is listed from there; one that
 is configured by globs is asked, and its answer narrowed to them. Answers are kept a minute.
+Aliases are models of their own.
 """
 
 import asyncio
@@ -72,22 +73,26 @@ class Models:
                 for model in models:
                     if app.may_use(model["id"]):
                         found.setdefault(model["id"], model)
+        for name, upstream in self._upstreams.aliases(app):
+            found.setdefault(name, _named(name, upstream))
         if problems and not found:
             raise problems[0]
         return found
 
     async def _of(self, upstream: Upstream) -> list[Model]:
         settings = upstream.settings
-        if not any(_is_glob(name) for name in settings.models):
-            return [
-                {"id": name, "object": "model", "created": 0, "owned_by": settings.provider}
-                for name in settings.models
-            ]
+        named = [name for name in settings.models if not _is_glob(name)]
+        if len(named) == len(settings.models) or upstream.has_model_in_path:
+            return [_named(name, upstream) for name in named]
         until, models = self._kept.get(settings.name, (0.0, []))
         if self._clock.monotonic() >= until:
             models = [m for m in await _fetch(upstream) if upstream.serves(m["id"])]
             self._kept[settings.name] = (self._clock.monotonic() + KEPT_SECONDS, models)
         return models
+
+
+def _named(name: str, upstream: Upstream) -> Model:
+    return {"id": name, "object": "model", "created": 0, "owned_by": upstream.settings.provider}
 
 
 async def _fetch(upstream: Upstream) -> Iterable[Model]:
@@ -99,7 +104,8 @@ async def _fetch(upstream: Upstream) -> Iterable[Model]:
 
 
 async def _read_list(upstream: Upstream) -> Iterable[Model]:
-    answer = await upstream.get("models", [(b"accept-encoding", b"identity")])
+    query = b"limit=1000" if upstream.settings.provider == "anthropic" else b""  # else 20
+    answer = await upstream.get("models", [(b"accept-encoding", b"identity")], query=query)
     chunks = Chunks(answer, upstream.settings.timeouts.between_bytes)
     try:
         content = bytearray()

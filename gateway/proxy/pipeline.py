@@ -7,36 +7,38 @@ exactly one event, in a task that no cancelled request can take along.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from gateway import crash
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.customers.identity import Caller, identify
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.errors import (
     CallerError,
     GatewayError,
-    InvalidToken,
     LedgerUnavailable,
     UpstreamTimeout,
 )
 from gateway.event import Kind, UsageEvent
-from gateway.ledger.ledger import Hold, Ledger, Spent
+from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
+from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
+from gateway.proxy.breakdown import breakdown
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
-from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
+from gateway.proxy.headers import RawHeaders, refuse_without_key, to_upstream
 from gateway.proxy.progress import Progress
 from gateway.proxy.refusal_row import refusal_row
-from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body
+from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body, is_event_stream
 from gateway.proxy.request import Request
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.standing import own_headers, standing
 from gateway.proxy.tab import Tab
 from gateway.proxy.verdicts import Verdicts
 from gateway.rating import Rating
 from gateway.telemetry import ADMITTED, REFUSED, Telemetry
-from pricing.money import usd
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Pipeline:
     """Carries calls through.
 
     Args:
+        background: Takes the calls whose answers are made later.
         budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
         reject_status: The status of a refusal for an exhausted budget.
@@ -63,6 +66,7 @@ class Pipeline:
         ledger: Ledger,
         rating: Rating,
         upstreams: Upstreams,
+        background: Background,
         clock: Clock,
         keys: TemporaryKeys,
         budgeting: Budgeting,
@@ -80,6 +84,7 @@ class Pipeline:
         self._on_disconnect = on_disconnect
         self._budgeting = budgeting
         self._reject_status = reject_status
+        self._background = background
         self.progress = Progress(ledger, clock)
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
@@ -94,7 +99,11 @@ class Pipeline:
         credential = request.credential
         credential.check_app()
         caller = identify(
-            request.app, call.customer_fields, request.headers, bound=credential.customer
+            request.app,
+            call.customer_fields,
+            request.headers,
+            request.query_fields,
+            bound=credential.customer,
         )
         try:
             credential.check_model(call.model)
@@ -144,13 +153,9 @@ class Pipeline:
 
     def _open(self, request: Request, call: Call, caller: Caller) -> Tab:
         upstream, model = self._upstreams.serving(call.model, request.app)
-        if upstream.settings.passthrough and APP_TOKEN not in request.headers:
-            raise InvalidToken(
-                "This model is called with a key of your own: send the app token in "
-                f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
-            )
+        refuse_without_key(upstream.settings.passthrough, request.headers)
         rating = self._rating.pinned()
-        rated = rating.rate(upstream.settings.provider, model, request.started_ms)
+        rated = rating.rate(upstream.settings.provider, model, request.started_ms, sent=True)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,
@@ -220,14 +225,23 @@ class Pipeline:
             include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
         )
         headers = to_upstream(
-            request.raw_headers, identity=injected, passthrough=settings.passthrough
+            request.raw_headers,
+            identity=injected or tab.wants_breakdown,
+            passthrough=settings.passthrough,
         )
         tab.answer_status = None
         tab.sent = Sent()
         tab.sent_bytes = len(content)
         await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
-        answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
+        answer = await tab.upstream.send(
+            tab.call.endpoint.value,
+            headers,
+            content,
+            tab.sent,
+            model=tab.upstream_model,
+            query=request.query,
+        )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
         tab.upstream_request_id = answer.header("x-request-id")
@@ -247,10 +261,19 @@ class Pipeline:
         send = request.send
 
         async def before_end() -> None:
-            await self._note(tab, hold)
+            if not await self._left_to_store(tab, hold):
+                await self._note(tab, hold)
 
-        if _is_event_stream(answer):
-            relay = StreamRelay(tab, answer, self._clock, injected=injected, before_end=before_end)
+        told = partial(self._breakdown, tab, hold) if tab.wants_breakdown else None
+        if is_event_stream(answer):
+            relay = StreamRelay(
+                tab,
+                answer,
+                self._clock,
+                injected=injected,
+                before_end=before_end,
+                breakdown=told if tab.call.traits.ends_done else None,
+            )
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
             self.progress.begin(tab, hold)
@@ -259,7 +282,7 @@ class Pipeline:
             finally:
                 self.progress.end(tab)
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer, self._clock, before_end=before_end)
+        whole = WholeRelay(tab, answer, self._clock, before_end=before_end, breakdown=told)
         complete = await whole.gather(chunks)
         if injected and whole.refuses_to_count:
             raise _RefusesToCount
@@ -271,12 +294,19 @@ class Pipeline:
         tab.whole = True
 
         async def finish() -> None:
-            event = await self._note(tab, hold)
+            left = await self._left_to_store(tab, hold)
+            event = None if left else await self._note(tab, hold)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
-            await send(body(whole.content, more=False))
+            await send(body(whole.told(whole.content), more=False))
 
         return finish
+
+    async def _left_to_store(self, tab: Tab, hold: Hold) -> bool:
+        """Whether the call goes on in the background, and somebody will bring its end."""
+        if tab.is_pending and tab.ended is None and not tab.left_to_store:
+            tab.left_to_store = await self._background.entrust(tab, hold)
+        return tab.left_to_store
 
     async def _note(self, tab: Tab, hold: Hold) -> UsageEvent:
         """Write down how the call ends, before its client can have seen that it has."""
@@ -293,6 +323,8 @@ class Pipeline:
         return tab.ended
 
     async def _end(self, tab: Tab, hold: Hold) -> None:
+        if await self._left_to_store(tab, hold):
+            return
         event = self._closing(tab, hold)
         try:
             if event.kind is Kind.RELEASE:
@@ -331,23 +363,12 @@ class Pipeline:
         return 0.0
 
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
-        taken = hold.amount_pico
-        if event is not None:
-            taken = Spent(event.charge_pico, event.cost_pico).of(self._ledger.rules.count)
-        remaining = hold.remaining_pico(taken)
-        resets_ms = hold.resets_ms
-        priced = event is not None and not event.unpriced
-        return ours(
-            request_id=tab.request_id,
-            customer=tab.caller.customer,
-            remaining_usd=usd(max(remaining, 0)) if remaining is not None else None,
-            resets_at=rfc3339(resets_ms) if resets_ms is not None else None,
-            charge_usd=usd(event.charge_pico) if event and priced else None,
-            cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
-            output_cap_tokens=tab.output_cap_tokens,
-            warnings=(*tab.caller.warnings, *hold.warnings),
-            overhead_ms=tab.overhead_ms,
-        )
+        return own_headers(tab, hold, event, self._ledger.rules.count)
+
+    def _breakdown(self, tab: Tab, hold: Hold) -> dict[str, Any] | None:
+        if tab.ended is None:  # it has not ended: it was left to the store
+            return None
+        return breakdown(tab.ended, *standing(hold, tab.ended, self._ledger.rules.count))
 
 
 class _RefusesToCount(Exception):
@@ -359,8 +380,3 @@ def _injects(tab: Tab) -> bool:
     if not call.stream or call.asked_for_usage or not call.traits.asks_usage:
         return False
     return tab.upstream.counts_streams(tab.upstream_model)
-
-
-def _is_event_stream(answer: Answer) -> bool:
-    media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    return answer.status < 400 and media == "text/event-stream"

@@ -10,12 +10,14 @@ from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.openai.answer import read_answer
 from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
+from gateway.proxy.breakdown import before_done, into_body
 from gateway.proxy.client import Answer
 from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
 
 Send = Callable[[Any], Awaitable[None]]
 BeforeEnd = Callable[[], Awaitable[None]]
+Breakdown = Callable[[], dict[str, Any] | None]
 
 WAIT_BYTES_MAX: Final = 1_048_576
 WAIT_SECONDS_MAX: Final = 2.0
@@ -93,22 +95,34 @@ class StreamRelay:
 
     Args:
         before_end: Awaited when all is known and the client has not seen the end yet.
+        breakdown: What to tell of the call before its end; asked for after `before_end`.
     """
 
     def __init__(
-        self, tab: Tab, answer: Answer, clock: Clock, *, injected: bool, before_end: BeforeEnd
+        self,
+        tab: Tab,
+        answer: Answer,
+        clock: Clock,
+        *,
+        injected: bool,
+        before_end: BeforeEnd,
+        breakdown: Breakdown | None = None,
     ) -> None:
         self._before_end = before_end
+        self._breakdown = breakdown
         self._tab = tab
         self._answer = answer
         self._clock = clock
         encoding = answer.header("content-encoding")
         self._readable = readable(encoding)
-        self._edits = injected and self._readable
+        self._edits = (injected or breakdown is not None) and self._readable
         self._decode = decoder(encoding)
         traits = tab.call.traits
         self.reader = StreamReader(
-            hold_back_usage=injected, last_events=traits.last_events, draws=traits.draws
+            hold_back_usage=injected,
+            aligned=breakdown is not None,
+            last_events=traits.last_events,
+            draws=traits.draws,
         )
         tab.seen_so_far = lambda: self.reader.seen_text_bytes
 
@@ -127,6 +141,7 @@ class StreamRelay:
                     tab.whole = True  # openai-python hangs up at [DONE]: a good end
                     self._read()
                     await self._before_end()
+                    out = self._told(out)
                 if out:
                     await send(body(out, more=True))
             rest = reader.finish()
@@ -138,10 +153,16 @@ class StreamRelay:
                 tab.whole = True
                 self._read()
                 await self._before_end()
+                rest = self._told(rest)
             if rest:
                 await send(body(rest, more=True))
         finally:
             self._read()
+
+    def _told(self, frames: bytes) -> bytes:
+        """The stream's last frames, with the breakdown, if it was asked for."""
+        told = self._breakdown() if self._breakdown and self._edits else None
+        return before_done(frames, told) if told is not None else frames
 
     def _read(self) -> None:
         reader, tab = self.reader, self._tab
@@ -162,10 +183,20 @@ class WholeRelay:
 
     Args:
         before_end: As for streams.
+        breakdown: As for streams.
     """
 
-    def __init__(self, tab: Tab, answer: Answer, clock: Clock, *, before_end: BeforeEnd) -> None:
+    def __init__(
+        self,
+        tab: Tab,
+        answer: Answer,
+        clock: Clock,
+        *,
+        before_end: BeforeEnd,
+        breakdown: Breakdown | None = None,
+    ) -> None:
         self._before_end = before_end
+        self._breakdown = breakdown
         self._tab = tab
         self._answer = answer
         self._clock = clock
@@ -194,8 +225,21 @@ class WholeRelay:
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=False)
+        headers = to_client(self._answer.headers, reframed=self._edits)
         return start(self._answer.status, [*headers, *own])
+
+    def told(self, content: bytes) -> bytes:
+        """The end of the answer, with the breakdown, if it was asked for."""
+        told = self._breakdown() if self._breakdown and self._edits else None
+        return into_body(content, told) if told is not None else content
+
+    @property
+    def _edits(self) -> bool:
+        """Whether the breakdown has a place in it: an object, in bytes that can be read."""
+        media = (self._answer.header("content-type") or "").partition(";")[0].strip().lower()
+        plain = (self._encoding or "identity").strip().lower() == "identity"
+        made = 200 <= self._answer.status < 300
+        return self._breakdown is not None and made and plain and media.endswith("json")
 
     @property
     def refuses_to_count(self) -> bool:
@@ -217,7 +261,7 @@ class WholeRelay:
             self._tab.whole = True
             self._read()
             await self._before_end()
-            await send(body(last, more=True))
+            await send(body(self.told(last), more=True))
         finally:
             self._read()
 
@@ -250,6 +294,11 @@ def start(status: int, headers: RawHeaders) -> dict[str, Any]:
 
 def body(content: bytes, *, more: bool) -> dict[str, Any]:
     return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def is_event_stream(answer: Answer) -> bool:
+    media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    return answer.status < 400 and media == "text/event-stream"
 
 
 def readable(content_encoding: str | None) -> bool:

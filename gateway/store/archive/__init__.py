@@ -8,6 +8,7 @@ by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `tri
 
 from gateway.store.archive.archive import PAGE_SIZE_MAX, Archive, Page
 from gateway.store.archive.database import FILE_NAME
+from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.reratings import Rerated, UnpricedUse
@@ -21,15 +22,18 @@ __all__ = [
     "ArchivedEvent",
     "Bounds",
     "CustomerUse",
+    "Delivery",
     "LogFilter",
     "Metric",
     "ModelUse",
+    "Outbox",
     "Page",
     "PastDay",
     "Rerated",
     "SlotUse",
     "Slots",
     "Slotting",
+    "State",
     "Summary",
     "Timing",
     "UnpricedUse",

@@ -16,13 +16,18 @@ VERBS: Final = (
     "adjust",
     "apply",
     "backlog",
+    "credit",
+    "delete",
     "event",
     "expire",
+    "group",
     "hold",
     "index",
     "key_change",
     "key_use",
     "lease",
+    "mark",
+    "page",
     "profile",
     "rebuild",
     "refuse",
@@ -36,6 +41,7 @@ VERBS: Final = (
     "snapshot",
     "tally",
     "trim",
+    "written",
 )
 
 _INCLUDE = re.compile(r"^ *--@include (\w+)\n", re.MULTILINE)

@@ -11,15 +11,25 @@ import pytest
 import redis
 from starlette.applications import Starlette
 
+from gateway.alerts.watch import Watch
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
+from gateway.audit.check import Check
+from gateway.audit.differences import Difference
+from gateway.audit.walk import verify
 from gateway.customers.apps import App, Apps, token_digest
+from gateway.customers.groups import Groups
+from gateway.customers.profile import Limits
+from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.rating import Rating
 from gateway.reports import Reports
 from gateway.store.archive import Archive
@@ -95,6 +105,16 @@ class Api:
     async def flush(self) -> None:
         while await self.flusher.step():
             pass
+        while await self.services.users.indexer.step():
+            pass
+
+    async def differences(self) -> list[Difference]:
+        """As `farebox ledger verify --full` finds them."""
+        store, archive = self.bench.store, self.services.archive
+        check = Check(store, zone=UTC, rating=Rating(BOOK), archive=archive)
+        report = await verify(store, check, progress=lambda _: None)
+        assert report.complete
+        return list(report.differences)
 
     def serving(self, **changes) -> httpx.AsyncClient:
         """A client of the same API with other services."""
@@ -135,17 +155,39 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
     with redis.Redis.from_url(store_server) as client:
         client.flushall()
     archive = await Archive.open(tmp_path)
-    async with bench(store_server) as bench_:
+    scopes = Scopes(groups={"configured": Limits(total_budget_pico=10**12)})
+    async with bench(store_server, scopes=scopes) as bench_:
         services = Services(
             store=bench_.store,
             directory=bench_.directory,
             ledger=bench_.ledger,
             counters=Counters(bench_.store, UTC),
+            users=UserService(
+                directory=bench_.directory,
+                ledger=bench_.ledger,
+                counters=Counters(bench_.store, UTC),
+                archive=archive,
+                roster=Roster(bench_.store),
+                indexer=Indexer(bench_.store),
+                clock=bench_.clock,
+                zone=UTC,
+            ),
+            groups=Groups(bench_.store, scopes),
             archive=archive,
             reports=Reports(bench_.store, archive, Counters(bench_.store, UTC), bench_.clock, UTC),
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
+            outbox=archive.outbox,
+            watch=Watch(
+                bench_.store,
+                outbox=archive.outbox,
+                ledger=bench_.ledger,
+                directory=bench_.directory,
+                scopes=Scopes(),
+                clock=bench_.clock,
+                endpoints=(),
+            ),
             clock=bench_.clock,
             zone=UTC,
             provider_of=lambda model: "lab" if model != "unheard-of" else "",
