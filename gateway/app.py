@@ -50,6 +50,7 @@ from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
+from gateway.reports import Reports
 from gateway.version import installed_version
 from pricing.book import BOOK_PATH, PriceBook
 
@@ -148,11 +149,12 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     draining = asyncio.Event()
+    counters = Counters(parts.store, parts.zone)
     services = Services(
         store=parts.store,
         directory=parts.directory,
         ledger=parts.ledger,
-        counters=Counters(parts.store, parts.zone),
+        counters=counters,
         users=users_of(parts),
         groups=parts.groups,
         estimate=Estimator(
@@ -163,6 +165,7 @@ def build_app(
             budgeting=budgeting,
         ).estimate,
         archive=parts.archive,
+        reports=Reports(parts.store, parts.archive, counters, parts.clock, parts.zone),
         rating=parts.rating,
         apps=apps,
         keys=keys,

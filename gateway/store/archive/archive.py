@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, Select, func, select, tuple_, update
 
+from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -54,7 +55,6 @@ from gateway.store.archive.slots import (
     Slotting,
     SlotUse,
     Timing,
-    active_in_slots,
     callers,
     in_slots,
     read_slot_use,
@@ -231,17 +231,14 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, in_slots(wanted, slots, by))
         return [read_slot_use(row) for row in rows]
 
-    async def active(
-        self, wanted: LogFilter, slots: Slotting, *, without: int | None = None
-    ) -> dict[int, int]:
-        """Slot -> how many customers called, `without` (the anonymous one) left out."""
-        rows = await asyncio.to_thread(self._rows, active_in_slots(wanted, slots, without))
-        return {row.slot: row.active for row in rows}
+    async def callers(self, wanted: LogFilter, slots: Slotting) -> list[tuple[int, int, int]]:
+        """Who called in which slot, once each: slot, number, index of the partition."""
+        rows = await asyncio.to_thread(self._rows, callers(wanted, slots))
+        return [tuple(row) for row in rows]
 
-    async def callers(self, wanted: LogFilter) -> dict[int, int]:
-        """Number of each customer that called -> index of its partition."""
-        rows = await asyncio.to_thread(self._rows, callers(wanted))
-        return {row.customer_number: row.partition for row in rows}
+    async def customers(self) -> dict[int, int]:
+        """Each that ever did anything: number -> index of its partition."""
+        return dict(await asyncio.to_thread(self._pairs, CUSTOMERS))
 
     async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
         """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
@@ -336,6 +333,10 @@ class Archive:
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
+
+    def _pairs(self, statement: str) -> list[tuple[int, int]]:
+        with self._engine.connect() as connection:
+            return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
 
     def _page(self, rows: Executable, count: Executable) -> Page:
         with self._engine.connect() as connection:
