@@ -47,6 +47,7 @@ from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.proxy.verdicts import Verdicts
 from gateway.reload import Reload, Wanted
 from gateway.version import installed_version
 from pricing.book import BOOK_PATH, PriceBook
@@ -91,7 +92,7 @@ def build_app(
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
-    background = Background(parts.ledger, parts.rating, parts.clock)
+    background = Background(parts.ledger, parts.rating, parts.clock, Verdicts(telemetry))
     pipeline = Pipeline(
         background=background,
         telemetry=telemetry,
