@@ -145,7 +145,7 @@ class Upstream:
     async def exchange(
         self,
         method: str,
-        path: str,
+        path: str | bytes,
         headers: RawHeaders,
         body: bytes | Content,
         sent: Sent,
@@ -153,9 +153,13 @@ class Upstream:
         model: str = "",
         query: bytes = b"",
     ) -> Answer:
-        """As `send`, with any method."""
-        key = (path, model) if self.has_model_in_path else path
-        target = self._targets.get(key) or self._target(path, model, key)
+        """As `send`, with any method; a path that is bytes stays as it is."""
+        if isinstance(path, bytes):
+            target = self._target_of(path)
+            path = path.decode("latin-1")
+        else:
+            key = (path, model) if self.has_model_in_path else path
+            target = self._targets.get(key) or self._target(path, model, key)
         if query:
             target = self._with_query(target, query)
         if self._defaults:
@@ -184,6 +188,12 @@ class Upstream:
         if len(self._targets) < TARGETS_MAX and not path.startswith(_NAMES_ONE):
             self._targets[key] = target.encode()
         return target.encode()
+
+    def _target_of(self, path: bytes) -> bytes:
+        target = urlsplit(self.settings.base_url).path.rstrip("/").encode() + b"/" + path
+        if self.settings.query:
+            target += b"?" + urlencode(self.settings.query, quote_via=quote).encode()
+        return target
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [
