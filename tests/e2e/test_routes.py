@@ -695,7 +695,7 @@ def test_the_upstream_that_has_a_response_is_found(provider):
         assert (200, kept) == (got.status, got.body)
 
 
-PREFIXED = {
+PREFIXED: dict[str, Any] = {
     "completions": {"prompt": "Hi"},
     "responses": {"input": "Hi"},
     "messages": {"messages": [], "max_tokens": 9},
