@@ -40,6 +40,7 @@ from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
+from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
 from gateway.proxy.passthrough import Passthrough
 from gateway.proxy.pipeline import Pipeline
@@ -49,6 +50,7 @@ from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
+from gateway.reports import Reports
 from gateway.version import installed_version
 from pricing.book import BOOK_PATH, PriceBook
 
@@ -93,6 +95,11 @@ def build_app(
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
     background = Background(parts.ledger, parts.rating, parts.clock)
+    budgeting = Budgeting(
+        binding=config.budgets.policy != "soft",
+        fit=config.budgets.policy == "fit",
+        output_tokens_min=config.budgets.min_output_tokens,
+    )
     pipeline = Pipeline(
         background=background,
         telemetry=telemetry,
@@ -102,11 +109,7 @@ def build_app(
         clock=parts.clock,
         keys=keys,
         on_disconnect=config.on_disconnect,
-        budgeting=Budgeting(
-            binding=config.budgets.policy != "soft",
-            fit=config.budgets.policy == "fit",
-            output_tokens_min=config.budgets.min_output_tokens,
-        ),
+        budgeting=budgeting,
         reject_status=config.budgets.reject_status,
     )
     body_limits = BodyLimits(
@@ -146,14 +149,23 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     draining = asyncio.Event()
+    counters = Counters(parts.store, parts.zone)
     services = Services(
         store=parts.store,
         directory=parts.directory,
         ledger=parts.ledger,
-        counters=Counters(parts.store, parts.zone),
+        counters=counters,
         users=users_of(parts),
         groups=parts.groups,
+        estimate=Estimator(
+            ledger=parts.ledger,
+            rating=parts.rating,
+            upstreams=upstreams,
+            clock=parts.clock,
+            budgeting=budgeting,
+        ).estimate,
         archive=parts.archive,
+        reports=Reports(parts.store, parts.archive, counters, parts.clock, parts.zone),
         rating=parts.rating,
         apps=apps,
         keys=keys,
@@ -293,7 +305,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
         query={name: value.get_secret_value() for name, value in upstream.query.items()},
         models=upstream.models,
         include_usage=upstream.include_usage == "auto",
-        trust_reported_cost=upstream.reported_cost == "trust",
+        trust_reported_cost=upstream.trusts_reported_cost,
         scope=upstream.scope,
         timeouts=Timeouts(
             connect=timeouts.connect,

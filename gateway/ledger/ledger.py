@@ -33,6 +33,7 @@ from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
 from gateway.ledger.newcomers import Newcomers
+from gateway.ledger.prospects import Prospects
 from gateway.ledger.reports import Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
@@ -73,6 +74,7 @@ class Ledger:
         adjustments: What corrects a charge after its call has ended.
         entrusted: Calls that no gateway is serving, and that have not ended.
         credits: What customers may spend beside their total budgets.
+        prospects: What would become of a call.
         continuity: What happens when the store comes back as another.
     """
 
@@ -107,6 +109,7 @@ class Ledger:
         self._reports = Reports(
             store, directory, clock, self.rules, self._scopes, credits_=self.credits, wal=wal
         )
+        self.prospects = Prospects(directory, clock, self.rules, self._scopes, self.balance)
         self.adjustments = Adjustments(store, directory, clock, self.rules, self._scopes)
         self._leases = Leases(store)
         self._wal = wal

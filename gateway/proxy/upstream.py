@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MODEL_PLACE: Final = "{model}"
 _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
+_NAMES_ONE: Final = "responses/"
+"""Paths with an id in them are not worth remembering."""
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
 
@@ -183,7 +185,7 @@ class Upstream:
         target = quote(f"{base}/{path}", safe="/%:@!$&'()*+,;=~")
         if self.settings.query:
             target += "?" + urlencode(self.settings.query, quote_via=quote)
-        if len(self._targets) < TARGETS_MAX:
+        if len(self._targets) < TARGETS_MAX and not path.startswith(_NAMES_ONE):
             self._targets[key] = target.encode()
         return target.encode()
 
