@@ -203,6 +203,7 @@ class WholeRelay:
         self._encoding = answer.header("content-encoding")
         self._kept: list[bytes] = []
         self._size = 0
+        self._blanked = False
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
@@ -222,10 +223,12 @@ class WholeRelay:
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
+                if self._answer.status >= 400:
+                    self._blank_secrets()
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits)
+        headers = to_client(self._answer.headers, reframed=self._edits or self._blanked)
         return start(self._answer.status, [*headers, *own])
 
     def told(self, content: bytes) -> bytes:
@@ -272,6 +275,13 @@ class WholeRelay:
         except GatewayError:  # what came of a broken answer is passed on, to its last byte
             await send(body(last, more=True))
             raise
+
+    def _blank_secrets(self) -> None:
+        """Some providers repeat the key that they refuse, and it is not the caller's."""
+        told = decoder(self._encoding)(self.content)
+        blanked = self._tab.upstream.without_secrets(told)
+        if blanked != told:
+            self._kept, self._encoding, self._blanked = [blanked], None, True
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)

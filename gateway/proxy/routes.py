@@ -7,7 +7,7 @@ costs more than all of ours.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gateway.clock import Clock
@@ -86,8 +86,8 @@ class Arrival:
     request_id: str
     started: float
     started_ms: int
-    headers: Mapping[bytes, bytes]
-    raw_headers: RawHeaders
+    headers: Mapping[bytes, bytes] = field(repr=False)
+    raw_headers: RawHeaders = field(repr=False)
     page: PageSend | None = None
 
     def request(
