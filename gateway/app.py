@@ -42,6 +42,7 @@ from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
 from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
+from gateway.proxy.passthrough import Passthrough
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
@@ -49,6 +50,7 @@ from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
+from gateway.reports import Reports
 from gateway.version import installed_version
 from pricing.book import BOOK_PATH, PriceBook
 
@@ -115,6 +117,21 @@ def build_app(
         decoded_bytes=config.limits.decoded_bytes,
         seconds=config.limits.body_seconds,
     )
+    uploads = Uploads(
+        folder=config.data_dir / "uploads",
+        bytes_max=config.limits.upload_bytes,
+        limits=body_limits,
+    )
+    passthrough = Passthrough(
+        ledger=parts.ledger,
+        directory=parts.directory,
+        rating=parts.rating,
+        upstreams=upstreams,
+        uploads=uploads,
+        clock=parts.clock,
+        limits=body_limits,
+        binding=config.budgets.policy != "soft",
+    )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
         cors=Cors(apps),
@@ -122,11 +139,8 @@ def build_app(
         models=Models(upstreams, parts.clock),
         upstreams=upstreams,
         kept=KeptResponses(upstreams, background),
-        uploads=Uploads(
-            folder=config.data_dir / "uploads",
-            bytes_max=config.limits.upload_bytes,
-            limits=body_limits,
-        ),
+        passthrough=passthrough,
+        uploads=uploads,
         clock=parts.clock,
         limits=DataPlaneLimits(
             body=body_limits,
@@ -135,11 +149,12 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     draining = asyncio.Event()
+    counters = Counters(parts.store, parts.zone)
     services = Services(
         store=parts.store,
         directory=parts.directory,
         ledger=parts.ledger,
-        counters=Counters(parts.store, parts.zone),
+        counters=counters,
         users=users_of(parts),
         groups=parts.groups,
         estimate=Estimator(
@@ -150,6 +165,7 @@ def build_app(
             budgeting=budgeting,
         ).estimate,
         archive=parts.archive,
+        reports=Reports(parts.store, parts.archive, counters, parts.clock, parts.zone),
         rating=parts.rating,
         apps=apps,
         keys=keys,
@@ -174,6 +190,7 @@ def build_app(
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
             stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies, reload))
+            stack.push_async_callback(passthrough.drain)
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
             yield
@@ -265,6 +282,7 @@ def _app(app: configuration.App) -> App:
         customer_prefix=app.customer_prefix,
         user_is_customer=app.user_is_customer,
         cors_origins=app.cors_origins,
+        passthrough=app.passthrough,
         manage=app.manage,
     )
 
@@ -287,7 +305,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
         query={name: value.get_secret_value() for name, value in upstream.query.items()},
         models=upstream.models,
         include_usage=upstream.include_usage == "auto",
-        trust_reported_cost=upstream.reported_cost == "trust",
+        trust_reported_cost=upstream.trusts_reported_cost,
         scope=upstream.scope,
         timeouts=Timeouts(
             connect=timeouts.connect,

@@ -16,6 +16,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.prospects import Estimate
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
+from gateway.reports import Reports
 from gateway.store.archive import Archive, Outbox
 from gateway.store.client import Store
 
@@ -63,6 +64,7 @@ class Services:
     ledger: Ledger
     counters: Counters
     archive: Archive
+    reports: Reports
     outbox: Outbox
     watch: Watch
     users: UserService

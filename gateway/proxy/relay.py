@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
-from gateway.openai.answer import read_answer
+from gateway.openai.answer import read_answer, read_transcript
 from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
 from gateway.proxy.breakdown import before_done, into_body
@@ -283,7 +283,11 @@ class WholeRelay:
         tab.seen_bytes = self._size
         if self._size <= READ_BYTES_MAX:
             content = decoder(self._encoding)(self.content)
-            tab.reading = read_answer(content, draws=tab.call.traits.draws)
+            traits = tab.call.traits
+            if traits.hears:
+                tab.reading = read_transcript(content)
+            else:
+                tab.reading = read_answer(content, draws=traits.draws)
             if tab.reading.usage is None:  # then only what was generated is to be paid for
                 tab.seen_bytes = text_bytes(content) or self._size
 

@@ -152,7 +152,8 @@ class Tab:
         limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
-            if limited or self.rating.rejects_unpriced:
+            rejected = self.rating.rejects_unpriced
+            if limited or (rejected and not self.upstream.settings.trust_reported_cost):
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
@@ -387,6 +388,8 @@ class Tab:
                 input_tokens=tokens_of(self.sent_bytes), output_tokens=tokens_of(seen_bytes)
             )
         pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
+        if self.reading.heard_seconds is not None:
+            pieces = (("second", self.reading.heard_seconds),)
         fees = priced(pieces, price) if price is not None else ()
         if fees:
             return Usage(fees=fees)

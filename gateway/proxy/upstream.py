@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MODEL_PLACE: Final = "{model}"
 _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
+_NAMES_ONE: Final = "responses/"
+"""Paths with an id in them are not worth remembering."""
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
 
@@ -143,7 +145,7 @@ class Upstream:
     async def exchange(
         self,
         method: str,
-        path: str,
+        path: str | bytes,
         headers: RawHeaders,
         body: bytes | Content,
         sent: Sent,
@@ -151,9 +153,13 @@ class Upstream:
         model: str = "",
         query: bytes = b"",
     ) -> Answer:
-        """As `send`, with any method."""
-        key = (path, model) if self.has_model_in_path else path
-        target = self._targets.get(key) or self._target(path, model, key)
+        """As `send`, with any method; a path that is bytes stays as it is."""
+        if isinstance(path, bytes):
+            target = self._target_of(path)
+            path = path.decode("latin-1")
+        else:
+            key = (path, model) if self.has_model_in_path else path
+            target = self._targets.get(key) or self._target(path, model, key)
         if query:
             target = self._with_query(target, query)
         if self._defaults:
@@ -179,9 +185,15 @@ class Upstream:
         target = quote(f"{base}/{path}", safe="/%:@!$&'()*+,;=~")
         if self.settings.query:
             target += "?" + urlencode(self.settings.query, quote_via=quote)
-        if len(self._targets) < TARGETS_MAX:
+        if len(self._targets) < TARGETS_MAX and not path.startswith(_NAMES_ONE):
             self._targets[key] = target.encode()
         return target.encode()
+
+    def _target_of(self, path: bytes) -> bytes:
+        target = urlsplit(self.settings.base_url).path.rstrip("/").encode() + b"/" + path
+        if self.settings.query:
+            target += b"?" + urlencode(self.settings.query, quote_via=quote).encode()
+        return target
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, Select, func, select, tuple_, update
 
+from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -38,6 +39,7 @@ from gateway.store.archive.reratings import (
     read_unpriced,
     reratings,
     unpriced,
+    unpriced_customers,
 )
 from gateway.store.archive.rows import (
     ONCE,
@@ -53,7 +55,6 @@ from gateway.store.archive.slots import (
     Slotting,
     SlotUse,
     Timing,
-    active_in_slots,
     callers,
     in_slots,
     read_slot_use,
@@ -199,7 +200,9 @@ class Archive:
     async def unpriced(self, wanted: LogFilter) -> list[UnpricedUse]:
         """The names whose calls have no price yet, the most called first."""
         rows = await asyncio.to_thread(self._rows, unpriced(wanted, MODELS_MAX))
-        return [read_unpriced(row) for row in rows]
+        names = [(row.provider, row.model) for row in rows]
+        customers = await asyncio.to_thread(self._rows, unpriced_customers(wanted, names))
+        return read_unpriced(rows, customers)
 
     async def summary(self, wanted: LogFilter) -> Summary:
         rows = await asyncio.to_thread(self._rows, summary(wanted))
@@ -228,17 +231,14 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, in_slots(wanted, slots, by))
         return [read_slot_use(row) for row in rows]
 
-    async def active(
-        self, wanted: LogFilter, slots: Slotting, *, without: int | None = None
-    ) -> dict[int, int]:
-        """Slot -> how many customers called, `without` (the anonymous one) left out."""
-        rows = await asyncio.to_thread(self._rows, active_in_slots(wanted, slots, without))
-        return {row.slot: row.active for row in rows}
+    async def callers(self, wanted: LogFilter, slots: Slotting) -> list[tuple[int, int, int]]:
+        """Who called in which slot, once each: slot, number, index of the partition."""
+        rows = await asyncio.to_thread(self._rows, callers(wanted, slots))
+        return [tuple(row) for row in rows]
 
-    async def callers(self, wanted: LogFilter) -> dict[int, int]:
-        """Number of each customer that called -> index of its partition."""
-        rows = await asyncio.to_thread(self._rows, callers(wanted))
-        return {row.customer_number: row.partition for row in rows}
+    async def customers(self) -> dict[int, int]:
+        """Each that ever did anything: number -> index of its partition."""
+        return dict(await asyncio.to_thread(self._pairs, CUSTOMERS))
 
     async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
         """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
@@ -333,6 +333,10 @@ class Archive:
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
+
+    def _pairs(self, statement: str) -> list[tuple[int, int]]:
+        with self._engine.connect() as connection:
+            return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
 
     def _page(self, rows: Executable, count: Executable) -> Page:
         with self._engine.connect() as connection:

@@ -32,6 +32,7 @@ from gateway.metering.flusher import Flusher
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.roster.roster import Roster
 from gateway.rating import Rating
+from gateway.reports import Reports
 from gateway.store.archive import Archive
 from gateway.telemetry import Telemetry
 from pricing.book import PriceBook
@@ -175,6 +176,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             groups=Groups(bench_.store, scopes),
             estimate=_no_estimate,
             archive=archive,
+            reports=Reports(bench_.store, archive, Counters(bench_.store, UTC), bench_.clock, UTC),
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
