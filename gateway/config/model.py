@@ -15,9 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -27,8 +25,9 @@ from pydantic import (
 )
 
 from gateway.config.faults import did_you_mean
+from gateway.config.keeping import Archive, Events, Redis, Reports
+from gateway.config.section import Section
 from gateway.config.values import (
-    ArchiveUrl,
     BaseUrl,
     CustomerPrefix,
     Flag,
@@ -38,7 +37,6 @@ from gateway.config.values import (
     Moment,
     Origin,
     Percent,
-    RedisUrl,
     Scope,
     Seconds,
     Secret,
@@ -78,12 +76,6 @@ def _refuse_twins(values: list[str], field: str) -> None:
             raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=False
-    )
-
-
 class Server(Section):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
@@ -91,18 +83,6 @@ class Server(Section):
     hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
     drain_delay_seconds: Annotated[Whole, Field(ge=0, le=3_600)] = 5
     drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
-
-
-class Redis(Section):
-    url: RedisUrl = None
-
-
-class Archive(Section):
-    url: ArchiveUrl = None
-
-    @property
-    def address(self) -> str | None:
-        return self.url.get_secret_value() if self.url else None
 
 
 class Timeouts(Section):
@@ -179,7 +159,9 @@ class App(Period):
     customer_params: Literal["full", "profile", "ignore"] = "full"
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
+    new_customers_per_day: Annotated[Whole, Field(ge=0, le=10_000_000)] | None = 1_000
     cors_origins: tuple[Origin, ...] = ()
+    passthrough: Flag = False
     manage: Flag = False
 
     @model_validator(mode="after")
@@ -264,15 +246,6 @@ class Budgets(Section):
     count: Literal["charge", "cost"] = "charge"
     orphans: Literal["hold", "input", "progress"] = "hold"
     when_ledger_down: Literal["closed", "open"] = "closed"
-
-
-class Reports(Section):
-    timezone: Zone = "UTC"
-
-
-class Events(Section):
-    hot_hours: Annotated[Whole, Field(ge=1, le=8_760)] = 24
-    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = 400
 
 
 class UnpricedRates(Section):

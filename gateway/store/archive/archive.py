@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, Select, func, select, tuple_, update
 
+from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -15,6 +16,7 @@ from gateway.store.archive.database import (
     sqlite_engine,
     writing,
 )
+from gateway.store.archive.listing import Listed, Wanted, listed
 from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.queries import (
@@ -54,7 +56,6 @@ from gateway.store.archive.slots import (
     Slotting,
     SlotUse,
     Timing,
-    active_in_slots,
     callers,
     in_slots,
     read_slot_use,
@@ -63,6 +64,9 @@ from gateway.store.archive.slots import (
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
 PAGE_SIZE_MAX: Final = 1_000
+OFFSET_MAX: Final = 10_000
+"""Further away pages are reached by where the one before ended."""
+
 TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
 EVENTS_MAX: Final = 10_000
@@ -180,6 +184,16 @@ class Archive:
             select(func.count()).select_from(EVENTS).where(*conditions(wanted)),
         )
 
+    async def page(self, wanted: Wanted) -> Listed:
+        """A page of logs; its cost has a bound, however many rows there are.
+
+        Raises:
+            ValueError: it is larger, or further away, than a page may be.
+        """
+        if not (1 <= wanted.size <= PAGE_SIZE_MAX and 0 <= wanted.offset <= OFFSET_MAX):
+            raise ValueError(f"a page of {wanted.size} rows after {wanted.offset}")
+        return await asyncio.to_thread(self._listed, wanted)
+
     async def one(self, request_id: str) -> ArchivedEvent | None:
         """The call, event or refusal of that id; adjustments of it are rows of their own."""
         statement = select(EVENTS).where(EVENTS.c.once == request_id)
@@ -231,17 +245,14 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, in_slots(wanted, slots, by))
         return [read_slot_use(row) for row in rows]
 
-    async def active(
-        self, wanted: LogFilter, slots: Slotting, *, without: int | None = None
-    ) -> dict[int, int]:
-        """Slot -> how many customers called, `without` (the anonymous one) left out."""
-        rows = await asyncio.to_thread(self._rows, active_in_slots(wanted, slots, without))
-        return {row.slot: row.active for row in rows}
+    async def callers(self, wanted: LogFilter, slots: Slotting) -> list[tuple[int, int, int]]:
+        """Who called in which slot, once each: slot, number, index of the partition."""
+        rows = await asyncio.to_thread(self._rows, callers(wanted, slots))
+        return [tuple(row) for row in rows]
 
-    async def callers(self, wanted: LogFilter) -> dict[int, int]:
-        """Number of each customer that called -> index of its partition."""
-        rows = await asyncio.to_thread(self._rows, callers(wanted))
-        return {row.customer_number: row.partition for row in rows}
+    async def customers(self) -> dict[int, int]:
+        """Each that ever did anything: number -> index of its partition."""
+        return dict(await asyncio.to_thread(self._pairs, CUSTOMERS))
 
     async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
         """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
@@ -336,6 +347,14 @@ class Archive:
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
+
+    def _pairs(self, statement: str) -> list[tuple[int, int]]:
+        with self._engine.connect() as connection:
+            return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
+
+    def _listed(self, wanted: Wanted) -> Listed:
+        with self._engine.connect() as connection:
+            return listed(connection, wanted)
 
     def _page(self, rows: Executable, count: Executable) -> Page:
         with self._engine.connect() as connection:

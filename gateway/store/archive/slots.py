@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, Executable, Text, case, cast, distinct, func, literal, select
+from sqlalchemy import ColumnElement, Executable, Text, case, cast, func, literal, select
 from sqlalchemy import null as sql_null
 
 from gateway.store.archive.queries import (
@@ -63,7 +63,8 @@ class Slots:
         if earlier:
             whens = [(EVENTS.c.at_ms < until_ms, literal(of)) for until_ms, of in earlier]
             offset = case(*whens, else_=last)
-        return (EVENTS.c.at_ms + offset).op("/")(self.size_ms)
+        # Its precedence said, or the sum before it gets no parentheses.
+        return (EVENTS.c.at_ms + offset).op("/", precedence=8)(self.size_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +152,17 @@ def read_slot_use(row: Any) -> SlotUse:
     )
 
 
-def active_in_slots(wanted: LogFilter, slots: Slotting, without: int | None) -> Executable:
-    """How many customers called, by slot; `without` is not counted."""
+def callers(wanted: LogFilter, slots: Slotting) -> Executable:
+    """Who called in which slot, once each, for unpacking: slot, number, partition."""
     return (
         select(
             slots.column().label("slot"),
-            func.count(distinct(EVENTS.c.customer_number)).label("active"),
+            EVENTS.c.customer_number,
+            func.min(EVENTS.c.partition),
         )
-        .where(is_usage(), *conditions(wanted), EVENTS.c.customer_number != (without or 0))
-        .group_by("slot")
+        .where(is_usage(), *conditions(wanted))
+        .group_by("slot", EVENTS.c.customer_number)
     )
-
-
-def callers(wanted: LogFilter) -> Executable:
-    """Who called: number and partition, once each."""
-    found = select(EVENTS.c.customer_number, func.min(EVENTS.c.partition).label("partition"))
-    return found.where(is_usage(), *conditions(wanted)).group_by(EVENTS.c.customer_number)
 
 
 def timings(wanted: LogFilter, slots: Slotting, every: int) -> Executable:
