@@ -91,7 +91,7 @@ def a_price(dice: Random) -> Entry:
 
 
 def a_usage(dice: Random) -> Usage:
-    components = dice.choice((TEXT, TEXT, COMPONENTS))
+    components = dice.sample(COMPONENTS, dice.choice((1, 2, 3, len(COMPONENTS))))
     pieces = dice.sample(("web_search", "image", "image:hd", "image:low"), dice.choice((0, 0, 2)))
     return Usage(
         **{f"{component}_tokens": dice.choice(TOKENS) for component in components},
