@@ -113,7 +113,6 @@ class Background:
             finish_reason=reading.finish_reason,
             usage_cut=",".join(reading.usage_cut) or None,
             served_model=reading.model,
-            usage_cut=",".join(reading.usage_cut) or None,
             service_tier=reading.service_tier or pending.service_tier,
             reported_cost_pico=reading.reported_cost_pico,
             status=Status.ERROR if reading.failed else Status.OK,
