@@ -46,6 +46,9 @@ PREFIXES: Final = ("/v1/", "/api/")
 ANTHROPIC_PREFIX: Final = "/anthropic/v1/"
 """Where an Anthropic client that is given a base URL of its own calls."""
 
+PUBLIC_MODELS: Final = "/api/models/public"
+"""Among the paths of models, and management's."""
+
 COUNTING: Final = ("messages/count_tokens", "responses/input_tokens")
 """Bodies that are read by a model and make nothing: unmetered."""
 
@@ -219,7 +222,7 @@ class DataPlane:
         if path.startswith(("/v1/", ANTHROPIC_PREFIX)) or path == "/v1":
             return path.rstrip("/") != "/v1/events"
         known = path.rstrip("/")
-        return known in self._handlers or known.startswith(_API_TREES)
+        return known in self._handlers or (known.startswith(_API_TREES) and known != PUBLIC_MODELS)
 
     def _handler(self, scope: Scope) -> Handler:
         path, method = scope["path"].rstrip("/"), scope["method"]
