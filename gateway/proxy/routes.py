@@ -263,9 +263,11 @@ class DataPlane:
         """A body that is forwarded to the upstream of its model, and not metered."""
 
         async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
-            app = (await self._authenticated(arrival)).app
+            credential = await self._authenticated(arrival)
+            credential.check_app()
             read = passed(await self._content(receive, arrival))
-            upstream, model = self._upstreams.serving(read.model, app)
+            credential.check_model(read.model)
+            upstream, model = self._upstreams.serving(read.model, credential.app)
             refuse_without_key(upstream.settings.passthrough, arrival.headers)
             passing = arrival.passing(scope, receive, send, path, read.forwarded(model))
             await pass_on(replace(passing, model=model), upstream)
@@ -281,10 +283,11 @@ class DataPlane:
             raise MethodNotAllowed(method, allowed)
 
         async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
-            app = (await self._authenticated(arrival)).app
+            credential = await self._authenticated(arrival)
+            credential.check_app()
             content = await self._content(receive, arrival) if method == "POST" else b""
             passing = arrival.passing(scope, receive, send, below, content)
-            await self._kept.pass_on(passing, app, response_id)
+            await self._kept.pass_on(passing, credential, response_id)
 
         return call
 
