@@ -6,11 +6,13 @@ large is sent to a process of its own, which is started when the first such body
 """
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, Final, ParamSpec, TypeVar
 
 from gateway.errors import CallerError, GatewayBusy
@@ -42,7 +44,7 @@ class Elsewhere:
         for _ in range(2):
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
-                    1, mp_context=get_context("spawn"), initializer=_stay_quiet
+                    1, mp_context=get_context("spawn"), initializer=_serve_only
                 )
             pool = self._pool
             try:
@@ -84,6 +86,14 @@ def _told(function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, 
         return _Refusal(exc)
 
 
-def _stay_quiet() -> None:
-    """Ctrl-C is for the gateway, which then ends this process."""
+def _serve_only() -> None:
+    """Ctrl-C is for the gateway, which then ends this process; and without it there is none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(0)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pytest
@@ -12,6 +15,7 @@ from gateway.errors import GatewayBusy, InvalidCall
 from gateway.openai.call import Endpoint, parse_call, parse_shallow
 from gateway.openai.foreign import ours_in
 from gateway.proxy.elsewhere import LARGE_BYTES, Elsewhere
+from tests.support.gateways import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -106,3 +110,31 @@ async def test_the_loop_turns_while_the_other_process_stands_still(elsewhere):
     finally:
         os.kill(pid_of(elsewhere), signal.SIGCONT)
     assert "m" == (await parsing).model
+
+
+GATEWAY = """
+import asyncio, os, sys
+from gateway.proxy.elsewhere import Elsewhere
+
+async def main():
+    elsewhere = Elsewhere()
+    print(await elsewhere.run(os.getpid), flush=True)
+    sys.stdin.read()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_it_does_not_outlive_a_gateway_that_is_killed(end, tmp_path):
+    script = tmp_path / "gateway_.py"
+    script.write_text(GATEWAY)
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        there = Path("/proc", process.stdout.readline().decode().strip())
+        assert there.exists()
+        process.send_signal(end)
+        process.wait()
+        wait_until(lambda: not there.exists(), "the other process has ended")
