@@ -50,6 +50,7 @@ from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.proxy.verdicts import Verdicts
 from gateway.reload import Reload, Wanted
 from gateway.reports import Reports
 from gateway.version import installed_version
@@ -95,7 +96,7 @@ def build_app(
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
-    background = Background(parts.ledger, parts.rating, parts.clock)
+    background = Background(parts.ledger, parts.rating, parts.clock, Verdicts(telemetry))
     budgeting = Budgeting(
         binding=config.budgets.policy != "soft",
         fit=config.budgets.policy == "fit",

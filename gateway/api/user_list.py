@@ -14,17 +14,15 @@ from gateway.api.query import Query
 from gateway.api.user_rows import Json, row
 from gateway.metering.roster.conditions import (
     NUMBERS,
-    OF_NUMBERS,
-    OF_TEXT,
     STRINGS,
     Condition,
     Narrowing,
-    Operator,
     Search,
     Value,
 )
 from gateway.metering.roster.roster import NEWEST_FIRST, OFFSET_MAX, Cursor, Found, Order, Wanted
 from gateway.metering.roster.rows import Column
+from gateway.store.operators import OF_NUMBERS, OF_TEXT, Operator
 from pricing.money import PICO_PER_USD
 
 PAGE_SIZE: Final = 50

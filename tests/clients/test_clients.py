@@ -61,6 +61,11 @@ class Client:
 CLIENTS = {
     "openai-python 3": Client("with_openai.py", "python", "openai"),
     "openai-python 2": Client("with_openai.py", "python-2", "openai"),
+    "langchain-openai": Client("with_langchain.py", "python", "langchain_openai"),
+    "pydantic-ai": Client("with_pydantic_ai.py", "python", "pydantic_ai"),
+    "anthropic": Client("with_anthropic.py", "python", "anthropic"),
+    "litellm": Client("with_litellm.py", "python-2", "litellm"),
+    "instructor": Client("with_instructor.py", "python-2", "instructor"),
 }
 
 

@@ -52,7 +52,7 @@ for at = 3, #ARGV, WIDTH do
                 if old and (row == '' or old ~= value) then
                     redis.call('ZREM', key, old .. '\0' .. member)
                 end
-                if row ~= '' and old ~= value then
+                if row ~= '' then
                     redis.call('ZADD', key, '0', value .. '\0' .. member)
                 end
             end
