@@ -417,8 +417,11 @@ def reply(call: Call, asked: Asked, earlier: int) -> bytes:
 
 
 def cut(call: Call, asked: Asked) -> bytes:
-    """Half an answer: the connection ends in the middle of it."""
-    full = ROUTES[call.route](call.model, asked)
+    """Half an answer: the connection ends in the middle of it.
+
+    Not announced: with ``connection: close`` Node takes even a broken answer for a whole one.
+    """
+    full = ROUTES[call.route](call.model, asked).replace(b"connection: close\r\n", b"")
     return full[: full.index(b"\r\n\r\n") + 300]
 
 

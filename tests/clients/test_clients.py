@@ -66,6 +66,9 @@ CLIENTS = {
     "anthropic": Client("with_anthropic.py", "python", "anthropic"),
     "litellm": Client("with_litellm.py", "python-2", "litellm"),
     "instructor": Client("with_instructor.py", "python-2", "instructor"),
+    "openai-node": Client("with_openai.mjs", "node", "openai"),
+    "AI SDK": Client("with_ai_sdk.mjs", "node", "@ai-sdk/openai-compatible"),
+    "anthropic-node": Client("with_anthropic.mjs", "node", "@anthropic-ai/sdk"),
 }
 
 
@@ -151,7 +154,7 @@ def test_a_provider_sees_no_difference(run_of, name):
 def test_a_customer_is_named_once_a_call(run_of, ways, name):
     """One event for each call that named the customer; usage is what the provider reported."""
     run = run_of(name)
-    naming = [called(a).route for a in run.asked[0] if run.customer.encode() in a.body]
+    naming = [called(each).route for each in run.asked[0] if names(each, run.customer)]
 
     events = ways.door.settled(run.customer, len(naming))
 
@@ -164,3 +167,9 @@ def test_a_customer_is_named_once_a_call(run_of, ways, name):
         and event.model != UNCOUNTED
     ]
     assert [] == unreported
+
+
+def names(asked, customer):
+    """Whether a request does, in its body or in our header."""
+    name = customer.encode()
+    return name in asked.body or name == asked.header(b"x-farebox-customer")
