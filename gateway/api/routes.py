@@ -8,7 +8,9 @@ from starlette.responses import Response
 from gateway.api.analytics import Analytics
 from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
+from gateway.api.estimate import Estimates
 from gateway.api.events import Events
+from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
@@ -29,6 +31,8 @@ def routes(services: Services) -> list[Endpoint]:
     guard = Guard(services)
     return [
         *Users(services).routes(guard.managed),
+        *GroupRoutes(services).routes(guard.managed),
+        *Estimates(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),

@@ -20,13 +20,17 @@ PARTITIONS: Final = 64
 
 CLUSTER_SLOTS: Final = 16_384
 HOUR_MS: Final = 3_600_000
-WEEK_MS: Final = 7 * 24 * HOUR_MS
+DAY_MS: Final = 24 * HOUR_MS
+WEEK_MS: Final = 7 * DAY_MS
 
 TOO_OLD_SECONDS: Final = 48 * 3600
 """The age of an id from which nothing remembers whether it has ended."""
 
 TOMBSTONE_SECONDS: Final = TOO_OLD_SECONDS + 2 * 3600
 """A bucket has the ids of an hour, by clocks that may differ by another."""
+
+NEWCOMERS_SECONDS: Final = 48 * 3600
+"""Beyond its day, by clocks that differ."""
 
 IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
 IDEMPOTENCY_WEEKS: Final = 6
@@ -44,6 +48,7 @@ GATEWAYS: Final = "{fb}gateways"
 ROSTER_ROWS: Final = "{fb}rows"
 ROSTER_GONE: Final = "{fb}gone"
 SCOPES: Final = "{fb}scopes"
+GROUPS: Final = "{fb}groups"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
 TEMPORARY_KEYS: Final = "{fb}keys"
@@ -63,12 +68,12 @@ class KeySpec(NamedTuple):
 
 KEYS: Final = (
     KeySpec("{p}n:<customer>", "string", "until deleted", "hold, event, profile"),
-    KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile"),
+    KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile, credit"),
     KeySpec(
         "{p}a:<number>",
         "hash",
         "for ever",
-        "hold, restore, settle, release, expire, event, adjust, profile",
+        "hold, restore, settle, release, expire, event, adjust, credit, profile",
     ),
     KeySpec(
         "{p}h", "hash", "while calls run", "hold, restore, renew; settle, release, expire remove"
@@ -80,18 +85,23 @@ KEYS: Final = (
         "{p}ev",
         "stream",
         "hot_hours",
-        "settle, release, expire, event, adjust, refuse; trim removes",
+        "settle, release, expire, event, adjust, credit, refuse; trim removes",
     ),
     KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
     KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
-    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event, adjust"),
+    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event, adjust, credit"),
     KeySpec("{p}cur", "hash", "for ever", "apply, scope_apply, trim"),
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),
     KeySpec(
-        "{p}r", "zset", "for ever", "hold, event, profile, apply, rebuild, mark; written removes"
+        "{p}r",
+        "zset",
+        "for ever",
+        "hold, event, profile, delete, apply, rebuild, mark; written removes",
     ),
+    KeySpec("{p}x:<hash>", "hash", "for ever", "delete"),
+    KeySpec("{p}x", "zset", "50 h", "delete"),
     KeySpec("{p}g:<scope>", "hash", "for ever", "scope_hold, scope_apply, scope_expire"),
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply, scope_expire remove"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
@@ -106,6 +116,8 @@ KEYS: Final = (
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
+    KeySpec(GROUPS, "hash", "until deleted", "groups API"),
+    KeySpec("{fb}new:<app>:<day>", "set", "48 h", "arrive"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 
@@ -113,6 +125,11 @@ KEYS: Final = (
 def background(response: str) -> str:
     """Of a response that is made in the background, by its id at the provider."""
     return f"{{fb}}background:{response}"
+
+
+def newcomers(app: str, day: int) -> str:
+    """The customers that an app has brought in a day; `day` counts from 1970, UTC."""
+    return f"{{fb}}new:{app}:{day}"
 
 
 class Partition:
@@ -123,6 +140,7 @@ class Partition:
         "checkpoints",
         "cursors",
         "expiries",
+        "gone",
         "holds",
         "index",
         "scope_holds",
@@ -140,6 +158,7 @@ class Partition:
         self.checkpoints = f"{tag}ck"
         self.scope_holds = f"{tag}gh"
         self.changed = f"{tag}r"
+        self.gone = f"{tag}x"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"
@@ -149,6 +168,10 @@ class Partition:
 
     def account(self, number: int) -> str:
         return f"{self.tag}a:{number}"
+
+    def left(self, customer: str) -> str:
+        """What is left of deleted customers of that name; the name cannot be read from it."""
+        return f"{self.tag}x:{sha256(customer.encode()).hexdigest()}"
 
     def tombstones(self, hour: int) -> str:
         return f"{self.tag}d:{hour}"

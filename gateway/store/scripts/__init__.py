@@ -15,9 +15,13 @@ from typing import Final
 VERBS: Final = (
     "adjust",
     "apply",
+    "arrive",
     "backlog",
+    "credit",
+    "delete",
     "event",
     "expire",
+    "group",
     "hold",
     "index",
     "key_change",
