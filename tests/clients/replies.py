@@ -150,11 +150,11 @@ def _azure(model: str, asked: Asked) -> list[bytes]:
 
 
 def _comments(model: str, asked: Asked) -> list[bytes]:
+    """As OpenRouter does it, though not before usage: the comment would be there without it."""
     comment = b": OPENROUTER PROCESSING\n\n"
-    between = [
-        piece for frame in said(model, asked, *texts("a", "b")) for piece in (comment, frame)
-    ]
-    return [*[comment] * 20, *between]
+    frames = said(model, asked, *texts("a", "b"))
+    counts = b'"choices": []'
+    return [comment] * 20 + [frame if counts in frame else comment + frame for frame in frames]
 
 
 def _counted(model: str, _: Asked) -> list[bytes]:
