@@ -9,6 +9,7 @@ from gateway.api.analytics import Analytics
 from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.events import Events
+from gateway.api.export import Export
 from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
@@ -33,6 +34,7 @@ def routes(services: Services) -> list[Endpoint]:
         *GroupRoutes(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
+        *Export(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),

@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.util import ClauseAdapter
 
-from gateway.event import Status
-from gateway.store.archive.queries import LogFilter, conditions
+from gateway.event import MONEY_KINDS, Status
+from gateway.store.archive.queries import LogFilter, conditions, is_kind
 from gateway.store.archive.rows import from_row
 from gateway.store.archive.table import EVENTS, ArchivedEvent
 
@@ -116,6 +116,16 @@ def listed(connection: Connection, wanted: Wanted) -> Listed:
         exact=int(looked_at) <= bound,
         following=None if place is None else Place(place["at_ms"], place["id"]),
         cut_short=cut_short,
+    )
+
+
+def usage_behind(wanted: LogFilter, after: Place | None) -> Select[Any]:
+    """What counts, the oldest first, behind a place."""
+    of_time = Wanted(filter=wanted, descending=False, after=after)
+    return (
+        select(EVENTS)
+        .where(is_kind(MONEY_KINDS), *conditions(wanted), *_behind(of_time))
+        .order_by(*_in_order(of_time, EVENTS.c.at_ms, EVENTS.c.id))
     )
 
 
