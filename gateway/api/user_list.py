@@ -51,7 +51,13 @@ FILTERED: Final = tuple(name for name, c in COLUMNS.items() if c in NUMBERS or c
 ASKED_FOR: Final = tuple(name for name, column in COLUMNS.items() if column in STRINGS)
 """Filters that may stand in the query string, and mean equality."""
 
-_PARAMETERS: Final = ("page", "page_size", "sort_by", "search", "after", *ASKED_FOR)
+_PARAMETERS: Final = (
+    *("page", "page_size", "sort_by", "search", "after", "environment"),
+    *ASKED_FOR,
+)
+_ENVIRONMENTS: Final = {"prod": True}
+"""Keywords AI has two; here all customers are in one."""
+
 _OPERATORS: Final = {operator.value: operator for operator in Operator}
 
 
@@ -65,6 +71,7 @@ def wanted(request: Request, filters: object = None) -> Wanted:
         InvalidFields: names every faulty parameter or filter.
     """
     query = Query(request, _PARAMETERS)
+    query.choice("environment", _ENVIRONMENTS)
     page, size = query.page(PAGE_SIZE)
     order = query.choice("sort_by", ORDERS) or NEWEST_FIRST
     after = query.get("after", lambda text: _cursor(text, order))

@@ -56,6 +56,7 @@ from gateway.config.values import (
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
 from pricing.book import PriceBook
+from pricing.names import STATE_THEIR_COST, canonical_provider
 from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
@@ -101,7 +102,7 @@ class Upstream(Section):
     query: Mapping[str, SecretStr] = {}
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
-    reported_cost: Literal["compare", "trust"] = "compare"
+    reported_cost: Literal["compare", "trust"] | None = None
     scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
@@ -109,6 +110,13 @@ class Upstream(Section):
     def passthrough(self) -> bool:
         """The caller's own key goes upstream."""
         return self.api_key.get_secret_value() == "passthrough"
+
+    @property
+    def trusts_reported_cost(self) -> bool:
+        """What the provider says that a call cost is booked; unset, where that is its price."""
+        if self.reported_cost is None:
+            return canonical_provider(self.provider) in STATE_THEIR_COST
+        return self.reported_cost == "trust"
 
     @property
     def own_key(self) -> str | None:
@@ -151,7 +159,9 @@ class App(Period):
     customer_params: Literal["full", "profile", "ignore"] = "full"
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
+    new_customers_per_day: Annotated[Whole, Field(ge=0, le=10_000_000)] | None = 1_000
     cors_origins: tuple[Origin, ...] = ()
+    passthrough: Flag = False
     manage: Flag = False
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
-from gateway.openai.answer import read_answer
+from gateway.openai.answer import read_answer, read_transcript
 from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
 from gateway.proxy.breakdown import before_done, into_body
@@ -203,6 +203,7 @@ class WholeRelay:
         self._encoding = answer.header("content-encoding")
         self._kept: list[bytes] = []
         self._size = 0
+        self._blanked = False
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
@@ -222,10 +223,12 @@ class WholeRelay:
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
+                if self._answer.status >= 400:
+                    self._blank_secrets()
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits)
+        headers = to_client(self._answer.headers, reframed=self._edits or self._blanked)
         return start(self._answer.status, [*headers, *own])
 
     def told(self, content: bytes) -> bytes:
@@ -273,6 +276,13 @@ class WholeRelay:
             await send(body(last, more=True))
             raise
 
+    def _blank_secrets(self) -> None:
+        """Some providers repeat the key that they refuse, and it is not the caller's."""
+        told = decoder(self._encoding)(self.content)
+        blanked = self._tab.upstream.without_secrets(told)
+        if blanked != told:
+            self._kept, self._encoding, self._blanked = [blanked], None, True
+
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size <= READ_BYTES_MAX:
@@ -283,7 +293,11 @@ class WholeRelay:
         tab.seen_bytes = self._size
         if self._size <= READ_BYTES_MAX:
             content = decoder(self._encoding)(self.content)
-            tab.reading = read_answer(content, draws=tab.call.traits.draws)
+            traits = tab.call.traits
+            if traits.hears:
+                tab.reading = read_transcript(content)
+            else:
+                tab.reading = read_answer(content, draws=traits.draws)
             if tab.reading.usage is None:  # then only what was generated is to be paid for
                 tab.seen_bytes = text_bytes(content) or self._size
 

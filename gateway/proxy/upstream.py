@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 MODEL_PLACE: Final = "{model}"
 _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
+_NAMES_ONE: Final = "responses/"
+"""Paths with an id in them are not worth remembering."""
+SECRET_CHARS_MIN: Final = 16
+"""Shorter settings (a version, a region) are no secrets, and may stand in any text."""
+
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
 
@@ -97,6 +102,8 @@ class Upstream:
         self._native_headers = configured + _credentials(settings, "x-api-key")
         self._native_paths = _NATIVE.get(settings.provider, ())
         self.has_model_in_path: Final = MODEL_PLACE in settings.base_url
+        secrets = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
+        self._secrets = [s.encode() for s in secrets if len(s) >= SECRET_CHARS_MIN]
         self._targets: dict[Hashable, bytes] = {}
         self._uncounted: set[str] = set()
 
@@ -110,6 +117,16 @@ class Upstream:
     def refused_to_count(self, model: str) -> None:
         if len(self._uncounted) < UNCOUNTED_MAX:
             self._uncounted.add(model)
+
+    def without_secrets(self, error: bytes) -> bytes:
+        """An error's body with our key blanked: some providers repeat a key that they refuse.
+
+        Its length stays.
+        """
+        for secret in self._secrets:
+            if secret in error:
+                error = error.replace(secret, b"*" * len(secret))
+        return error
 
     async def send(
         self,
@@ -143,7 +160,7 @@ class Upstream:
     async def exchange(
         self,
         method: str,
-        path: str,
+        path: str | bytes,
         headers: RawHeaders,
         body: bytes | Content,
         sent: Sent,
@@ -151,9 +168,13 @@ class Upstream:
         model: str = "",
         query: bytes = b"",
     ) -> Answer:
-        """As `send`, with any method."""
-        key = (path, model) if self.has_model_in_path else path
-        target = self._targets.get(key) or self._target(path, model, key)
+        """As `send`, with any method; a path that is bytes stays as it is."""
+        if isinstance(path, bytes):
+            target = self._target_of(path)
+            path = path.decode("latin-1")
+        else:
+            key = (path, model) if self.has_model_in_path else path
+            target = self._targets.get(key) or self._target(path, model, key)
         if query:
             target = self._with_query(target, query)
         if self._defaults:
@@ -179,9 +200,15 @@ class Upstream:
         target = quote(f"{base}/{path}", safe="/%:@!$&'()*+,;=~")
         if self.settings.query:
             target += "?" + urlencode(self.settings.query, quote_via=quote)
-        if len(self._targets) < TARGETS_MAX:
+        if len(self._targets) < TARGETS_MAX and not path.startswith(_NAMES_ONE):
             self._targets[key] = target.encode()
         return target.encode()
+
+    def _target_of(self, path: bytes) -> bytes:
+        target = urlsplit(self.settings.base_url).path.rstrip("/").encode() + b"/" + path
+        if self.settings.query:
+            target += b"?" + urlencode(self.settings.query, quote_via=quote).encode()
+        return target
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [

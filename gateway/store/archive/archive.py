@@ -40,6 +40,7 @@ from gateway.store.archive.reratings import (
     read_unpriced,
     reratings,
     unpriced,
+    unpriced_customers,
 )
 from gateway.store.archive.rows import (
     ONCE,
@@ -226,7 +227,9 @@ class Archive:
     async def unpriced(self, wanted: LogFilter) -> list[UnpricedUse]:
         """The names whose calls have no price yet, the most called first."""
         rows = await asyncio.to_thread(self._rows, unpriced(wanted, MODELS_MAX))
-        return [read_unpriced(row) for row in rows]
+        names = [(row.provider, row.model) for row in rows]
+        customers = await asyncio.to_thread(self._rows, unpriced_customers(wanted, names))
+        return read_unpriced(rows, customers)
 
     async def summary(self, wanted: LogFilter) -> Summary:
         rows = await asyncio.to_thread(self._rows, summary(wanted))

@@ -5,10 +5,11 @@
 -- ARGV[1] identifier  ARGV[2] limits, JSON; '' to forget them
 -- ARGV[3] how many groups there may be
 --
--- Returns how often any was changed, this time included; or 0 FULL: there are so many, and
--- this one is not among them. Nothing changed.
+-- Returns 1 CHANGED, or 0 FULL: there are so many, and this one is not among them. Nothing
+-- changed.
 
-local FULL, CHANGES = 0, ''
+local CHANGED, FULL = 1, 0
+local CHANGES = ''
 local groups, identifier, limits, groups_max = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 if limits ~= '' and redis.call('HEXISTS', groups, identifier) == 0
@@ -20,4 +21,5 @@ if limits == '' then
 else
     redis.call('HSET', groups, identifier, limits)
 end
-return redis.call('HINCRBY', groups, CHANGES, 1)
+redis.call('HINCRBY', groups, CHANGES, 1)
+return CHANGED

@@ -25,6 +25,7 @@ from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
+from gateway.ledger.prospects import Estimate
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
@@ -173,6 +174,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 zone=UTC,
             ),
             groups=Groups(bench_.store, scopes),
+            estimate=_no_estimate,
             archive=archive,
             reports=Reports(bench_.store, archive, Counters(bench_.store, UTC), bench_.clock, UTC),
             rating=Rating(BOOK),
@@ -184,7 +186,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 outbox=archive.outbox,
                 ledger=bench_.ledger,
                 directory=bench_.directory,
-                scopes=Scopes(),
+                scopes=scopes,
                 clock=bench_.clock,
                 endpoints=(),
             ),
@@ -207,6 +209,10 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             flusher = Flusher(bench_.store, archive, zone=UTC, clock=bench_.clock)
             yield Api(client, bench_, flusher, services)
     await archive.close()
+
+
+async def _no_estimate(*_: object) -> Estimate:
+    raise AssertionError("these tests have no proxy")
 
 
 def _client(services: Services) -> httpx.AsyncClient:

@@ -15,6 +15,7 @@ from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, Metric, Summary, queries
 from gateway.store.archive.archive import logs
 from gateway.store.archive.database import FILE_NAME
+from gateway.store.archive.reratings import CUSTOMERS_SHOWN_MAX
 from pricing.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -413,3 +414,22 @@ async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 
     assert {0o600} == set(modes.values())
     assert FILE_NAME in modes
+
+
+async def test_of_a_name_without_a_price_the_first_customers_are_told(archive) -> None:
+    """All are counted; a name that a million called does not fill the memory."""
+    told = {"unpriced": True, "provider": "lab"}
+    calls = [call(n, customer_number=n, **told) for n in range(1, CUSTOMERS_SHOWN_MAX + 3)]
+    again = call(90, customer_number=1, **told)
+    other = call(91, customer_number=99, model="other", **told)
+    await archive.add(rows(*calls, again, other, partition=7))
+
+    many, one = await archive.unpriced(LogFilter())
+
+    assert (CUSTOMERS_SHOWN_MAX + 3, CUSTOMERS_SHOWN_MAX + 2) == (
+        many.requests,
+        many.customer_count,
+    )
+    assert dict.fromkeys(range(1, CUSTOMERS_SHOWN_MAX + 1), 7) == many.customers
+    assert ("other", {99: 7}) == (one.model, one.customers)
+    assert [] == await archive.unpriced(LogFilter(start_ms=92_000))
