@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    false,
     func,
     select,
     tuple_,
@@ -221,7 +222,7 @@ def walk(wanted: Wanted, found: Ways, bound: int) -> FromClause:
     if len(slices) == 1:
         return slices[0]
     if not slices:
-        return select(*columns).where(EVENTS.c.id < 0).subquery()
+        return select(*columns).where(false()).subquery()
     together = union_all(*(select(one) for one in slices)).subquery()
     ordered = _in_order(wanted, together.c.at_ms, together.c.id)
     return select(together).order_by(*ordered).limit(bound).subquery()
