@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.answers import InvalidFields, answer
-from gateway.api.csv_text import Row, csv_answer
+from gateway.api.csv_answers import csv_answer
 from gateway.api.customers import Customers
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.figures import dollars, seconds
@@ -27,6 +27,7 @@ from gateway.reports import (
     Span,
     TopUsers,
 )
+from gateway.reports.csv_text import Row
 from gateway.store.archive import Summary
 from pricing.money import PICO_PER_USD
 

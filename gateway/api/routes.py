@@ -10,6 +10,7 @@ from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.estimate import Estimates
 from gateway.api.events import Events
+from gateway.api.export import Export
 from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
@@ -36,6 +37,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Estimates(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
+        *Export(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),
