@@ -26,6 +26,8 @@ from gateway.background import Background
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
+from gateway.dashboard import site
+from gateway.dashboard.sessions import Credentials
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
@@ -132,7 +134,9 @@ def build_app(
             stack.callback(draining.set)
             yield
 
-    rest = Starlette(routes=routes(services), lifespan=lifespan)
+    viewer_key = config.viewer_key.get_secret_value() if config.viewer_key else None
+    pages = site.routes(services, Credentials.of(admin_key, viewer_key))
+    rest = Starlette(routes=[*pages, *routes(services)], lifespan=lifespan)
     return Gateway(data_plane, rest, draining.set)
 
 

@@ -15,7 +15,6 @@ from gateway.api.logs import Logs
 from gateway.api.metrics import Metrics
 from gateway.api.prices import Prices
 from gateway.api.services import Services
-from gateway.api.start import Start
 from gateway.api.users import Users
 from gateway.errors import NotFound
 
@@ -34,7 +33,6 @@ def routes(services: Services) -> list[Endpoint]:
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),
-        *Start(services).routes(guard.local),
         Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]
 

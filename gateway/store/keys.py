@@ -42,6 +42,7 @@ CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
 SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
+_LOGINS: Final = "{fb}login:"
 
 ACCOUNTS_PATTERN: Final = "{fb*}[ag]:*"
 BOOKS_PATTERN: Final = "{fb*}[acg]*:*"
@@ -92,6 +93,7 @@ KEYS: Final = (
     KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
+    KeySpec(f"{_LOGINS}<link>", "string", "a day", "the dashboard's login"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 
@@ -197,6 +199,11 @@ def book_of(key: bytes) -> Book | None:
     if scope is not None:
         return Book(int(partition), None, scope=scope.decode())
     return Book(int(partition), int(number), month.decode() if month else None)
+
+
+def login_key(link: str) -> str:
+    """Says that a link that signs in once has done so."""
+    return _LOGINS + link
 
 
 def _tag(index: int, partitions: int) -> str:

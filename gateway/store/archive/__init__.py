@@ -10,6 +10,7 @@ from gateway.store.archive.archive import FILE_NAME, PAGE_SIZE_MAX, Archive, Pag
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.reratings import Rerated, UnpricedUse
+from gateway.store.archive.slots import Slots, SlotUse, Timing
 from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
     "Page",
     "PastDay",
     "Rerated",
+    "SlotUse",
+    "Slots",
     "Summary",
+    "Timing",
     "UnpricedUse",
 ]

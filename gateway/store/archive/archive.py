@@ -35,6 +35,16 @@ from gateway.store.archive.reratings import (
 )
 from gateway.store.archive.rows import ONCE, from_row, insert_new, insert_once, to_row
 from gateway.store.archive.schema import create
+from gateway.store.archive.slots import (
+    TIMINGS_MAX,
+    Slots,
+    SlotUse,
+    Timing,
+    active_in_slots,
+    in_slots,
+    read_slot_use,
+    timings,
+)
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
 FILE_NAME: Final = "archive.sqlite3"
@@ -164,6 +174,37 @@ class Archive:
             ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
             for row in rows
         ]
+
+    async def use(
+        self, wanted: LogFilter, *, slots: Slots | None = None, by: str | None = None
+    ) -> list[SlotUse]:
+        """Sums by slot of time, by ``customer``, ``model`` or ``app``, or by both."""
+        rows = await asyncio.to_thread(self._rows, in_slots(wanted, slots, by))
+        return [read_slot_use(row) for row in rows]
+
+    async def active(
+        self, wanted: LogFilter, slots: Slots, *, without: int | None = None
+    ) -> dict[int, int]:
+        """Slot -> how many customers called, `without` (the anonymous one) left out."""
+        rows = await asyncio.to_thread(self._rows, active_in_slots(wanted, slots, without))
+        return {row.slot: row.active for row in rows}
+
+    async def timings(self, wanted: LogFilter, slots: Slots, calls: int) -> list[Timing]:
+        """How long calls took; of more than `TIMINGS_MAX` an even share. `calls`: how many match."""
+        every = -(-calls // TIMINGS_MAX)
+        rows = await asyncio.to_thread(self._rows, timings(wanted, slots, every))
+        return [Timing(slot=s, latency_ms=whole, first_token_ms=first) for s, whole, first in rows]
+
+    async def since(self, row_id: int, limit: int) -> list[tuple[int, ArchivedEvent]]:
+        """The rows archived after `row_id`, oldest first, each with its own."""
+        found = select(EVENTS).where(EVENTS.c.id > row_id).order_by(EVENTS.c.id).limit(limit)
+        rows = await asyncio.to_thread(self._rows, found)
+        return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
+
+    async def newest_id(self) -> int:
+        """Of the row archived last; 0: there is none."""
+        rows = await asyncio.to_thread(self._rows, select(func.max(EVENTS.c.id)))
+        return rows[0][0] or 0
 
     async def events_of(
         self, partition: int, after: str = "", limit: int = EVENTS_MAX

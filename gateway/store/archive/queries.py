@@ -117,17 +117,17 @@ def conditions(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
 
 def summary(wanted: LogFilter) -> Executable:
     """One row, for `read_summary`."""
-    is_call = _is(USAGE_KINDS)
-    failed = and_(_is(TROUBLE_KINDS), EVENTS.c.status.in_(sorted(FAILED)))
+    is_call = is_kind(USAGE_KINDS)
+    failed = and_(is_kind(TROUBLE_KINDS), EVENTS.c.status.in_(sorted(FAILED)))
     return select(
-        _count(is_call).label("requests"),
-        *(column for name in _SUMMED for column in _sum(name)),
+        counted(is_call).label("requests"),
+        *(column for name in _SUMMED for column in summed(name)),
         func.count(distinct(case((is_call, EVENTS.c.customer_number)))).label("active_users"),
-        _count(failed).label("errors"),
-        _count(EVENTS.c.kind == Kind.REFUSE).label("rejected"),
+        counted(failed).label("errors"),
+        counted(EVENTS.c.kind == Kind.REFUSE).label("rejected"),
         (
-            _count(and_(is_call, EVENTS.c.unpriced))
-            - _count(and_(EVENTS.c.unpriced, EVENTS.c.request_id.contains(RERATED)))
+            counted(and_(is_call, EVENTS.c.unpriced))
+            - counted(and_(EVENTS.c.unpriced, EVENTS.c.request_id.contains(RERATED)))
         ).label("unpriced"),
     ).where(*conditions(wanted))
 
@@ -145,7 +145,7 @@ _SUMMED: Final = (
 
 def read_summary(row: Any) -> Summary:
     return Summary(
-        **{name: _joined(row, name) for name in _SUMMED},
+        **{name: joined(row, name) for name in _SUMMED},
         **{
             name: getattr(row, name)
             for name in ("requests", "active_users", "errors", "rejected", "unpriced")
@@ -155,12 +155,12 @@ def read_summary(row: Any) -> Summary:
 
 def top_users(wanted: LogFilter, metric: Metric, limit: int) -> Executable:
     """At most `limit` rows, the greatest first, for `read_customer_use`."""
-    tokens = case((_is(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
+    tokens = case((is_kind(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
     sums = {
-        Metric.COST: _sum("cost_pico"),
-        Metric.CHARGE: _sum("charge_pico"),
+        Metric.COST: summed("cost_pico"),
+        Metric.CHARGE: summed("charge_pico"),
         Metric.TOKENS: (func.sum(tokens).label("tokens"),),
-        Metric.REQUESTS: (_count(_is(USAGE_KINDS)).label("requests"),),
+        Metric.REQUESTS: (counted(is_kind(USAGE_KINDS)).label("requests"),),
     }
     return (
         select(
@@ -168,7 +168,7 @@ def top_users(wanted: LogFilter, metric: Metric, limit: int) -> Executable:
             EVENTS.c.partition,
             *(column for columns in sums.values() for column in columns),
         )
-        .where(_is(MONEY_KINDS), *conditions(wanted))
+        .where(is_kind(MONEY_KINDS), *conditions(wanted))
         .group_by(EVENTS.c.customer_number, EVENTS.c.partition)
         .order_by(*_greatest_first(sums[metric]), EVENTS.c.customer_number)
         .limit(limit)
@@ -181,8 +181,8 @@ def read_customer_use(row: Any) -> CustomerUse:
         partition=row.partition,
         requests=row.requests,
         tokens=row.tokens,
-        cost_pico=_joined(row, "cost_pico"),
-        charge_pico=_joined(row, "charge_pico"),
+        cost_pico=joined(row, "cost_pico"),
+        charge_pico=joined(row, "charge_pico"),
     )
 
 
@@ -192,37 +192,37 @@ def models(wanted: LogFilter, limit: int) -> Executable:
         select(
             EVENTS.c.model,
             func.count().label("requests"),
-            _count(EVENTS.c.cached_tokens > 0).label("cache_hits"),
+            counted(EVENTS.c.cached_tokens > 0).label("cache_hits"),
         )
-        .where(_is(USAGE_KINDS), *conditions(wanted))
+        .where(is_kind(USAGE_KINDS), *conditions(wanted))
         .group_by(EVENTS.c.model)
         .order_by(func.count().desc(), EVENTS.c.model)
         .limit(limit)
     )
 
 
-def _is(kinds: Collection[Kind]) -> ColumnElement[bool]:
+def is_kind(kinds: Collection[Kind]) -> ColumnElement[bool]:
     return EVENTS.c.kind.in_(sorted(kinds))
 
 
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+def counted(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count(case((condition, 1)))
 
 
-def _sum(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
+def summed(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """A sum in two limbs, `<name>_high` and `<name>_low`: SQLite's SUM ends at int64.
 
     Division and remainder truncate toward zero in SQLite and PostgreSQL alike, so that
     value == high * 1e9 + low for negative values too.
     """
-    value = case((_is(MONEY_KINDS), EVENTS.c[name]), else_=0)
+    value = case((is_kind(MONEY_KINDS), EVENTS.c[name]), else_=0)
     # Not `//`: SQLAlchemy spells that FLOOR(a / b), which is no integer everywhere.
     high = func.coalesce(func.sum(value.op("/")(_LIMB)), 0)
     low = func.coalesce(func.sum(value % _LIMB), 0)
     return high.label(f"{name}_high"), low.label(f"{name}_low")
 
 
-def _joined(row: Any, name: str) -> int:
+def joined(row: Any, name: str) -> int:
     return int(getattr(row, f"{name}_high")) * _LIMB + int(getattr(row, f"{name}_low"))
 
 
