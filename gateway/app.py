@@ -28,10 +28,14 @@ from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
 from gateway.dashboard import site
 from gateway.dashboard.sessions import Credentials
+from gateway.customers.authentication import Authentication
+from gateway.customers.temporary_keys import TemporaryKeys
+from gateway.customers.tokens import SigningKey, Tokens
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts
 from gateway.proxy.bounding import Budgeting
+from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
@@ -71,6 +75,8 @@ def build_app(
     crash.arm(os.environ)
     parts = build_parts(config, store_url=store_url, clock=clock or SystemClock(), writes_log=True)
     apps = Apps(_app(app) for app in config.apps)
+    keys = TemporaryKeys(parts.store, apps, parts.clock)
+    tokens = Tokens(_signing_keys(config), config.tokens.revoked, apps, parts.clock)
     upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
@@ -82,6 +88,7 @@ def build_app(
         rating=parts.rating,
         upstreams=upstreams,
         clock=parts.clock,
+        keys=keys,
         on_disconnect=config.on_disconnect,
         budgeting=Budgeting(
             binding=config.budgets.policy != "soft",
@@ -91,7 +98,8 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     data_plane = DataPlane(
-        apps=apps,
+        authentication=Authentication(apps, tokens, keys),
+        cors=Cors(apps),
         pipeline=pipeline,
         models=Models(upstreams, parts.clock),
         clock=parts.clock,
@@ -111,6 +119,7 @@ def build_app(
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
+        keys=keys,
         clock=parts.clock,
         zone=parts.zone,
         provider_of=upstreams.provider_of,
@@ -198,8 +207,14 @@ def _app(app: configuration.App) -> App:
         customer_params=ParamsPolicy(app.customer_params),
         customer_prefix=app.customer_prefix,
         user_is_customer=app.user_is_customer,
+        cors_origins=app.cors_origins,
         manage=app.manage,
     )
+
+
+def _signing_keys(config: Config) -> list[SigningKey]:
+    keys = config.tokens.keys
+    return [SigningKey(key.id, key.secret.get_secret_value().encode()) for key in keys]
 
 
 def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:

@@ -79,6 +79,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
             usage is unparsed, and what stands here is an estimate.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
         scope: Where it was served, if that has a price of its own (``us``).
+        key: The temporary key that the call was made with, by its id.
         adjusts: In an ``adjust`` that re-rates: the request id of that call.
     """
 
@@ -118,6 +119,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
     upstream_request_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     adjusts: str | None = None
+    key: str | None = None
 
     @property
     def is_usage(self) -> bool:

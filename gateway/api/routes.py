@@ -15,6 +15,7 @@ from gateway.api.logs import Logs
 from gateway.api.metrics import Metrics
 from gateway.api.prices import Prices
 from gateway.api.services import Services
+from gateway.api.temporary_keys import TemporaryKeyRoutes
 from gateway.api.users import Users
 from gateway.errors import NotFound
 
@@ -30,6 +31,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Analytics(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
+        *TemporaryKeyRoutes(services).routes(guard.managed),
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),

@@ -8,6 +8,7 @@ from gateway.api.tallies import Tallies
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
+from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
@@ -59,6 +60,7 @@ class Services:
     archive: Archive
     rating: Rating
     apps: Apps
+    keys: TemporaryKeys
     clock: Clock
     zone: tzinfo
     provider_of: Callable[[str], str]

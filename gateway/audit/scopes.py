@@ -2,7 +2,8 @@
 
 A group's account is the sum of all events that name it, from every partition, each as far as
 its cursor there has come. An app is counted from the day it got a limit, which the events do
-not tell: of it only the holds are compared.
+not tell, and what days long gone came to is not kept by temporary key: of these only the
+holds are compared.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ from gateway.store.keys import Partition
 
 _GROUPS: Final = group_name("")
 _CURSOR: Final = "g:"
+_WITH_LIMITS: Final = ("group", "app")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class ScopeBook:
     """A group's or an app's account at one instant.
 
     Attributes:
-        name: ``group:<identifier>`` or ``app:<id>``.
+        name: ``group:<identifier>``, ``app:<id>`` or ``key:<id>``.
         cursors: By source partition, up to which event its account has counted.
     """
 
@@ -39,6 +41,11 @@ class ScopeBook:
     fields: Fields
     held_pico: int
     cursors: Mapping[int, Position]
+
+    @property
+    def kind(self) -> str:
+        """``group``, ``app`` or ``key``."""
+        return self.name.partition(":")[0]
 
     @property
     def is_group(self) -> bool:
@@ -105,13 +112,16 @@ def held_differences(books: Iterable[ScopeBook]) -> Iterator[Difference]:
 
 
 def overshoot(books: Iterable[ScopeBook]) -> dict[str, int]:
-    """By kind of scope and by cause, as `gateway.audit.check.Sum` names it."""
+    """By kind of scope and by cause, as `gateway.audit.check.Sum` names it.
+
+    What passes the limit of a temporary key is not told apart: only its call knows that limit.
+    """
     found: Counter[str] = Counter()
     for book in books:
-        kind = "group" if book.is_group else "app"
-        for cause in ("settle", "event"):
-            over = whole(book.fields, f"over.{cause}".encode())
-            found[f"{kind}_over_{cause}_pico"] += over
+        if book.kind in _WITH_LIMITS:
+            for cause in ("settle", "event"):
+                over = whole(book.fields, f"over.{cause}".encode())
+                found[f"{book.kind}_over_{cause}_pico"] += over
     return dict(found)
 
 

@@ -6,6 +6,7 @@ The parts are imported when a command runs, so that ``farebox --help`` answers a
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -136,6 +137,29 @@ def rebuild(config_file: Path | None, as_json: bool, dry: bool) -> None:
         from gateway.config import configured
 
         sys.exit(run(configured(config_file, os.environ), dry=dry, as_json=as_json))
+
+
+@main.group()
+def token() -> None:
+    """Signed customer tokens."""
+
+
+@token.command("mint")
+@CONFIG
+@click.option("--customer", required=True, help="Whose it is: the only one it can call for.")
+@click.option("--expires", default="1h", show_default=True, help="15m, 8h, 30d, or a time.")
+@click.option("--app", help="For which app; needed where there are several.")
+@click.option("--model", "models", multiple=True, help="What it may use; may have *. Repeatable.")
+@click.option("--max-usd", help="The most that one call may cost.")
+@click.option("--id", "name", help="Its jti, by which it can be revoked.")
+@click.option("--key", help="The id of the key to sign with. Default: the first.")
+def mint_token(config_file: Path | None, **asked: Any) -> None:
+    """Print a token for one customer, signed with a key of the configuration."""
+    with explained(USAGE):
+        from gateway.cli.token import minted
+        from gateway.config import configured
+
+        click.echo(minted(configured(config_file, os.environ), **asked))
 
 
 @main.command()

@@ -34,10 +34,12 @@ from gateway.config.values import (
     Glob,
     Headers,
     Moment,
+    Origin,
     Percent,
     RedisUrl,
     Seconds,
     Secret,
+    SigningSecret,
     Slug,
     TokenSha256,
     Usd,
@@ -59,6 +61,13 @@ Anything = ("*",)
 
 def _absent_when_empty(value: Any) -> Any:
     return None if value == "" else value
+
+
+def _refuse_twins(values: list[str], field: str) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            first = values.index(value)
+            raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
 class Section(BaseModel):
@@ -143,10 +152,11 @@ class App(Period):
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     upstreams: tuple[Glob, ...] = Anything
     models: tuple[Glob, ...] = Anything
-    identity: Literal["any", "header"] = "any"
+    identity: Literal["any", "header", "token"] = "any"
     customer_params: Literal["full", "profile", "ignore"] = "full"
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
+    cors_origins: tuple[Origin, ...] = ()
     manage: Flag = False
 
     @model_validator(mode="after")
@@ -163,6 +173,23 @@ class App(Period):
         if self.token is None:
             return self.token_sha256 or ""
         return sha256(self.token)
+
+
+class TokenKey(Section):
+    """A key that customer tokens are signed with."""
+
+    id: Slug
+    secret: SigningSecret
+
+
+def _unique_keys(keys: tuple[TokenKey, ...]) -> tuple[TokenKey, ...]:
+    _refuse_twins([key.id for key in keys], "id")
+    return keys
+
+
+class Tokens(Section):
+    keys: Annotated[tuple[TokenKey, ...], AfterValidator(_unique_keys)] = ()
+    revoked: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
 
 
 class CustomerDefaults(Section):
@@ -249,13 +276,6 @@ def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
     return apps
 
 
-def _refuse_twins(values: list[str], field: str) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            first = values.index(value)
-            raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
-
-
 class Config(Section):
     """Everything a gateway is told. Paths are absolute once loaded."""
 
@@ -276,6 +296,7 @@ class Config(Section):
     unpriced: Unpriced = "allow"
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     prices_confirm: str | None = None
+    tokens: Tokens = Tokens()
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
     _file: Path | None = PrivateAttr(default=None)
@@ -306,6 +327,14 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_can_be_had(self) -> Self:
+        for index, app in enumerate(self.apps):
+            if app.identity == "token" and not self.tokens.keys:
+                message = "takes signed tokens only: add a key under tokens.keys"
+                raise refusal(message, "apps", index, "identity")
         return self
 
     @model_validator(mode="after")

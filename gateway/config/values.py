@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.config.faults import did_you_mean
 from gateway.customers import fields
+from gateway.customers.tokens import SECRET_BYTES_MIN
 from gateway.store import address
 from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
@@ -169,6 +170,26 @@ def _base_url(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    kind = 'must be an origin, like "https://app.example.com", or "*"'
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise refusal(kind) from None
+    if value == "*":
+        return value
+    if not usable or value != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
+        raise refusal(kind)
+    return value.lower()
+
+
+def _signing_secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value().encode()) < SECRET_BYTES_MIN:
+        raise refusal(f"must have at least {SECRET_BYTES_MIN} bytes: openssl rand -hex 32")
+    return value
+
+
 def _redis_url(value: SecretStr | None) -> SecretStr | None:
     text = value.get_secret_value() if value else ""
     if not text:
@@ -229,6 +250,8 @@ Zone = Annotated[str, AfterValidator(_zone)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Origin = Annotated[str, AfterValidator(_origin)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_headers)]
 TokenSha256 = Annotated[str, AfterValidator(_token_sha256)]
 Slug = Annotated[str, AfterValidator(_slug)]

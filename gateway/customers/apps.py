@@ -14,6 +14,7 @@ class Identity(StrEnum):
 
     ANY = "any"
     HEADER = "header"
+    TOKEN = "token"  # noqa: S105
 
 
 class ParamsPolicy(StrEnum):
@@ -34,6 +35,7 @@ class App:
         upstreams, models: Globs of what it may use.
         customer_prefix: Put before the identifiers of its customers.
         user_is_customer: Whether the body's `user` may name the customer.
+        cors_origins: Web pages of these origins may call for it, from a browser.
         manage: Its token opens the management API too.
     """
 
@@ -46,6 +48,7 @@ class App:
     customer_params: ParamsPolicy = ParamsPolicy.FULL
     customer_prefix: str = ""
     user_is_customer: bool = True
+    cors_origins: tuple[str, ...] = ()
     manage: bool = False
 
     def may_use(self, model: str) -> bool:
@@ -53,10 +56,11 @@ class App:
 
 
 class Apps:
-    """All applications, by token."""
+    """All applications: `all` in the order of the configuration, and by token."""
 
     def __init__(self, apps: Iterable[App]) -> None:
-        self._by_digest = {app.token_sha256: app for app in apps}
+        self.all = tuple(apps)
+        self._by_digest = {app.token_sha256: app for app in self.all}
 
     def authenticate(self, token: str | None) -> App:
         """The app that a token belongs to. Looked up by digest, so that timing tells nothing.

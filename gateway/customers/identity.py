@@ -17,7 +17,7 @@ from gateway.customers import fields
 from gateway.customers.apps import App, Identity, ParamsPolicy
 from gateway.customers.fields import FIELDS, PROFILE_FIELDS, Canonical
 from gateway.customers.profile import ANONYMOUS
-from gateway.errors import InvalidCall
+from gateway.errors import InvalidCall, PermissionRefused
 from gateway.openai.carriers import ABSENT, CustomerFields
 
 CUSTOMER_HEADER: Final = b"x-farebox-customer"
@@ -62,14 +62,19 @@ def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
             )
 
 
-def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> Caller:
+def identify(
+    app: App, body: CustomerFields, headers: Mapping[bytes, bytes], *, bound: str | None = None
+) -> Caller:
     """Read every carrier that counts for this app.
 
     Args:
+        bound: The customer that the call's token is for: it needs no carrier, and may not name
+            another, nor move its own limits.
         headers: Lower-case names; of a repeated one, any.
 
     Raises:
         InvalidCall: a carrier is malformed, two disagree, or a limit is faulty.
+        PermissionRefused: a carrier names another customer than the token is for.
     """
     warnings: list[str] = []
     from_headers = [
@@ -77,11 +82,17 @@ def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> 
     ]
     given = [holder["customer_params"] for _, holder in from_headers]
     named = list(_header_names(headers, from_headers))
-    if app.identity is Identity.ANY:
+    policy = app.customer_params
+    if app.identity is Identity.ANY or bound is not None:
         from_body = _object(body.customer_params, "customer_params")
         named += _body_names(body, from_body or {})
         given.append(from_body)
     params = {name: value for one in given if one for name, value in one.items()}
+    if bound is not None:
+        _refuse_others(bound, named)
+        named = [("token", bound)]
+        if policy is ParamsPolicy.FULL:
+            policy = ParamsPolicy.PROFILE
     if not named and any(one is not None for one in given):
         raise InvalidCall(
             "customer_params needs a customer_identifier.",
@@ -95,10 +106,10 @@ def identify(app: App, body: CustomerFields, headers: Mapping[bytes, bytes]) -> 
         return Caller(
             customer=ANONYMOUS, change={}, recorded=_recorded(body), warnings=tuple(warnings)
         )
-    change = dict(_change(params, app.customer_params, warnings))
+    change = dict(_change(params, policy, warnings))
     if body.group_identifier not in (ABSENT, None) and "group_identifier" not in change:
         group = {"group_identifier": body.group_identifier}
-        change |= dict(_change(group, app.customer_params, warnings, prefix=""))
+        change |= dict(_change(group, policy, warnings, prefix=""))
     if body.request_breakdown is True:
         warnings.append("request_breakdown: not available")
     return Caller(
@@ -159,6 +170,17 @@ def _header_params(raw: bytes, name: bytes) -> dict[str, Any]:
     holder = _object(content, shown) or {}
     params = _object(holder.get("customer_params", ABSENT), f"{shown}: customer_params")
     return {**holder, "customer_params": params}
+
+
+def _refuse_others(bound: str, named: list[tuple[str, Any]]) -> None:
+    for name, value in named:
+        if _identifier(value, name) != bound:
+            raise PermissionRefused(
+                f"{name} names another customer than the one that this token is for. "
+                "Leave it out, or name that one.",
+                param=name,
+                code="customer_mismatch",
+            )
 
 
 def _agreed(named: list[tuple[str, Any]]) -> str | None:

@@ -7,7 +7,7 @@ which refuses when it is no longer current.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -63,6 +63,10 @@ class Profile:
             for name, value in zip(reply[::2], reply[1::2], strict=True)
         }
         return cls(identifier, number, int(stored.pop("version", "0")), stored)
+
+    def numbered(self, number: int) -> "Profile":
+        """The same customer, made anew under another number."""
+        return replace(self, number=number)
 
     @property
     def blocked(self) -> bool:

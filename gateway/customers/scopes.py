@@ -1,6 +1,7 @@
-"""Scopes: what many customers share a budget in. A group of customers, or an app.
+"""Scopes: what calls of many customers share a budget in: a group, an app, a temporary key.
 
-A scope is named ``group:<identifier>`` or ``app:<id>``, in keys and wherever it is counted.
+A scope is named ``group:<identifier>``, ``app:<id>`` or ``key:<id>``, in keys and wherever it
+is counted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,13 +13,14 @@ from gateway.customers.windows import Anchor, Calendar
 
 _GROUP: Final = "group"
 _APP: Final = "app"
+_KEY: Final = "key"
 
 NO_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One group or app, and its limits; `limits` names no rate and no markup.
+    """One of them, and its limits; `limits` names no rate and no markup.
 
     Attributes:
         anchor: Its own period, if it has one: the period budget counts in that.
@@ -30,7 +32,7 @@ class Scope:
 
     @property
     def kind(self) -> str:
-        """``group`` or ``app``."""
+        """``group``, ``app`` or ``key``."""
         return self.name.partition(":")[0]
 
     @property
@@ -61,6 +63,10 @@ def app_name(app: str) -> str:
     return f"{_APP}:{app}"
 
 
+def key_name(key: str) -> str:
+    return f"{_KEY}:{key}"
+
+
 class Scopes:
     """The groups and apps that have limits.
 
@@ -86,19 +92,22 @@ class Scopes:
         """One that is not configured has no limits."""
         return self._scopes.get(name) or Scope(name)
 
-    def count_for(self, group: str | None, app: str) -> bool:
+    def count_for(self, group: str | None, app: str, key: Scope | None) -> bool:
         """Whether `counted` has any."""
-        return bool(group) or app in self._apps
+        return bool(group) or key is not None or app in self._apps
 
-    def counted(self, group: str | None, app: str) -> Iterator[Scope]:
-        """What a call of this group and app counts on: its group, and its app if it has a limit.
+    def counted(self, group: str | None, app: str, key: Scope | None) -> Iterator[Scope]:
+        """What a call counts on: its group, its app if that has a limit, its temporary key.
 
-        In the order in which they are asked.
+        In the order in which they are asked. What limits a key has, who made it said, not the
+        configuration; so the call brings them along.
         """
         if group:
             yield self.named(group_name(group))
         if of_app := self._scopes.get(app_name(app)):
             yield of_app
+        if key:
+            yield key
 
 
 NO_SCOPES: Final = Scopes()

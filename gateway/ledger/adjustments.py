@@ -38,7 +38,7 @@ class Adjustments:
         """Book the adjustment `event`, in the windows of its time, once."""
         partition = self.directory.partition_of(customer)
         profile = await self.directory.known(customer)
-        await self.scopes.announce(event.group, event.app)
+        await self.scopes.announce(event.group, event.app, event.key)
         details = event.details()
         now_ms = self.clock.now_ms()
         for _ in range(TRIES_MAX):

@@ -54,7 +54,7 @@ class Admission:
 
         `attempt` says, whatever happens, whether a hold may be there.
         """
-        customer, change, app = attempt.customer, attempt.change, attempt.app
+        customer, change = attempt.customer, attempt.change
         profile = self._directory.cached(customer) or await self._directory.load(customer)
         now_ms = self._clock.now_ms()
         dropped: tuple[str, ...] = ()
@@ -67,8 +67,8 @@ class Admission:
             profile = await self._admitted(profile)
             planned = self._directory.plan(profile, change)
             terms = self._directory.terms(planned.profile, now_ms)
-            if self._scopes.concern(planned.profile.group, app):
-                terms = await self._shared(terms, planned.profile.group, app)
+            if self._scopes.concern(planned.profile.group, attempt.app, attempt.key):
+                terms = await self._shared(terms, planned.profile.group, attempt)
             asked = attempt.bound(terms)
             details = attempt.opening(planned.profile)
             await attempt.send_with(profile.number, terms.windows.ids, details)
@@ -109,6 +109,7 @@ class Admission:
             hold = Hold(
                 request_id=attempt.request_id,
                 app=attempt.app,
+                key=attempt.key,
                 partition=attempt.partition,
                 profile=planned.profile,
                 terms=terms,
@@ -127,10 +128,11 @@ class Admission:
         attempt.over()
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
-    async def _shared(self, terms: Terms, group: str | None, app: str) -> Terms:
-        """The terms of a call that may count on a group or an app, once those are known."""
-        await self._scopes.announce(group, app)
-        return replace(terms, shared=True) if self._scopes.limit(group, app) else terms
+    async def _shared(self, terms: Terms, group: str | None, attempt: Attempt) -> Terms:
+        """The terms of a call that may count on further scopes, once those are known."""
+        app, key = attempt.app, attempt.key
+        await self._scopes.announce(group, app, key.identifier if key else None)
+        return replace(terms, shared=True) if self._scopes.limit(group, app, key) else terms
 
     @staticmethod
     def _keys(attempt: Attempt, profile: Profile) -> list[str]:

@@ -12,6 +12,7 @@ import orjson
 from gateway import crash
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms, Upsert
+from gateway.customers.scopes import Scope
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Status
 from gateway.ledger.bounds import Bound
@@ -25,7 +26,7 @@ class Attempt:
     """One call's way to a hold: what it asks for, and how far it has come.
 
     Attributes:
-        app, change, bound, opening: As `Ledger.hold` is given them.
+        app, key, change, bound, opening: As `Ledger.hold` is given them.
         details: Of the event to post should this process never settle, as last sent.
         since: The store's `changes` when it was whole: granted by another it would not count.
         in_doubt: It was sent, and it is not known what became of it.
@@ -39,6 +40,7 @@ class Attempt:
     bound: Callable[[Terms], Bound]
     opening: Callable[[Profile], bytes]
     partition: Partition
+    key: Scope | None = None
     wal: Log | None = None
     details: bytes = b""
     number: int = 0

@@ -45,6 +45,15 @@ class Leases:
     def begin(self, hold: Hold) -> None:
         self._live[hold.request_id] = hold
 
+    def move(self, hold: Hold) -> None:
+        """Its customer has come back as another; an end that came first stays one."""
+        if hold.request_id in self._live:
+            self._live[hold.request_id] = hold
+
+    def current(self, hold: Hold) -> Hold:
+        """As it is held now, if it still is: its customer may have come back as another."""
+        return self._live.get(hold.request_id, hold)
+
     def live(self) -> Iterable[Hold]:
         return list(self._live.values())
 

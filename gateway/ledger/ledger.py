@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
-from gateway.customers.scopes import NO_SCOPES, Scopes
+from gateway.customers.scopes import NO_SCOPES, Scope, Scopes
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.adjustments import Adjustments
@@ -139,6 +139,7 @@ class Ledger:
         customer: str,
         *,
         app: str,
+        key: Scope | None = None,
         change: Mapping[str, Canonical],
         bound: Callable[[Terms], Bound],
         opening: Callable[[Profile], bytes],
@@ -147,13 +148,14 @@ class Ledger:
 
         Args:
             app: The app that makes the call.
+            key: The temporary key that it is made with, and its limits.
             bound: What the call can cost under these terms; may refuse.
             opening: Details of the event to post should this process never settle, given
-                the customer as it is held: it names app and group.
+                the customer as it is held: it names app, group and key.
 
         Raises:
             BudgetExceeded, BudgetInFlight, RateLimited: a limit has no room, the customer's,
-                or with `recorded` that of its group or app.
+                or with `recorded` that of its group, app or key.
             PermissionRefused: the customer is blocked, or not registered.
             InvalidCall: the change contradicts itself.
             LedgerUnavailable: nothing is held.
@@ -162,6 +164,7 @@ class Ledger:
             request_id=request_id,
             customer=customer,
             app=app,
+            key=key,
             change=change,
             bound=bound,
             opening=opening,
@@ -185,7 +188,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
-        await self._scopes.announce(hold.group, hold.app)
+        await self._scopes.announce(hold.group, hold.app, hold.key.identifier if hold.key else None)
         outcome = await self._store.script(
             "restore",
             [
@@ -229,7 +232,7 @@ class Ledger:
     async def note(self, hold: Hold, event: UsageEvent) -> None:
         """Write down how the call ended: booked from here on, whoever dies."""
         if self._wal is not None and hold.request_id not in self._noted:
-            self._noted[hold.request_id] = ending = _ending(hold, event)
+            self._noted[hold.request_id] = ending = _ending(self._leases.current(hold), event)
             self._wal.end(ending)
             await self._written("after_final")
 
@@ -288,12 +291,12 @@ class Ledger:
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
 
     async def scope_balance(self, scope: str) -> Balance:
-        """Read the account of a group or an app.
+        """Read the account of a group, an app or a temporary key.
 
         It follows the calls by a moment: what has ended stays held until the flusher comes.
 
         Args:
-            scope: ``group:<identifier>`` or ``app:<id>``; see `gateway.customers.scopes`.
+            scope: As `gateway.customers.scopes` names it.
         """
         return await self._scopes.balance(scope)
 
@@ -350,7 +353,10 @@ class Ledger:
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
-        await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        number = await self._directory.restore(profile.identifier, profile.number, profile.stored)
+        if number != profile.number:  # somebody has made the customer anew: the call is its now
+            hold = replace(hold, profile=profile.numbered(number))
+            self._leases.move(hold)
         await self.restore(hold)
 
     async def _written(self, point: str) -> None:
@@ -365,7 +371,7 @@ class Ledger:
     async def _end(self, hold: Hold, event: UsageEvent) -> None:
         try:
             if self._wal is None:
-                ending = _ending(hold, event)
+                ending = _ending(self._leases.current(hold), event)
             else:
                 await self.note(hold, event)
                 ending = self._noted.pop(hold.request_id)

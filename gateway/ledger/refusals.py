@@ -37,7 +37,8 @@ class Refusal:
     def whose(self) -> str:
         if self.scope is None:
             return f'Customer "{self.customer}"'
-        return f'{self.scope.kind.capitalize()} "{self.scope.identifier}"'
+        kind = "Temporary key" if self.scope.kind == "key" else self.scope.kind.capitalize()
+        return f'{kind} "{self.scope.identifier}"'
 
 
 def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
@@ -84,7 +85,7 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
 def _scope_fields(scope: Scope | None) -> dict[str, str]:
     if scope is None:
         return {}
-    return {"group_identifier" if scope.kind == "group" else "app": scope.identifier}
+    return {"group_identifier" if scope.kind == "group" else scope.kind: scope.identifier}
 
 
 def rate_limited(customer: str, per_minute: int, wait_ms: int) -> RateLimited:

@@ -113,7 +113,7 @@ class Reports:
             since = self._store.changes
             priced = event(profile, terms)
             details = priced.details()
-            await self._scopes.announce(priced.group, priced.app)
+            await self._scopes.announce(priced.group, priced.app, priced.key)
             week_ms = now_ms - now_ms % WEEK_MS
             outcome, mark = await self._store.script(
                 "event",

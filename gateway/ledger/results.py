@@ -28,7 +28,7 @@ class Recorded(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeHold:
-    """What a group or an app holds of a call; the sums are its own, before this hold."""
+    """What a group, an app or a key holds of a call; the sums are its own, before this hold."""
 
     scope: Scope
     terms: Terms
@@ -45,12 +45,13 @@ class Hold(Struct, frozen=True, kw_only=True):
         app: The app that made the call.
         profile: The customer as it was held, after the call's own upsert.
         amount_pico: What the call may cost; less than `wanted_pico` where only part of that
-            fitted. The customer may hold more, where its group or app granted less.
+            fitted. The customer may hold more, where a scope granted less.
         orphan_pico: What is posted should the call never end, as far as known at its start.
         spent_period_pico, spent_total_pico, held_pico: Of the customer, before this hold;
             spent is what the limits are about, charge or cost.
         window_ids: The windows that its charge counts in, as the scripts take them.
         opening: Details of the event to post should the call never end.
+        key: The temporary key that it was made with, if any.
         is_held: False for a call that passed while the store was away: nothing is reserved,
             and nothing is known of the account.
         change: What such a call says of its customer, to be written with its end.
@@ -71,6 +72,7 @@ class Hold(Struct, frozen=True, kw_only=True):
     opening: bytes
     scopes: tuple[ScopeHold, ...] = ()
     warnings: tuple[str, ...] = ()
+    key: Scope | None = None
     is_held: bool = True
     change: Mapping[str, Canonical] | None = None
 

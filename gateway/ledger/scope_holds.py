@@ -1,8 +1,8 @@
-"""Scope holds: a call's share of what its group and its app may spend.
+"""Scope holds: a call's share of what its group, its app and its temporary key may spend.
 
 They live in other partitions than the customer, so they are made one after the other: first
 the customer's hold, then these, each granting no more than the one before. The customer's
-hold is what ends, in one event that names group and app; from that event the flusher takes
+hold is what ends, in one event that names all three; from that event the flusher takes
 these off (`gateway.metering.scope_sink`). So one that is refused, or whose reply is lost,
 needs nothing but that the customer's hold is ended.
 """
@@ -16,7 +16,7 @@ from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
-from gateway.customers.scopes import Scope, Scopes
+from gateway.customers.scopes import Scope, Scopes, key_name
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.bounds import Bound
 from gateway.ledger.outcomes import Outcome
@@ -41,21 +41,22 @@ class ScopeHolds:
         self._scopes = scopes
         self._registry = ScopeRegistry(store)
 
-    def concern(self, group: str | None, app: str) -> bool:
-        """Whether there may be anything to do here for a call of this group and app."""
-        return self._scopes.count_for(group, app) or bool(self._registry.in_doubt)
+    def concern(self, group: str | None, app: str, key: Scope | None) -> bool:
+        """Whether there may be anything to do here for a call of these."""
+        return self._scopes.count_for(group, app, key) or bool(self._registry.in_doubt)
 
-    def limit(self, group: str | None, app: str) -> bool:
-        """Whether a call of this group and app needs room in either."""
-        return any(scope.limits.limited for scope in self._scopes.counted(group, app))
+    def limit(self, group: str | None, app: str, key: Scope | None) -> bool:
+        """Whether a call of these needs room in any."""
+        return any(scope.limits.limited for scope in self._scopes.counted(group, app, key))
 
-    async def announce(self, group: str | None, app: str) -> None:
-        """Before an event may name them.
+    async def announce(self, group: str | None, app: str, key: str | None) -> None:
+        """Before an event may name them; of a temporary key its id is enough.
 
         Raises:
             LedgerUnavailable: none may.
         """
-        await self._registry.ensure(scope.name for scope in self._scopes.counted(group, app))
+        of_key = Scope(key_name(key)) if key else None
+        await self._registry.ensure(s.name for s in self._scopes.counted(group, app, of_key))
 
     async def announce_again(self) -> None:
         """After the store has changed, as far as it takes it: what ends now still names them."""
@@ -70,10 +71,10 @@ class ScopeHolds:
             LedgerUnavailable: it may not.
         """
         told = orjson.loads(details)
-        await self.announce(told.get("group"), told.get("app", ""))
+        await self.announce(told.get("group"), told.get("app", ""), told.get("key"))
 
     async def hold(self, hold: Hold, asked: Bound, *, since: int) -> Hold:
-        """The customer's hold, with what its group and its app grant of it.
+        """The customer's hold, with what its group, app and key grant of it.
 
         Args:
             since: The store's `changes` when the customer's hold was asked for.
@@ -84,7 +85,7 @@ class ScopeHolds:
         """
         if not self._rules.binding or not hold.amount_pico:
             return hold
-        for scope in self._scopes.counted(hold.group, hold.app):
+        for scope in self._scopes.counted(hold.group, hold.app, hold.key):
             if scope.limits.limited:
                 held = await self._held(hold, scope, asked, since)
                 hold = structs.replace(

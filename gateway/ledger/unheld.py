@@ -62,7 +62,7 @@ class Unheld:
             return None
         planned = self._directory.plan(profile, attempt.change)
         terms = self._directory.terms(planned.profile, self._clock.now_ms())
-        if self._scopes.limit(planned.profile.group, attempt.app):
+        if self._scopes.limit(planned.profile.group, attempt.app, attempt.key):
             terms = replace(terms, shared=True)
         if terms.limited and self._rules.binding and self._when_down == "closed":
             return None
@@ -82,6 +82,7 @@ class Unheld:
         return Hold(
             request_id=attempt.request_id,
             app=attempt.app,
+            key=attempt.key,
             partition=attempt.partition,
             profile=planned.profile,
             terms=terms,

@@ -1,9 +1,9 @@
-"""What an event means to its group and its app, and how `scope_apply.lua` is told."""
+"""What an event means to its group, its app and its key, and how `scope_apply.lua` is told."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from gateway.customers.scopes import app_name, group_name
+from gateway.customers.scopes import app_name, group_name, key_name
 from gateway.event import Kind, UsageEvent
 from gateway.store.client import Part
 from gateway.store.keys import HOUR_MS, Partition
@@ -42,7 +42,7 @@ Call = tuple[list[str], list[Part], list[Move]]
 def entries_of(
     event: UsageEvent, apps: Collection[str], window_ids: Callable[[str], str]
 ) -> Iterator[Entry]:
-    """Of its group, and of its app if that is one of those that count.
+    """Of its group, of its app if that is one of those that count, and of its temporary key.
 
     A refused call that never held anything is none of their business. `window_ids` says in
     which windows of a scope an event counts that was not held for.
@@ -55,6 +55,9 @@ def entries_of(
     if event.app in apps:
         app = app_name(event.app)
         yield Entry(app, event, window_ids(app))
+    if event.key:
+        key = key_name(event.key)
+        yield Entry(key, event, window_ids(key))
 
 
 def script_calls(

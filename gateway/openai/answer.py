@@ -91,6 +91,7 @@ class Facts:
 
     Args:
         whole: There is one document, and it is all of the answer.
+        draws: It comes of an images route: its output is images.
 
     Attributes:
         finished: The answer has said why it ends, in any dialect.
@@ -99,6 +100,7 @@ class Facts:
 
     __slots__ = (
         "_block",
+        "_draws",
         "_known",
         "_stated_at_end",
         "_stated_before",
@@ -109,9 +111,10 @@ class Facts:
         "finished",
     )
 
-    def __init__(self, *, whole: bool = False) -> None:
+    def __init__(self, *, whole: bool = False, draws: bool = False) -> None:
         self.finished = False
         self.failed = False
+        self._draws = draws
         self._whole = whole
         self._block: dict[str, Any] = {}
         self._uses: dict[str, int] = {}
@@ -164,7 +167,7 @@ class Facts:
         usage, unparsed = None, self._unparsed
         if block:
             try:
-                usage, unparsed = usage_from(block, self._uses), None
+                usage, unparsed = usage_from(block, self._uses, draws=self._draws), None
             except UsageUnreadable:
                 unparsed = _excerpt(block)
             if usage is not None and not (usage.total or usage.fees or self._zeros_count(complete)):
@@ -216,9 +219,9 @@ class Facts:
             self._known[name] = value[:FACT_CHARS_MAX]
 
 
-def read_answer(body: bytes) -> Reading:
+def read_answer(body: bytes, *, draws: bool = False) -> Reading:
     """Read a whole (non-stream) answer. Never raises; an HTML page is an empty reading."""
-    facts = Facts(whole=True)
+    facts = Facts(whole=True, draws=draws)
     try:
         document = orjson.loads(body if len(body) < WHOLE_BYTES_MAX else _without_data(body))
     except ValueError:

@@ -3,29 +3,30 @@
 Strict only about what we read; everything else is the provider's to judge.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 import orjson
 
 from gateway.errors import InvalidCall
 from gateway.openai.body import Edit, Member, apply, cut, insert_after, members, replace
-from gateway.openai.carriers import CARRIERS, KEPT_CARRIERS, CustomerFields, customer_fields
-from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools
-from gateway.openai.input_bound import chat_bound, embeddings_bound
-from gateway.openai.output_cap import OUTPUT_CAP_FIELDS, OutputCaps
+from gateway.openai.carriers import (
+    CARRIERS,
+    KEPT_CARRIERS,
+    CustomerFields,
+    customer_fields,
+)
+from gateway.openai.endpoints import Endpoint, Traits
+from gateway.openai.fields import flag, integer, wrong_type
+from gateway.openai.forms import attached
+from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools, tool_uses_max
+from gateway.openai.output_cap import OutputCaps
+from gateway.openai.outputs import Output
+
+__all__ = ["Call", "Endpoint", "parse_call"]
 
 MODEL_CHARS_MAX: Final = 512
-
-
-class Endpoint(StrEnum):
-    """The path below ``/v1/``."""
-
-    CHAT = "chat/completions"
-    EMBEDDINGS = "embeddings"
-
 
 REFUSED: Final = frozenset(
     {
@@ -33,7 +34,7 @@ REFUSED: Final = frozenset(
         "load_balance_group",
         "customer_credentials",
         "credential_override",
-        "prompt",  # of chat and embeddings; it is a field of its own in /completions
+        "prompt",  # but where it is a field of the route's own
         "cache_enabled",
         "models",
         "retry_params",
@@ -45,13 +46,8 @@ CUT: Final = (CARRIERS - KEPT_CARRIERS) | REFUSED
 """Taken out before forwarding (a refused field gets that far only as null)."""
 
 _COMMON: Final = CARRIERS | {"model"}
-_READ: Final = {
-    Endpoint.CHAT: _COMMON
-    | {"messages", "stream", "stream_options", *OUTPUT_CAP_FIELDS, "prediction", "thinking"}
-    | {"n", "best_of", "service_tier", "tools", "functions", "response_format"}
-    | {*HOSTED_FIELDS, "max_tool_calls"},
-    Endpoint.EMBEDDINGS: _COMMON | {"input"},
-}
+_STREAMED: Final = frozenset({"stream", "stream_options"})
+_HOSTED: Final = frozenset({"tools", "max_tool_calls", *HOSTED_FIELDS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +61,13 @@ class Call:
         predicted_tokens: Of ``prediction``, at most, per choice: what of it is rejected is
             billed as output, beside the cap.
         thinking_tokens: Anthropic's ``thinking.budget_tokens``, which a cap must exceed; or 0.
-        choices: Answers asked for: max(``n``, ``best_of``), at least 1.
+        output: What is asked for: how many answers, and what is billed by the piece.
         input_bound_tokens: Never fewer than the input has (`input_bound`), opaque ones aside.
         opaque_inputs: Inputs that only the model's context bounds, each.
         hosted: The tools that the provider runs, and bills by the use.
-        tool_uses_max: ``max_tool_calls``, read only where there are such tools.
+        tool_uses_max: How often it may, read only where there are such tools.
+        background: The answer comes later, to whoever asks for it.
+        attached_bytes: Of the body, what is files.
     """
 
     endpoint: Endpoint
@@ -80,15 +78,26 @@ class Call:
     output_caps: OutputCaps
     predicted_tokens: int
     thinking_tokens: int
-    choices: int
+    output: Output
     input_bound_tokens: int
     opaque_inputs: int
     hosted: HostedTools | None
     tool_uses_max: int | None
     service_tier: str | None
+    background: bool
+    attached_bytes: int
     body: bytes = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
+
+    @property
+    def traits(self) -> Traits:
+        return self.endpoint.traits
+
+    @property
+    def choices(self) -> int:
+        """Answers asked for, at least 1."""
+        return self.output.answers
 
     def forwarded(
         self, *, include_usage: bool, model: str | None = None, cap: tuple[Edit, ...] = ()
@@ -104,11 +113,17 @@ class Call:
         if include_usage and self.stream and not self.asked_for_usage:
             edits.append(self._usage_edit())
         if model is not None and model != self.model:
-            edits.append(replace(self._member("model"), orjson.dumps(model)))
+            edits.append(self._model_edit(orjson.dumps(model)))
         return apply(self.body, edits) if edits else self.body
 
     def _member(self, key: str) -> Member:
         return next(member for member in self.members if member.key == key)
+
+    def _model_edit(self, name: bytes) -> Edit:
+        named = next((member for member in self.members if member.key == "model"), None)
+        if named is not None:
+            return replace(named, name)
+        return Edit(self.members[-1].value_end, self.members[-1].value_end, b',"model":' + name)
 
     def _usage_edit(self) -> Edit:
         """The smallest edit that sets ``stream_options.include_usage``."""
@@ -138,35 +153,72 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
             ``unsupported_field``.
     """
     document = _document(body)
+    traits = endpoint.traits
     found = members(body)
     if len(found) != len(document):
-        _refuse_duplicates((m.key for m in found), _READ[endpoint])
+        _refuse_duplicates((m.key for m in found), _read_by(traits))
     if not REFUSED.isdisjoint(document):
-        _refuse_unsupported(document)
-    cuts = cut(found, CUT)
-    sent_bytes = len(body) - sum(edit.end - edit.start for edit in cuts)
-    chat = endpoint is Endpoint.CHAT
-    bound, opaque = (chat_bound if chat else embeddings_bound)(document, sent_bytes)
-    hosted = hosted_tools(document) if chat else None
-    return Call(
-        endpoint=endpoint,
-        model=_model(document),
-        stream=chat and _stream(document),
-        asked_for_usage=chat and _asked_for_usage(body, found, document),
-        customer_fields=customer_fields(document, body, found),
-        output_caps=_output_caps(document) if chat else OutputCaps(),
-        predicted_tokens=_predicted(document, found) if chat else 0,
-        thinking_tokens=_thinking(document) if chat else 0,
-        choices=_choices(document) if chat else 1,
-        input_bound_tokens=bound,
-        opaque_inputs=opaque,
-        hosted=hosted,
-        tool_uses_max=_integer(document, "max_tool_calls", least=0) if hosted else None,
-        service_tier=_service_tier(document) if chat else None,
+        _refuse_unsupported(document, traits)
+    cuts = cut(found, CUT - traits.own)
+    return call_of(
+        endpoint,
+        document,
+        sent_bytes=len(body) - sum(edit.end - edit.start for edit in cuts),
         body=body,
-        members=found,
+        found=found,
         cuts=tuple(cuts),
     )
+
+
+def call_of(
+    endpoint: Endpoint,
+    document: Mapping[str, Any],
+    *,
+    sent_bytes: int,
+    body: bytes,
+    found: tuple[Member, ...],
+    cuts: tuple[Edit, ...],
+) -> Call:
+    """Read the fields of a body that has been taken apart.
+
+    Args:
+        sent_bytes: How much of it is forwarded.
+        found: Its members, where it is JSON.
+        cuts: What of it is not forwarded.
+
+    Raises:
+        InvalidCall: as `parse_call`.
+    """
+    traits = endpoint.traits
+    bound = traits.input_bound(document, sent_bytes)
+    hosted = hosted_tools(document) if traits.hosted else None
+    return Call(
+        endpoint=endpoint,
+        model=_model(document, traits.default_model),
+        stream=traits.streams and flag(document, "stream"),
+        asked_for_usage=traits.asks_usage and _asked_for_usage(body, found, document),
+        customer_fields=customer_fields(document, body, found),
+        output_caps=_output_caps(document, traits),
+        predicted_tokens=_predicted(document, found) if "prediction" in traits.reads else 0,
+        thinking_tokens=_thinking(document) if "thinking" in traits.reads else 0,
+        output=traits.output(document),
+        input_bound_tokens=bound.tokens,
+        opaque_inputs=bound.opaque,
+        hosted=hosted,
+        tool_uses_max=tool_uses_max(document) if hosted else None,
+        service_tier=_service_tier(document) if "service_tier" in traits.reads else None,
+        background=_background(document, traits),
+        attached_bytes=sum(file.size_bytes for file in attached(document)),
+        body=body,
+        members=found,
+        cuts=cuts,
+    )
+
+
+def _read_by(traits: Traits) -> frozenset[str]:
+    """The fields that are read: one that stood twice could be read otherwise upstream."""
+    read = _COMMON | traits.reads | frozenset(traits.caps)
+    return read | (_STREAMED if traits.streams else set()) | (_HOSTED if traits.hosted else set())
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -192,9 +244,9 @@ def _refuse_duplicates(keys: Iterable[str], read: Collection[str], prefix: str =
         seen.add(key)
 
 
-def _refuse_unsupported(document: dict[str, Any]) -> None:
+def _refuse_unsupported(document: Mapping[str, Any], traits: Traits) -> None:
     for key, value in document.items():
-        if key in REFUSED and value is not None:
+        if key in REFUSED and value is not None and not _is_own(key, value, traits):
             raise InvalidCall(
                 f"`{key}` is not supported by this gateway: leave it out.",
                 code="unsupported_field",
@@ -202,14 +254,19 @@ def _refuse_unsupported(document: dict[str, Any]) -> None:
             )
 
 
-def _model(document: dict[str, Any]) -> str:
-    model = document.get("model")
+def _is_own(key: str, value: object, traits: Traits) -> bool:
+    """Whether it is the route's own field: a prompt stored elsewhere has an id of its own kind."""
+    return key in traits.own and not (isinstance(value, dict) and "prompt_id" in value)
+
+
+def _model(document: Mapping[str, Any], default: str | None) -> str:
+    model = document.get("model", default)
     if model is None:
         raise InvalidCall(
             "`model` is missing: name the model to call.", code="missing_field", param="model"
         )
     if not isinstance(model, str):
-        raise _wrong_type("model", "a string")
+        raise wrong_type("model", "a string")
     if not model or len(model) > MODEL_CHARS_MAX or not model.isprintable():
         raise InvalidCall(
             f"`model` must be 1 to {MODEL_CHARS_MAX} printable characters.", param="model"
@@ -217,33 +274,35 @@ def _model(document: dict[str, Any]) -> str:
     return model
 
 
-def _stream(document: dict[str, Any]) -> bool:
-    stream = document.get("stream")
-    if stream is None or isinstance(stream, bool):
-        return bool(stream)
-    raise _wrong_type("stream", "true or false")
-
-
-def _asked_for_usage(body: bytes, found: tuple[Member, ...], document: dict[str, Any]) -> bool:
+def _asked_for_usage(body: bytes, found: tuple[Member, ...], document: Mapping[str, Any]) -> bool:
     options = document.get("stream_options")
     if options is None:
         return False
     if not isinstance(options, dict):
-        raise _wrong_type("stream_options", "an object")
+        raise wrong_type("stream_options", "an object")
     member = next(m for m in found if m.key == "stream_options")
     inner = members(body[member.value_start : member.value_end])
     _refuse_duplicates((m.key for m in inner), ("include_usage",), "stream_options.")
     asked = options.get("include_usage")
     if asked is None or isinstance(asked, bool):
         return bool(asked)
-    raise _wrong_type("stream_options.include_usage", "true or false")
+    raise wrong_type("stream_options.include_usage", "true or false")
 
 
-def _output_caps(document: dict[str, Any]) -> OutputCaps:
-    return OutputCaps(*(_integer(document, key, least=0) or None for key in OUTPUT_CAP_FIELDS))
+def _output_caps(document: Mapping[str, Any], traits: Traits) -> OutputCaps:
+    caps = {name: integer(document, name, least=0) for name in traits.caps}
+    if traits.cap_field is None:  # of a chat: zero is no cap to some providers
+        caps = {name: cap or None for name, cap in caps.items()}
+    elif traits.cap_required and caps[traits.cap_field] is None:
+        raise InvalidCall(
+            f"`{traits.cap_field}` is missing: say how long the answer may become.",
+            code="missing_field",
+            param=traits.cap_field,
+        )
+    return OutputCaps(**caps)
 
 
-def _predicted(document: dict[str, Any], found: tuple[Member, ...]) -> int:
+def _predicted(document: Mapping[str, Any], found: tuple[Member, ...]) -> int:
     """No token is shorter than a byte, and JSON never spells text shorter than it is."""
     if document.get("prediction") is None:
         return 0
@@ -251,33 +310,24 @@ def _predicted(document: dict[str, Any], found: tuple[Member, ...]) -> int:
     return member.value_end - member.value_start
 
 
-def _thinking(document: dict[str, Any]) -> int:
+def _thinking(document: Mapping[str, Any]) -> int:
     thinking = document.get("thinking")
     budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
     return max(budget, 0) if isinstance(budget, int) else 0
 
 
-def _choices(document: dict[str, Any]) -> int:
-    return max(_integer(document, key, least=1) or 1 for key in ("n", "best_of"))
+def _background(document: Mapping[str, Any], traits: Traits) -> bool:
+    if traits.backgrounds and flag(document, "background"):
+        raise InvalidCall(
+            "`background` is not supported by this gateway: leave it out.",
+            code="unsupported_field",
+            param="background",
+        )
+    return False
 
 
-def _service_tier(document: dict[str, Any]) -> str | None:
+def _service_tier(document: Mapping[str, Any]) -> str | None:
     tier = document.get("service_tier")
     if tier is None or isinstance(tier, str):
         return tier
-    raise _wrong_type("service_tier", "a string")
-
-
-def _integer(document: dict[str, Any], key: str, *, least: int) -> int | None:
-    number = document.get(key)
-    if number is None:
-        return None
-    if not isinstance(number, int) or isinstance(number, bool):  # from 2^64 on it is a float
-        raise _wrong_type(key, "a whole number below 2^64, written without point or exponent")
-    if number < least:
-        raise InvalidCall(f"`{key}` must be at least {least}.", param=key)
-    return number
-
-
-def _wrong_type(param: str, wanted: str) -> InvalidCall:
-    return InvalidCall(f"`{param}` must be {wanted}.", code="invalid_type", param=param)
+    raise wrong_type("service_tier", "a string")

@@ -8,17 +8,31 @@ field refuses it.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from gateway.openai.fields import integer
+
 HOSTED_FIELDS: Final = (
     "web_search_options",  # OpenAI's search models
     "search_parameters",  # xAI
     "enable_search",  # DashScope
     "plugins",  # OpenRouter
     "mcp_servers",  # Anthropic
+    "context_management",  # Anthropic, OpenAI
 )
 """Fields that have something run, beside ``tools``; false, null and [] do not."""
 
-_CALLER_TOOLS: Final = ("function", "custom")
+_CALLER_TOOLS: Final = (
+    "function",
+    "custom",
+    # OpenAI's Responses
+    "apply_patch",
+    "computer",
+    "computer_use_preview",
+    "local_shell",
+)
 """Tools that the caller runs itself: what the provider charges for them is their tokens."""
+
+_CALLER_KINDS: Final = ("bash_", "computer_", "memory_", "text_editor_")
+"""The same of Anthropic's, whose types end in a date."""
 
 _FEES: Final = (
     ("web_search", "web_search"),
@@ -50,15 +64,57 @@ def hosted_tools(document: Mapping[str, Any]) -> HostedTools | None:
     return HostedTools(asked[0][0], known if None not in units else None)
 
 
+def tool_uses_max(document: Mapping[str, Any]) -> int | None:
+    """How often the provider may run its tools; None: nothing bounds it.
+
+    ``max_tool_calls`` of all, or, with Anthropic, ``max_uses`` of each.
+    """
+    of_all = integer(document, "max_tool_calls", least=0)
+    if of_all is not None:
+        return of_all
+    tools = document.get("tools")
+    uses = 0
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, dict) and not _is_callers(tool):
+            own = integer(tool, "max_uses", least=0)
+            if own is None:
+                return None
+            uses += own
+    return uses if not any(_is_asked(document, field) for field in HOSTED_FIELDS) else None
+
+
 def _asked(document: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Each tool's field, and its unit."""
     for field in HOSTED_FIELDS:
-        if document.get(field) not in (None, False, []):
+        if _is_asked(document, field):
             yield field, "web_search" if field == "web_search_options" else None
     tools = document.get("tools")
     for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, dict) and (kind := _kind(tool)) not in _CALLER_TOOLS:
-            yield "tools", fee_unit(kind)
+        if isinstance(tool, dict) and not _is_callers(tool):
+            yield "tools", fee_unit(_kind(tool))
+
+
+def _is_asked(document: Mapping[str, Any], field: str) -> bool:
+    value = document.get(field)
+    if field == "context_management":
+        return _compacts(value)
+    return value not in (None, False, [])
+
+
+def _compacts(value: object) -> bool:
+    """Whether an earlier part is summed up by the model; what is merely dropped costs nothing."""
+    edits = value.get("edits") if isinstance(value, dict) else value
+    return isinstance(edits, list) and any(
+        isinstance(edit, dict) and str(edit.get("type")).startswith("compact") for edit in edits
+    )
+
+
+def _is_callers(tool: Mapping[str, Any]) -> bool:
+    """Whether the caller runs it: it says so, or it is Anthropic's form of a function."""
+    kind = _kind(tool)
+    if kind in _CALLER_TOOLS or (tool.get("type") is None and "input_schema" in tool):
+        return True
+    return isinstance(kind, str) and kind.startswith(_CALLER_KINDS)
 
 
 def _kind(tool: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ what a provider's hosted tools (web search) read and cost in addition: see
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 REQUEST_OVERHEAD_TOKENS: Final = 64
 """What a chat template adds once per request: start, priming of the answer, date."""
@@ -24,51 +24,73 @@ IMAGE_INPUT_TOKENS_MAX: Final = 50_000
 """The dearest documented image: gpt-4o-mini at high detail, 2,833 + 8 x 5,667 = 48,169."""
 
 _SCHEMA_FIELDS: Final = frozenset({"tools", "functions", "response_format"})
-_TEXT_PARTS: Final = frozenset({"text", "refusal", "input_text", "output_text"})
-_IMAGE_PARTS: Final = frozenset({"image_url", "input_image"})
+_TEXT_PARTS: Final = frozenset(
+    {"text", "refusal", "input_text", "output_text", "summary_text", "reasoning_text"}
+)
+_IMAGE_PARTS: Final = frozenset({"image_url", "input_image", "computer_screenshot"})
 _MEDIA_FIELDS: Final = frozenset({"audio", "images", "videos", "files", "file_ids", "attachments"})
 
 
-def chat_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, int]:
-    """Bound a chat call of `sent_bytes`.
+class InputBound(NamedTuple):
+    """How much a call can read.
 
-    Returns:
-        The tokens, and 1 if some input is of a kind whose tokens its bytes do not bound
-        (audio, files, unknown parts): then only the model's context is a bound. Else 0.
+    Attributes:
+        tokens: Never fewer than the input has, opaque ones aside.
+        opaque: How many inputs are of a kind whose tokens the bytes do not bound (audio,
+            files, what is named and not sent): only the model's context does.
     """
+
+    tokens: int
+    opaque: int = 0
+
+
+def chat_bound(document: Mapping[str, Any], sent_bytes: int) -> InputBound:
+    """Bound a chat of `sent_bytes`; all of it is one input."""
     tokens = sent_bytes + REQUEST_OVERHEAD_TOKENS
     if not _SCHEMA_FIELDS.isdisjoint(document):
         tokens += SCHEMA_OVERHEAD_TOKENS
     messages = document.get("messages")
     if not isinstance(messages, list):
-        return tokens, int(messages is not None)
+        return InputBound(tokens, int(messages is not None))
     unbounded = False
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else message
         if isinstance(content, list):
-            extra, opaque = _parts(content)
+            extra, opaque = parts_bound(content)
             tokens += extra
             unbounded = unbounded or opaque
         elif content is not None and not isinstance(content, str):
             unbounded = True
         if isinstance(message, dict) and not _MEDIA_FIELDS.isdisjoint(message):
             unbounded = True
-    return tokens, int(unbounded)
+    return InputBound(tokens, int(unbounded))
 
 
-def embeddings_bound(document: Mapping[str, Any], sent_bytes: int) -> tuple[int, int]:
-    """Bound an embeddings call, as `chat_bound` does: a token id takes at least a byte, too.
-
-    Returns:
-        The tokens, and how many inputs are of a kind that only the context bounds, each.
-    """
+def embeddings_bound(document: Mapping[str, Any], sent_bytes: int) -> InputBound:
+    """Bound a call whose ``input`` is texts, or tokens: an id of one takes a byte, too."""
     items = document.get("input")
     each = items if isinstance(items, list) else (items,)
     opaque = sum(type(item) is dict for item in each)
-    return sent_bytes + REQUEST_OVERHEAD_TOKENS, opaque
+    return InputBound(sent_bytes + REQUEST_OVERHEAD_TOKENS, opaque)
 
 
-def _parts(content: Iterable[Any]) -> tuple[int, bool]:
+def prompts_bound(document: Mapping[str, Any], sent_bytes: int) -> InputBound:
+    """Bound a call to ``completions``: texts or tokens, one or many."""
+    prompt = document.get("prompt")
+    each = prompt if isinstance(prompt, list) else (prompt,)
+    opaque = sum(isinstance(item, dict) for item in each)
+    return InputBound(sent_bytes + prompts_in(document) * REQUEST_OVERHEAD_TOKENS, opaque)
+
+
+def prompts_in(document: Mapping[str, Any]) -> int:
+    """How many prompts there are: a list of numbers is one, in tokens."""
+    prompt = document.get("prompt")
+    several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
+    return len(prompt) if several and isinstance(prompt, list) else 1
+
+
+def parts_bound(content: Iterable[Any]) -> tuple[int, bool]:
+    """What the parts of a content can have beyond their bytes, and whether some have no bound."""
     tokens, unbounded = 0, False
     for part in content:
         if isinstance(part, str):

@@ -1,4 +1,7 @@
-"""The caps on a chat call's output: which of the two fields is obeyed, and how one is lowered.
+"""The caps on a call's output: which of its fields is obeyed, and how one is lowered.
+
+Most routes have one, and obey it: ``max_output_tokens`` of the responses, ``max_tokens`` of
+Anthropic's messages and of the old completions. A chat has two:
 
 ``max_tokens`` came first, ``max_completion_tokens`` replaces it at OpenAI; a price card says
 which of them its model is made for (`output_cap_field`). What the caller set is a bound only
@@ -10,7 +13,7 @@ where the provider cannot have ignored it:
   obeys either. Others ignore it: llama.cpp until February 2026, Ollama.
 * Of two, the larger: OpenAI refuses the pair (``invalid_parameter_combination``), vLLM and
   SGLang obey the newer one.
-* 0 and null are no cap.
+* 0 and null are no cap: the parser of a chat leaves them out.
 
 Both count for one choice of the answer, hidden reasoning included. A cap above the model's own
 maximum is held for in full all the same: a provider refuses or clamps it, so a smaller hold
@@ -34,21 +37,24 @@ _OBEY_EITHER: Final = frozenset({"anthropic"})
 
 
 class OutputCaps(NamedTuple):
-    """The caller's own caps per choice, in tokens; None where it set none."""
+    """The caller's own caps per choice, in tokens; None where it set none, or has no such field."""
 
     max_completion_tokens: int | None = None
     max_tokens: int | None = None
+    max_output_tokens: int | None = None
 
     def obeyed(self, *, field: str | None, provider: str) -> int | None:
         """The most that one choice can have, by what the caller set; None: nothing says.
 
         Args:
-            field: The one that the model's card names, if it does.
+            field: The only one of the route, or the one that the model's card names, if it does.
         """
+        if field == "max_output_tokens":
+            return self.max_output_tokens
         newer_counts = field == "max_completion_tokens" or provider in _OBEY_EITHER
         if self.max_tokens is None and not newer_counts:
             return None
-        return max((cap for cap in self if cap), default=None)
+        return max((cap for cap in self if cap is not None), default=None)
 
     def lowered(
         self, found: Sequence[Member], tokens: int, *, field: str, provider: str
@@ -77,3 +83,4 @@ class OutputCaps(NamedTuple):
 
 
 OUTPUT_CAP_FIELDS: Final = OutputCaps._fields
+CHAT_CAP_FIELDS: Final = ("max_completion_tokens", "max_tokens")

@@ -7,6 +7,7 @@ speaks of ``"usage"`` can not be mistaken for the key.
 """
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import orjson
@@ -126,7 +127,7 @@ class StreamReader:
     Attributes:
         frames: Lines of data seen, ``[DONE]`` included.
         seen_text_bytes: Bytes of generated text seen, about.
-        done: ``[DONE]`` was seen.
+        done: Its last frame was seen: ``[DONE]``, or the route's own last event.
         error_seen: A frame carried an error object.
     """
 
@@ -136,6 +137,8 @@ class StreamReader:
         "_counted_text_bytes",
         "_facts",
         "_hold_back",
+        "_last_events",
+        "_last_marks",
         "_released_bytes",
         "_repeats",
         "_splitter",
@@ -146,10 +149,18 @@ class StreamReader:
         "seen_text_bytes",
     )
 
-    def __init__(self, *, hold_back_usage: bool) -> None:
+    def __init__(
+        self,
+        *,
+        hold_back_usage: bool,
+        last_events: Collection[str] = (),
+        draws: bool = False,
+    ) -> None:
         """Start a stream.
 
         Args:
+            last_events: Types of events that end it.
+            draws: As for `Facts`.
             hold_back_usage: We asked for usage and the caller did not: bytes leave at frame
                 ends, without the frame that exists only for that reason.
         """
@@ -159,7 +170,9 @@ class StreamReader:
         self.error_seen = False
         self._hold_back = hold_back_usage
         self._splitter = FrameSplitter()
-        self._facts = Facts()
+        self._facts = Facts(draws=draws)
+        self._last_events = last_events
+        self._last_marks = tuple(f'"{name}"'.encode() for name in last_events)
         self._begun = False
         self._closed = False
         self._counted_text_bytes = 0
@@ -223,7 +236,7 @@ class StreamReader:
         self._withheld_last = False
         self.frames += frames.startswith(b"data:") + frames.count(b"\ndata:")
         self.frames += frames.count(b"\rdata:")
-        if self._begun and not _has_marker(frames):
+        if self._begun and not self._has_marker(frames):
             self._count_text(frames)
             return frames[released:]
         kept: list[bytes] = []
@@ -241,7 +254,7 @@ class StreamReader:
     def _read_frame(self, frame: bytes) -> bool:
         """Read one frame; say whether it exists only because we asked for usage."""
         payload = data_of(frame)
-        if payload is None or (self._begun and not _has_marker(payload)):
+        if payload is None or (self._begun and not self._has_marker(payload)):
             return False
         if payload.strip() == b"[DONE]":
             self.done = True
@@ -259,9 +272,14 @@ class StreamReader:
         if not self._begun:
             self._begin(document, choices)
         self.error_seen = self._facts.failed
+        kind = document.get("type")
+        self.done = self.done or (isinstance(kind, str) and kind in self._last_events)
         # A frame that carries an error is the caller's, whatever else is in it.
         asked_for = choices == [] and bool(usage) and isinstance(usage, dict)
         return asked_for and not document.get("error")
+
+    def _has_marker(self, frames: bytes) -> bool:
+        return _has_marker(frames) or any(mark in frames for mark in self._last_marks)
 
     def _begin(self, document: dict[str, Any], choices: object) -> None:
         """From here on only frames with a marker are parsed, where it is known to have one."""

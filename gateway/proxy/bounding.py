@@ -13,8 +13,8 @@ from typing import Final
 
 from gateway.errors import InvalidCall
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
-from gateway.openai.call import Call, Endpoint
-from gateway.openai.output_cap import OUTPUT_CAP_FIELDS, OUTPUT_CAP_TOKENS_MIN
+from gateway.openai.call import Call
+from gateway.openai.output_cap import OUTPUT_CAP_TOKENS_MIN
 from pricing.bound import Fees, output_within, upper_bound
 from pricing.card import Card, Price
 
@@ -122,32 +122,56 @@ def extent_of(
     uses = _tool_uses(call, price, limited=limited)
     input_tokens = _input_tokens(call, card, uses)
     if input_tokens is None and limited:
-        raise _unknown(call, "context", call.hosted.field if call.hosted else _input_field(call))
-    field = card.output_cap_field
+        to_blame = call.hosted.field if call.hosted else call.traits.input_field
+        raise _unknown(call, "context", to_blame)
+    field = cap_field(call, card)
     own = call.output_caps.obeyed(field=field, provider=card.provider)
-    output_tokens = card.output_max_tokens if own is None else own
-    if call.endpoint is Endpoint.EMBEDDINGS:
-        output_tokens = 0
-    elif output_tokens is None and limited:
+    output_tokens = _output_tokens(call, card, own)
+    if output_tokens is None and limited:
         settable = field or "max_tokens"
         raise _unknown(call, "maximum output", settable, f", or set {settable}")
     known = input_tokens is not None and output_tokens is not None and uses is not None
     input_tokens, output_tokens = input_tokens or 0, output_tokens or 0
-    fits = limited and budgeting.fit and field in OUTPUT_CAP_FIELDS
+    fits = limited and budgeting.fit and field in call.traits.caps
     context = card.context_tokens
     return Extent(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         least_tokens=min(output_tokens, _least(call, card, budgeting)) if fits else output_tokens,
-        answers=call.choices * (1 + (uses or 0)),
+        answers=_answers(call, uses),
         predicted_tokens=call.predicted_tokens,
-        fees=tuple((unit, uses) for unit in call.hosted.units or ())
-        if call.hosted and uses
-        else (),
+        fees=_fees(call, price, uses),
         share=IMPLICIT_SHARE if fits and own is None else 1,
         room_tokens=None if context is None else context - input_tokens,
         bounded=known,
     )
+
+
+def cap_field(call: Call, card: Card) -> str | None:
+    """The field that limits the call's output: the route's only one, or the card's."""
+    return call.traits.cap_field or card.output_cap_field
+
+
+def _output_tokens(call: Call, card: Card, own: int | None) -> int | None:
+    """The most that each answer has: as the body says, as the caller set, as the model has."""
+    if call.output.tokens is not None:
+        return call.output.tokens
+    return card.output_max_tokens if own is None else own
+
+
+def _answers(call: Call, uses: int | None) -> int:
+    return call.choices * (1 + (uses or 0)) if call.output.tokens is None else 1
+
+
+def _fees(call: Call, price: Price, uses: int | None) -> Fees:
+    """What is billed by the piece at most: tools, and the call itself where its model is."""
+    tools = tuple((unit, uses) for unit in call.hosted.units or ()) if call.hosted and uses else ()
+    return tools + priced(call.output.pieces, price)
+
+
+def priced(pieces: Fees, price: Price) -> Fees:
+    """Those of the pieces that the model has a fee for."""
+    return tuple((unit, count) for unit, count in pieces if price.fee(unit) is not None)
 
 
 def _tool_uses(call: Call, price: Price, *, limited: bool) -> int | None:
@@ -171,7 +195,7 @@ def _tool_uses(call: Call, price: Price, *, limited: bool) -> int | None:
 
 def _input_tokens(call: Call, card: Card, uses: int | None) -> int | None:
     context, told = card.context_tokens, call.input_bound_tokens
-    if call.endpoint is Endpoint.EMBEDDINGS:  # the context is that of each input, not of all
+    if call.traits.each_input:  # the context is that of each input, not of all
         if call.opaque_inputs and context is None:
             return None
         return told + call.opaque_inputs * (context or 0)
@@ -190,10 +214,6 @@ def _least(call: Call, card: Card, budgeting: Budgeting) -> int:
         OUTPUT_CAP_TOKENS_MIN,
         call.thinking_tokens + 1,
     )
-
-
-def _input_field(call: Call) -> str:
-    return "input" if call.endpoint is Endpoint.EMBEDDINGS else "messages"
 
 
 def _unknown(call: Call, what: str, param: str, remedy: str = "") -> InvalidCall:

@@ -6,14 +6,13 @@ exactly one event, in a task that no cancelled request can take along.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from gateway import crash
 from gateway.clock import Clock, rfc3339
-from gateway.customers.apps import App
 from gateway.customers.identity import Caller, identify
+from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.errors import (
     CallerError,
     GatewayError,
@@ -21,16 +20,17 @@ from gateway.errors import (
     LedgerUnavailable,
     UpstreamTimeout,
 )
-from gateway.event import Kind, Status, UsageEvent
+from gateway.event import Kind, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger, Spent
 from gateway.openai.call import Call
-from gateway.openai.errors import wire_form
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
 from gateway.proxy.progress import Progress
-from gateway.proxy.relay import Chunks, Send, StreamRelay, WholeRelay, body
+from gateway.proxy.refusal_row import refusal_row
+from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body
+from gateway.proxy.request import Request
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
 from gateway.proxy.verdicts import Verdicts
@@ -40,33 +40,12 @@ from pricing.money import usd
 
 log = logging.getLogger(__name__)
 
-Receive = Callable[[], Awaitable[Any]]
-
 CALL_SECONDS_MAX: Final = 86_400.0
 """No call lives longer: after two days nobody can tell any more whether it has ended, and a
 store that has lost its hold would not book it."""
 
 DRAIN_SECONDS_MAX: Final = 10.0
 """How long a stop waits for calls that have been cancelled to be settled."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """An authenticated call as it arrived.
-
-    Attributes:
-        headers: By lower-case name; `raw_headers` keeps repetitions and order.
-        started, started_ms: When it arrived, by the monotonic and by the wall clock.
-    """
-
-    request_id: str
-    app: App
-    headers: Mapping[bytes, bytes]
-    raw_headers: RawHeaders
-    started: float
-    started_ms: int
-    receive: Receive
-    send: Send
 
 
 class Pipeline:
@@ -85,6 +64,7 @@ class Pipeline:
         rating: Rating,
         upstreams: Upstreams,
         clock: Clock,
+        keys: TemporaryKeys,
         budgeting: Budgeting,
         on_disconnect: str = "auto",
         reject_status: int = 402,
@@ -96,6 +76,7 @@ class Pipeline:
         self._rating = rating
         self._upstreams = upstreams
         self._clock = clock
+        self._keys = keys
         self._on_disconnect = on_disconnect
         self._budgeting = budgeting
         self._reject_status = reject_status
@@ -110,8 +91,13 @@ class Pipeline:
             CallerError: it was not admitted; nothing was held or sent, no byte answered.
             GatewayError: it failed before a byte was answered; it has been accounted for.
         """
-        caller = identify(request.app, call.customer_fields, request.headers)
+        credential = request.credential
+        credential.check_app()
+        caller = identify(
+            request.app, call.customer_fields, request.headers, bound=credential.customer
+        )
         try:
+            credential.check_model(call.model)
             tab = self._open(request, call, caller)
             hold = await self._hold(tab)
         except LedgerUnavailable as exc:
@@ -170,7 +156,7 @@ class Pipeline:
             started_ms=request.started_ms,
             started=request.started,
             call=call,
-            app=request.app,
+            credential=request.credential,
             caller=caller,
             upstream=upstream,
             upstream_model=model,
@@ -179,12 +165,24 @@ class Pipeline:
         )
 
     async def _hold(self, tab: Tab) -> Hold:
+        key, digest = tab.credential.key, tab.credential.key_digest
+        if key is None:
+            return await self._held(tab)
+        await self._keys.use(key, digest)
+        try:
+            return await self._held(tab)
+        except BaseException:
+            self._conclude(self._keys.give_back(key, digest))
+            raise
+
+    async def _held(self, tab: Tab) -> Hold:
         return await self._ledger.hold(
             tab.request_id,
             tab.caller.customer,
             app=tab.app.id,
+            key=tab.credential.key,
             change=tab.caller.change,
-            bound=lambda terms: tab.bound(tab.rating, terms, self._budgeting),
+            bound=lambda terms: tab.bound(terms, self._budgeting),
             opening=tab.opening,
         )
 
@@ -227,7 +225,7 @@ class Pipeline:
         tab.answer_status = None
         tab.sent = Sent()
         tab.sent_bytes = len(content)
-        await self._ledger.sent(tab.so_far(hold, tab.rating, self._clock))
+        await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
         tab.answered = self._clock.monotonic()
@@ -290,7 +288,7 @@ class Pipeline:
     def _closing(self, tab: Tab, hold: Hold) -> UsageEvent:
         """The one event that ends the call, made once."""
         if tab.ended is None:
-            tab.ended = tab.closing(hold, tab.rating, self._clock)
+            tab.ended = tab.closing(hold, self._clock)
             self._verdicts.tell(tab.ended)
         return tab.ended
 
@@ -312,20 +310,7 @@ class Pipeline:
         """Post the row of a call that was not admitted, unless the ledger has."""
         if error.recorded:
             return
-        status_code, _, _ = wire_form(error, reject_status=self._reject_status)
-        event = UsageEvent(
-            request_id=request.request_id,
-            kind=Kind.REFUSE,
-            at_ms=request.started_ms,
-            app=request.app.id,
-            endpoint=call.endpoint.value,
-            model=call.model,
-            stream=call.stream,
-            status=Status.REJECTED,
-            status_code=status_code,
-            error_code=error.code,
-            metadata=caller.recorded or None,
-        )
+        event = refusal_row(request, call, caller, error, reject_status=self._reject_status)
         try:
             await self._ledger.refuse(caller.customer, event)
         except LedgerUnavailable:
@@ -371,7 +356,7 @@ class _RefusesToCount(Exception):
 
 def _injects(tab: Tab) -> bool:
     call = tab.call
-    if not call.stream or call.asked_for_usage:
+    if not call.stream or call.asked_for_usage or not call.traits.asks_usage:
         return False
     return tab.upstream.counts_streams(tab.upstream_model)
 

@@ -49,7 +49,7 @@ class Progress:
             if seen_bytes == stream.noted_bytes:
                 continue
             stream.noted_bytes = seen_bytes
-            so_far = stream.tab.so_far(stream.hold, stream.tab.rating, self._clock)
+            so_far = stream.tab.so_far(stream.hold, self._clock)
             self._ledger.progress(stream.hold, so_far)
             noted += 1
             if noted % STREAMS_AT_ONCE_MAX == 0:

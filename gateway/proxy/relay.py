@@ -106,7 +106,10 @@ class StreamRelay:
         self._readable = readable(encoding)
         self._edits = injected and self._readable
         self._decode = decoder(encoding)
-        self.reader = StreamReader(hold_back_usage=injected)
+        traits = tab.call.traits
+        self.reader = StreamReader(
+            hold_back_usage=injected, last_events=traits.last_events, draws=traits.draws
+        )
         tab.seen_so_far = lambda: self.reader.seen_text_bytes
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
@@ -236,7 +239,7 @@ class WholeRelay:
         tab.seen_bytes = self._size
         if self._size <= READ_BYTES_MAX:
             content = decoder(self._encoding)(self.content)
-            tab.reading = read_answer(content)
+            tab.reading = read_answer(content, draws=tab.call.traits.draws)
             if tab.reading.usage is None:  # then only what was generated is to be paid for
                 tab.seen_bytes = text_bytes(content) or self._size
 

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.customers.apps import App, Apps
+from gateway.customers.authentication import Authentication
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import refuse_repeated
 from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
 from gateway.ledger.requests import new_request_id
-from gateway.openai.call import Endpoint, parse_call
+from gateway.openai.call import parse_call
+from gateway.openai.endpoints import Endpoint
 from gateway.openai.errors import WireForm, internal_error, wire_form
 from gateway.proxy.bodies import read_body
+from gateway.proxy.cors import Cors, PageSend, is_preflight
 from gateway.proxy.departure import ClientGone
 from gateway.proxy.headers import RawHeaders, app_token, ours
 from gateway.proxy.models import Models
-from gateway.proxy.pipeline import Pipeline, Request
+from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Send, body, start
+from gateway.proxy.request import Request
 
 PREFIXES: Final = ("/v1/", "/api/")
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
@@ -43,13 +47,18 @@ class DataPlaneLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A request that has just come in."""
+    """A request that has just come in.
+
+    Attributes:
+        page: How to answer it, if a web page sent it.
+    """
 
     request_id: str
     started: float
     started_ms: int
     headers: Mapping[bytes, bytes]
     raw_headers: RawHeaders
+    page: PageSend | None = None
 
 
 class DataPlane:
@@ -61,14 +70,16 @@ class DataPlane:
     def __init__(
         self,
         *,
-        apps: Apps,
+        authentication: Authentication,
+        cors: Cors,
         pipeline: Pipeline,
         models: Models,
         clock: Clock,
         limits: DataPlaneLimits,
         reject_status: int = 402,
     ) -> None:
-        self._apps = apps
+        self._authentication = authentication
+        self._cors = cors
         self._pipeline = pipeline
         self._models = models
         self._clock = clock
@@ -85,12 +96,19 @@ class DataPlane:
         """Serve a request whose path `owns`; never raises for what a caller can do."""
         started_ms = self._clock.now_ms()
         raw_headers: RawHeaders = list(scope["headers"])
+        headers = dict(raw_headers)
+        page = self._cors.send_for(headers, send)
+        if page and is_preflight(scope["method"], headers):
+            await self._cors.preflight(headers, send)
+            return
+        send = page or send
         arrival = Arrival(
             request_id=new_request_id(started_ms),
             started=self._clock.monotonic(),
             started_ms=started_ms,
-            headers=dict(raw_headers),
+            headers=headers,
             raw_headers=raw_headers,
+            page=page,
         )
         try:
             handler = self._handler(scope)
@@ -136,7 +154,7 @@ class DataPlane:
 
     def _calls(self, endpoint: Endpoint) -> Handler:
         async def call(_: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
-            app = self._authenticated(arrival)
+            credential = await self._authenticated(arrival)
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
             content = await read_body(
@@ -147,7 +165,7 @@ class DataPlane:
             )
             request = Request(
                 request_id=arrival.request_id,
-                app=app,
+                credential=credential,
                 headers=arrival.headers,
                 raw_headers=arrival.raw_headers,
                 started=arrival.started,
@@ -160,16 +178,19 @@ class DataPlane:
         return call
 
     async def _list_models(self, _: Scope, __: Receive, send: Send, arrival: Arrival) -> None:
-        app = self._authenticated(arrival)
+        app = (await self._authenticated(arrival)).app
         await _send_json(send, await self._models.listed(app), arrival.request_id)
 
     async def _one_model(self, scope: Scope, _: Receive, send: Send, arrival: Arrival) -> None:
-        app = self._authenticated(arrival)
+        app = (await self._authenticated(arrival)).app
         name = scope["path"].split("/models/", 1)[1].rstrip("/")
         await _send_json(send, await self._models.one(app, name), arrival.request_id)
 
-    def _authenticated(self, arrival: Arrival) -> App:
-        return self._apps.authenticate(app_token(arrival.headers))
+    async def _authenticated(self, arrival: Arrival) -> Credential:
+        credential = await self._authentication.authenticate(app_token(arrival.headers))
+        if arrival.page:
+            arrival.page.app = credential.app
+        return credential
 
     async def _send_error(self, send: Send, error: GatewayError, request_id: str) -> None:
         form = wire_form(error, reject_status=self._reject_status)

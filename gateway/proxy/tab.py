@@ -12,22 +12,23 @@ from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Profile, Terms
-from gateway.errors import GatewayError, InvalidCall
+from gateway.errors import BudgetExceeded, GatewayError, InvalidCall
 from gateway.event import Kind, Source, Status, UsageEvent, details_of
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.ledger import Hold
 from gateway.ledger.wal.records import SoFar
 from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
-from gateway.openai.call import Call, Endpoint
+from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
-from gateway.proxy.bounding import Budgeting, Extent, extent_of
+from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, priced
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Bill, Rated, Rating, bill, bill_reported
-from pricing.money import PPM
+from pricing.money import PPM, usd
 from pricing.usage import Usage
 
 BYTES_PER_TOKEN: Final = 4
@@ -43,6 +44,25 @@ def _nothing() -> int:
     return 0
 
 
+def _within(bound: Bound, most_pico: int) -> Bound:
+    """What of a call its token allows.
+
+    Raises:
+        BudgetExceeded: not even the least that would serve it.
+    """
+    if bound.least_pico > most_pico:
+        raise BudgetExceeded(
+            f"This call could cost {usd(bound.least_pico)} USD; its token allows at most "
+            f"{usd(most_pico)} USD a call. Ask for less output, or another model.",
+            details={
+                "limit": "token_max_usd",
+                "limit_usd": usd(most_pico),
+                "needed_usd": usd(bound.least_pico),
+            },
+        )
+    return replace(bound, wanted_pico=min(bound.wanted_pico, most_pico))
+
+
 def _tokens_of(text_bytes: int) -> int:
     return -(-text_bytes // BYTES_PER_TOKEN)
 
@@ -52,6 +72,7 @@ class Tab:
     """One call's facts.
 
     Attributes:
+        credential: What the call was authenticated by.
         upstream_model: What the upstream calls the model.
         rating: As it was when the call began; a reload changes nothing for it.
         sent: Whether a byte of the call may have left for the upstream.
@@ -75,7 +96,7 @@ class Tab:
     started_ms: int
     started: float
     call: Call
-    app: App
+    credential: Credential
     caller: Caller
     upstream: Upstream
     upstream_model: str
@@ -102,21 +123,26 @@ class Tab:
     error: GatewayError | None = None
     ended: UsageEvent | None = None
 
+    @property
+    def app(self) -> App:
+        return self.credential.app
+
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
 
-    def bound(self, rating: Rating, terms: Terms, budgeting: Budgeting) -> Bound:
+    def bound(self, terms: Terms, budgeting: Budgeting) -> Bound:
         """What to hold for the call, by these terms.
 
         Raises:
             InvalidCall: the model has no price and must have one; or something has no bound.
         """
         price, card = self.rated.price, self.rated.card
-        limited = budgeting.binding and terms.limited
+        most = self.credential.call_pico_max
+        limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
-            if limited or rating.rejects_unpriced:
+            if limited or self.rating.rejects_unpriced:
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
@@ -130,37 +156,40 @@ class Tab:
         self.extent = extent_of(self.call, card, price, limited=limited, budgeting=budgeting)
         bound = self.extent.bound(price, terms.limits.markup_ppm)
         if limited and bound.least_pico == AMOUNT_PICO_MAX:
-            field = card.output_cap_field or "max_tokens"
+            field = cap_field(self.call, card) or "max_tokens"
             raise InvalidCall(
                 f"This call could cost more than any budget has. Lower {field}.",
                 code="call_not_boundable",
                 param=field,
             )
-        return bound
+        return bound if most is None else _within(bound, most)
 
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
         price, card = self.rated.price, self.rated.card
-        if self.extent is None or price is None or card is None or card.output_cap_field is None:
+        if self.extent is None or price is None or card is None:
+            return
+        field = cap_field(self.call, card)
+        if field is None:
             return
         tokens = self.extent.cap_within(hold.amount_pico, price, hold.terms.limits.markup_ppm)
         if tokens is None:
             return
         self.output_cap_tokens = tokens
         self.cap_edits = self.call.output_caps.lowered(
-            self.call.members, tokens, field=card.output_cap_field, provider=card.provider
+            self.call.members, tokens, field=field, provider=card.provider
         )
 
     def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""
         return details_of(self._facts() | {"group": profile.group})
 
-    def closing(self, hold: Hold, rating: Rating, clock: Clock) -> UsageEvent:
+    def closing(self, hold: Hold, clock: Clock) -> UsageEvent:
         """The event that ends the call: a release, or a settle with what it cost."""
         facts = self._facts() | self._outcome(hold, clock)
         if self._free:
             return UsageEvent(kind=Kind.RELEASE, **facts)
-        rated = self._served(rating)
+        rated = self._served()
         usage, source = self._usage()
         billed = self._billed(usage, source, hold, rated, clock)
         if billed.problem:
@@ -179,10 +208,10 @@ class Tab:
             **facts,
         )
 
-    def so_far(self, hold: Hold, rating: Rating, clock: Clock) -> SoFar:
+    def so_far(self, hold: Hold, clock: Clock) -> SoFar:
         """What the call would cost if the gateway died now."""
         usage = self._estimate(self.seen_so_far())
-        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(rating), clock)
+        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(), clock)
         return SoFar(
             request_id=self.request_id,
             charge_pico=billed.charge_pico,
@@ -202,6 +231,7 @@ class Tab:
             "request_id": self.request_id,
             "at_ms": self.started_ms,
             "app": self.app.id,
+            "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
             "upstream": settings.name,
@@ -278,25 +308,43 @@ class Tab:
         used = self.reading.usage
         if used is not None and self.reading.usage_final:
             return used, Source.REPORTED
+        if used is None and self._counted:
+            return self._estimate(self.seen_bytes), Source.REPORTED
         if used is None or not used.input_total:
             return self._estimate(self.seen_bytes), Source.ESTIMATED
         output = used.output_tokens + _tokens_of(self.uncounted_bytes)
         return structs.replace(used, output_tokens=output), Source.ESTIMATED
 
+    @property
+    def _counted(self) -> bool:
+        """Whether the call itself says what it is billed by: characters, images."""
+        price = self.rated.price
+        if not self.call.output.counted or price is None or self.status is not Status.OK:
+            return False
+        return bool(priced(self.call.output.pieces, price))
+
     def _estimate(self, seen_bytes: int) -> Usage:
-        says_text = self.call.endpoint is not Endpoint.EMBEDDINGS
-        return Usage(
-            input_tokens=_tokens_of(self.sent_bytes),
-            output_tokens=_tokens_of(seen_bytes) if says_text else 0,
+        """What a call uses that does not say: its pieces, where its model is billed by them."""
+        output, price = self.call.output, self.rated.price
+        pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
+        fees = priced(pieces, price) if price is not None else ()
+        if fees:
+            return Usage(fees=fees)
+        likely = output.likely or Usage()
+        said = 0 if likely.output_total else _tokens_of(seen_bytes)
+        return structs.replace(
+            likely,
+            input_tokens=_tokens_of(max(self.sent_bytes - self.call.attached_bytes, 0)),
+            output_tokens=said if output.tokens is None else min(said, output.tokens),
         )
 
-    def _served(self, rating: Rating) -> Rated:
+    def _served(self) -> Rated:
         """The price of the model that served the call, where it is known; else of the one asked."""
         served = self.reading.model
         if not served or served == self.upstream_model:
             return self.rated
         # Never the fallback: a name unknown to the book is no reason to leave a known price.
-        rated = rating.known(self.upstream.settings.provider, served, self.started_ms)
+        rated = self.rating.known(self.upstream.settings.provider, served, self.started_ms)
         return rated if rated.price else self.rated
 
     def _scope(self, rated: Rated) -> str | None:

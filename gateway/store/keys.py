@@ -43,6 +43,7 @@ SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
 _LOGINS: Final = "{fb}login:"
+TEMPORARY_KEYS: Final = "{fb}keys"
 
 ACCOUNTS_PATTERN: Final = "{fb*}[ag]:*"
 BOOKS_PATTERN: Final = "{fb*}[acg]*:*"
@@ -87,6 +88,7 @@ KEYS: Final = (
     KeySpec("{p}g:<scope>", "hash", "for ever", "scope_hold, scope_apply, scope_expire"),
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply, scope_expire remove"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
+    KeySpec("{p}t:<key>", "hash", "35 days beyond its end", "keys API, key_use, key_change"),
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
@@ -94,6 +96,7 @@ KEYS: Final = (
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec(f"{_LOGINS}<link>", "string", "a day", "the dashboard's login"),
+    KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 
@@ -152,6 +155,9 @@ class Partition:
     def scope_account(self, scope: str) -> str:
         """Of a group or an app; `scope` as `gateway.customers.scopes` names it."""
         return f"{self.tag}g:{scope}"
+
+    def temporary_key(self, key: str) -> str:
+        return f"{self.tag}t:{key}"
 
     def scope_tombstones(self, hour: int) -> str:
         return f"{self.tag}gd:{hour}"

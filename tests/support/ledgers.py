@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -42,6 +43,7 @@ class Bench:
         *,
         request_id: str = "",
         app: str = "app",
+        key: Any = None,
         **change,
     ) -> Hold:
         request_id = request_id or new_request_id(self.clock.now_ms())
@@ -51,9 +53,12 @@ class Bench:
             request_id,
             customer,
             app=app,
+            key=key,
             change=change,
             bound=lambda _: bound,
-            opening=lambda profile: replace(opening, app=app, group=profile.group).details(),
+            opening=lambda profile: replace(
+                opening, app=app, group=profile.group, key=key.identifier if key else None
+            ).details(),
         )
 
     async def sent(self, hold: Hold, so_far: int) -> None:
@@ -76,6 +81,7 @@ class Bench:
             at_ms=self.clock.now_ms(),
             app=hold.app,
             group=hold.group,
+            key=hold.key.identifier if hold.key else None,
             hold_pico=hold.amount_pico,
             charge_pico=charge,
             cost_pico=charge if cost is None else cost,

@@ -20,6 +20,8 @@ VERBS: Final = (
     "expire",
     "hold",
     "index",
+    "key_change",
+    "key_use",
     "lease",
     "profile",
     "rebuild",

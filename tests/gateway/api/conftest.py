@@ -15,6 +15,7 @@ from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
 from gateway.customers.apps import App, Apps, token_digest
+from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
@@ -142,6 +143,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             archive=archive,
             rating=Rating(BOOK),
             apps=Apps(APPS),
+            keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
             clock=bench_.clock,
             zone=UTC,
             provider_of=lambda model: "lab" if model != "unheard-of" else "",

@@ -159,6 +159,48 @@ async def test_no_hold_is_granted_before_all_have_restored(mortal, tmp_path):
             await asked
 
 
+async def test_a_call_goes_with_its_customer_that_was_made_anew(mortal, tmp_path):
+    """Under another number, before its own gateway came to it: held, freed and charged there."""
+    async with (
+        bench(mortal.url, wal=tmp_path / "a", whole=True) as a,
+        bench(mortal.url, wal=tmp_path / "b", whole=True) as b,
+    ):
+        await b.directory.load("nobody")
+        await asyncio.to_thread(mortal.save)
+        hold = await a.hold("acme", 10)
+        put_back, made = a.ledger.continuity._put_back, asyncio.Event()
+
+        async def later() -> None:
+            await made.wait()
+            await put_back()
+
+        a.ledger.continuity._put_back = later
+        await asyncio.to_thread(mortal.restart)
+        await until(lambda: b.ledger.continuity.restored > 0)
+        anew = await b.directory.create("acme", {})
+        assert anew.number != hold.profile.number
+        made.set()
+        await until(lambda: a.ledger.continuity.restored > 0)
+        assert 10 == await b.held("acme")
+        await a.settle(hold, 7)
+        assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
+
+
+async def test_a_call_that_ends_while_it_is_put_back_is_not_kept_alive(mortal, folder):
+    """Its customer had come back as another meanwhile."""
+    async with bench(mortal.url, wal=folder) as b:
+        hold = await b.hold("acme", 10)
+
+        async def ends_first(_identifier, number, _stored) -> int:
+            await b.settle(hold, 7)
+            return number + 1
+
+        b.directory.restore = ends_first
+        await b.ledger._put_back()
+        assert [] == list(b.ledger._leases.live())
+        assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
+
+
 async def test_a_hold_begun_before_a_loss_is_not_decided_after_it(mortal, folder):
     """It had passed the gate, and was asking who its customer is, when the store changed."""
     async with bench(mortal.url, wal=folder, whole=True) as b:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from gateway.customers.profile import ANONYMOUS, Limits
+from gateway.customers.scopes import Scope, key_name
 from gateway.customers.windows import Duration
 from gateway.errors import BudgetExceeded, BudgetInFlight, LedgerUnavailable
 from gateway.event import Kind, Status, UsageEvent
@@ -240,7 +241,7 @@ async def test_nothing_names_a_group_in_a_store_that_may_have_lost_it(url: str) 
             await announce(*named)
             store._changes.note()
 
-        ledger.endings._announce = partial(lost_again, "sales", "app")
+        ledger.endings._announce = partial(lost_again, "sales", "app", None)
         await s.bench.settle(hold, 7)
         assert (1, []) == (ledger.endings.waiting, await s.bench.events("c1"))
 
@@ -298,3 +299,52 @@ async def test_a_group_has_windows_that_roll(url: str, duration: Duration) -> No
         with pytest.raises(BudgetExceeded) as caught:
             await s.hold("c1", 11)
         assert "group_total_budget" == caught.value.details["limit"]
+
+
+TRIAL = Scope(key_name("k1"), Limits(total_budget_pico=50))
+
+
+async def test_a_temporary_key_binds_last_whoever_it_calls_for(url: str) -> None:
+    """What it holds is in its own account until the flusher has seen the end of the call."""
+    async with shared(url) as s:
+        first = await s.bench.hold("c1", Bound(90, 10), key=TRIAL, group_identifier="sales")
+        assert 50 == first.amount_pico
+        assert [90, 50] == [held.amount_pico for held in first.scopes]
+        with pytest.raises(BudgetInFlight) as caught:
+            await s.bench.hold("c2", 10, key=TRIAL)
+        assert ("k1", "key_total_budget") == (
+            caught.value.details["key"],
+            caught.value.details["limit"],
+        )
+        await s.bench.settle(first, 20)
+        await s.flush()
+        assert (20, 0) == await s.account("key:k1") == await s.account()
+        assert 30 == (await s.bench.hold("c2", Bound(90, 10), key=TRIAL)).amount_pico
+
+
+async def test_what_a_temporary_key_held_ends_with_its_call_however_that_ended(url: str) -> None:
+    """Released, refused by nobody's limit but its own, or never ended at all."""
+    async with shared(url) as s:
+        await s.bench.release(await s.bench.hold("c1", 40, key=TRIAL))
+        await s.flush()
+        with pytest.raises(BudgetExceeded):
+            await s.bench.hold("c2", 60, key=TRIAL)
+        await s.flush()
+        await s.bench.lapse(await s.bench.hold("c3", 15, key=TRIAL))
+        await s.flush()
+        assert (15, 0) == await s.account("key:k1")
+        assert 0 == await s.bench.held("c2")
+
+
+async def test_a_store_that_came_back_without_it_is_told_what_a_key_holds(url: str) -> None:
+    """And what it has spent, from the ends that are told again."""
+    async with shared(url) as s:
+        hold = await s.bench.hold("c1", 40, key=TRIAL)
+        empty(url)
+        s.bench.store._changes.note()
+        await s.bench.directory.restore("c1", hold.profile.number, hold.profile.stored)
+        assert await s.ledger.restore(hold)
+        assert (0, 40) == await s.account("key:k1")
+        await s.bench.settle(hold, 7)
+        await s.flush()
+        assert (7, 0) == await s.account("key:k1")

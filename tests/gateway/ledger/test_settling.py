@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from gateway.customers.profile import ANONYMOUS
 from gateway.errors import BudgetExceeded, LedgerUnavailable
@@ -15,6 +16,7 @@ from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.bounds import AMOUNT_PICO_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
+from gateway.ledger.results import NO_WINDOWS
 from gateway.store.client import Store
 from tests.support import windows
 from tests.support.ledgers import Bench, bench
@@ -100,6 +102,18 @@ async def test_an_orphan_that_cost_nothing_is_taken_back(url: str) -> None:
         assert (0, 0) == (await b.spent("acme"), await in_window(b, "month"))
 
 
+@pytest.mark.parametrize("cost", [0, 7])
+async def test_a_late_truth_counts_where_its_orphan_did(url: str, cost: int) -> None:
+    """Whatever windows the caller believes in: it may never have heard of its hold."""
+    async with bench(url) as b:
+        hold = await b.hold("acme", 10)
+        await b.lapse(hold)
+        b.ledger._leases.end(hold.request_id)
+        unaware = structs.replace(hold, window_ids=NO_WINDOWS)
+        await (b.settle(unaware, cost) if cost else b.release(unaware))
+        assert (cost, cost) == (await b.spent("acme"), await in_window(b, "month"))
+
+
 async def test_a_hold_of_nothing_can_end(url: str) -> None:
     """Zero amounts: settle, release and expire do not trip over minus zero."""
     async with bench(url) as b:
@@ -136,6 +150,24 @@ async def test_a_renewed_lease_keeps_a_call_from_the_sweeper(url: str) -> None:
         await b.settle(live, 5)
         await b.ledger.renew()
         assert 0 == await b.held("acme")
+
+
+async def test_a_lease_renewed_while_it_is_swept_is_not_over(url: str) -> None:
+    """The sweeper has read it as over; its gateway was faster than what follows from that."""
+    async with bench(url) as b:
+        hold = await b.hold("acme", 5)
+        await b.command("ZADD", hold.partition.expiries, "XX", 0, hold.request_id)
+        read = b.sweeper._due
+
+        async def then_renewed(partition, now_ms):
+            due = await read(partition, now_ms)
+            if due:
+                await b.ledger.renew()
+            return due
+
+        b.sweeper._due = then_renewed
+        assert 0 == await b.sweeper.step()
+        assert 5 == await b.held("acme")
 
 
 async def test_a_settle_that_fails_for_good_lets_its_lease_go(url: str) -> None:

@@ -34,7 +34,7 @@ def test_reads_what_the_gateway_needs() -> None:
         ),
     )
 
-    assert ("m", True, True, 3, (7, 5), "flex") == (
+    assert ("m", True, True, 3, (7, 5, None), "flex") == (
         call.model,
         call.stream,
         call.asked_for_usage,
@@ -58,7 +58,7 @@ def test_null_is_absent() -> None:
     ]
     call = parse_call(CHAT, chat(",".join(f'"{key}":null' for key in [*keys, *sorted(REFUSED)])))
 
-    assert (False, False, 1, (None, None), None) == (
+    assert (False, False, 1, (None, None, None), None) == (
         call.stream,
         call.asked_for_usage,
         call.choices,

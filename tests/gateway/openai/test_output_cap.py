@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidCall
 from gateway.openai.call import Call, Endpoint, parse_call
-from gateway.openai.output_cap import OUTPUT_CAP_FIELDS
+from gateway.openai.output_cap import CHAT_CAP_FIELDS
 
-NEWER, OLDER = OUTPUT_CAP_FIELDS
+NEWER, OLDER = CHAT_CAP_FIELDS
 
 
 def chat(**fields: object) -> Call:
@@ -91,10 +91,10 @@ CAPS = st.one_of(st.none(), st.integers(0, 10_000))
 
 @given(
     fields=st.dictionaries(
-        st.text(min_size=1, max_size=6).filter(lambda name: name not in OUTPUT_CAP_FIELDS), VALUES
+        st.text(min_size=1, max_size=6).filter(lambda name: name not in CHAT_CAP_FIELDS), VALUES
     ),
-    caps=st.dictionaries(st.sampled_from(OUTPUT_CAP_FIELDS), CAPS),
-    field=st.sampled_from(OUTPUT_CAP_FIELDS),
+    caps=st.dictionaries(st.sampled_from(CHAT_CAP_FIELDS), CAPS),
+    field=st.sampled_from(CHAT_CAP_FIELDS),
     provider=st.sampled_from(["openai", "anthropic", "local"]),
     tokens=st.integers(16, 10_000),
     ours=st.booleans(),
@@ -122,7 +122,7 @@ def test_afterwards_the_cap_is_obeyed_and_nothing_else_has_changed(
     obeyed = after.output_caps.obeyed(field=field, provider=provider)
     assert obeyed is not None
     assert obeyed <= tokens
-    added = {"stream_options", *OUTPUT_CAP_FIELDS}
+    added = {"stream_options", *CHAT_CAP_FIELDS}
     plain = json.loads(call.forwarded(include_usage=False, model="m"))
     told = json.loads(sent)
     assert {k: v for k, v in plain.items() if k not in added} == {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidCall
 from gateway.openai.call import Call, Endpoint, parse_call
-from gateway.openai.output_cap import OUTPUT_CAP_FIELDS
+from gateway.openai.output_cap import CHAT_CAP_FIELDS
 from gateway.proxy.bounding import Budgeting, Extent, extent_of
 from pricing.book import PriceBook
 from pricing.card import COMPONENTS, INPUT_COMPONENTS, UNPRICED, Card
@@ -17,7 +17,7 @@ from pricing.cost import cost
 from pricing.entry import parse_card
 from pricing.usage import Usage
 
-NEWER, OLDER = OUTPUT_CAP_FIELDS
+NEWER, OLDER = CHAT_CAP_FIELDS
 FIT, REJECT = Budgeting(), Budgeting(fit=False)
 
 

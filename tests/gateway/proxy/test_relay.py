@@ -8,6 +8,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.openai.endpoints import Endpoint
 from gateway.proxy import relay
 from gateway.proxy.relay import Chunks, WholeRelay
 from tests.support.calling import client_of, post
@@ -128,7 +129,13 @@ def whole_of(answer) -> tuple[WholeRelay, Any]:
     async def before_end() -> None:
         tab.ends += 1
 
-    tab: Any = SimpleNamespace(reading=None, seen_bytes=0, whole=False, ends=0)
+    tab: Any = SimpleNamespace(
+        call=SimpleNamespace(traits=Endpoint.CHAT.traits),
+        reading=None,
+        seen_bytes=0,
+        whole=False,
+        ends=0,
+    )
     return WholeRelay(tab, answer, SystemClock(), before_end=before_end), tab
 
 

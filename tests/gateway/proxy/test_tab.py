@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import SystemClock
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.customers.identity import Caller
 from gateway.customers.profile import Limits, Profile, Terms
 from gateway.customers.windows import Calendar
@@ -94,7 +95,7 @@ def tab(
         started_ms=NOW_MS,
         started=0.0,
         call=call,
-        app=App(id="my-app", token_sha256=""),
+        credential=Credential(app=App(id="my-app", token_sha256="")),
         caller=Caller(customer="acme", change={}, recorded={}, warnings=()),
         upstream=Upstream(settings, transport=httpx.AsyncBaseTransport()),
         upstream_model=call.model,
@@ -111,8 +112,8 @@ LIMITED = terms(total_budget_pico=10**12)
 FREE = terms()
 
 
-def held(made: Tab, by: Terms = LIMITED, rating: Rating = RATING, **budgeting: Any) -> int:
-    return made.bound(rating, by, Budgeting(**budgeting)).wanted_pico
+def held(made: Tab, by: Terms = LIMITED, **budgeting: Any) -> int:
+    return made.bound(by, Budgeting(**budgeting)).wanted_pico
 
 
 def test_all_input_and_output_are_held():
@@ -128,14 +129,14 @@ def test_the_markup_is_held_too():
 
 
 def test_what_is_free_holds_nothing():
-    assert Bound.all_of(0) == tab("gift").bound(RATING, LIMITED, Budgeting())
+    assert Bound.all_of(0) == tab("gift").bound(LIMITED, Budgeting())
 
 
 def test_a_model_without_a_price():
     """Refused where a budget must be kept or the policy says so; else nothing is held."""
     for rating, bound_by in ((RATING, LIMITED), (Rating(BOOK, unpriced=Unpriced.REJECT), FREE)):
         with pytest.raises(InvalidCall) as refused:
-            held(tab("nobody's", rating=rating), bound_by, rating)
+            held(tab("nobody's", rating=rating), bound_by)
         assert "model_not_priced" == refused.value.code
 
     assert 0 == held(tab("nobody's"), FREE)
@@ -143,7 +144,7 @@ def test_a_model_without_a_price():
         BOOK, unpriced=Fallback(input_usd="10", output_usd="30", output_max_tokens=100)
     )
     made = tab("nobody's", rating=fallback)
-    assert (10 * made.call.input_bound_tokens + 30 * 100) * MICRO == held(made, LIMITED, fallback)
+    assert (10 * made.call.input_bound_tokens + 30 * 100) * MICRO == held(made, LIMITED)
 
 
 def test_where_limits_do_not_bind_none_refuses():
@@ -156,7 +157,7 @@ def test_where_limits_do_not_bind_none_refuses():
 def test_a_smaller_grant_becomes_a_cap():
     """It is in the body, in the closing event and nowhere else."""
     made = tab("large")
-    wanted = made.bound(RATING, LIMITED, Budgeting()).wanted_pico
+    wanted = made.bound(LIMITED, Budgeting()).wanted_pico
     input_pico = made.call.input_bound_tokens * MICRO
 
     made.admitted(hold(input_pico + 2_000 * 4 * MICRO + 3, wanted=wanted))
@@ -165,13 +166,13 @@ def test_a_smaller_grant_becomes_a_cap():
     sent = made.call.forwarded(include_usage=False, cap=made.cap_edits)
     assert orjson.loads(body("large")) | {"max_tokens": 2_000} == orjson.loads(sent)
     made.sent = Sent(maybe=True)
-    assert 2_000 == made.closing(hold(), RATING, SystemClock()).output_cap_tokens
+    assert 2_000 == made.closing(hold(), SystemClock()).output_cap_tokens
 
 
 @pytest.mark.parametrize("model", ["large", "gift", "nobody's"])
 def test_what_was_granted_in_full_is_forwarded_as_it_came(model):
     made = tab(model)
-    wanted = made.bound(RATING, FREE, Budgeting()).wanted_pico
+    wanted = made.bound(FREE, Budgeting()).wanted_pico
 
     made.admitted(hold(wanted, wanted=wanted))
 
@@ -205,7 +206,7 @@ def ended(
     made.reading = reading
     for name, value in facts.items():
         setattr(made, name, value)
-    return made.closing(held or hold(), rating, SystemClock())
+    return made.closing(held or hold(), SystemClock())
 
 
 USED = Usage(input_tokens=10, cache_read_tokens=4, output_tokens=3)

@@ -8,8 +8,10 @@ from subprocess import run
 import pytest
 from redis.crc import key_slot
 
+from gateway.customers.apps import Apps
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
+from gateway.customers.temporary_keys import TemporaryKey, TemporaryKeys
 from gateway.store import keys
 from gateway.store.keys import CLUSTER_SLOTS, HOUR_MS, KEYS, WEEK_MS, Keyspace
 from tests.support.ledgers import bench
@@ -23,7 +25,7 @@ def pattern(name: str) -> re.Pattern[str]:
     """The keys that a documented name stands for."""
     spelled = re.escape(name).replace(re.escape("{p}"), r"\{fb\d+\.\d+\}")
     spelled = re.sub(r"<(number|hour|week|yyyymm)>", r"\\d+", spelled)
-    return re.compile(re.sub("<(customer|scope)>", ".+", spelled))
+    return re.compile(re.sub("<(customer|scope|key)>", ".+", spelled))
 
 
 def test_every_key_is_documented_as_it_is() -> None:
@@ -48,13 +50,15 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
         event = b.event(await b.hold("acme", 0), 5)
         for key in (None, "k"):
             await b.ledger.record("acme", lambda _: event, idempotency_key=key, fingerprint="f")
+        wanted = TemporaryKey(id="", digest="", app="app", made_ms=0, until_ms=2**42)
+        await TemporaryKeys(b.store, Apps([]), b.clock).make(wanted)
         seen = set()
         for key in await b.command("KEYS", "*"):
             specs = [spec for spec in KEYS if pattern(spec.name).fullmatch(key.decode())]
             assert 1 == len(specs), key
             assert specs[0].type.encode() == await b.command("TYPE", key)
             ttl = await b.command("TTL", key)
-            assert (specs[0].name.split(":")[0] in {"{p}d", "{p}o", "{p}k", "{p}gd"}) == (
+            assert (specs[0].name.split(":")[0] in {"{p}d", "{p}o", "{p}k", "{p}gd", "{p}t"}) == (
                 ttl > 0
             ), key
             seen.add(specs[0].name)

@@ -1,0 +1,35 @@
+"""Request: a call as it arrived, once it is known whose it is."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
+from gateway.proxy.headers import RawHeaders
+from gateway.proxy.relay import Send
+
+Receive = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An authenticated call as it arrived.
+
+    Attributes:
+        headers: By lower-case name; `raw_headers` keeps repetitions and order.
+        started, started_ms: When it arrived, by the monotonic and by the wall clock.
+    """
+
+    request_id: str
+    credential: Credential
+    headers: Mapping[bytes, bytes]
+    raw_headers: RawHeaders
+    started: float
+    started_ms: int
+    receive: Receive
+    send: Send
+
+    @property
+    def app(self) -> App:
+        return self.credential.app
