@@ -26,11 +26,11 @@ from gateway.background import Background
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
-from gateway.dashboard import site
-from gateway.dashboard.sessions import Credentials
 from gateway.customers.authentication import Authentication
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.customers.tokens import SigningKey, Tokens
+from gateway.dashboard import site
+from gateway.dashboard.sessions import Credentials
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.parts import Parts, build_parts

@@ -215,7 +215,7 @@ def y_ticks(top: int, short: Format) -> list[Tick]:
         return []
     count = next((n for n in (4, 5, 3, 2) if top % n == 0 and _round(top // n)), 1)
     if count == 1:
-        count = 4 if top >= 4 else top
+        count = min(4, top)
     return [Tick(_r(100 - 100 * i / count), short(top * i // count)) for i in range(count + 1)]
 
 

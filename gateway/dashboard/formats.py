@@ -22,14 +22,12 @@ def money(amount_pico: int | None) -> str:
         return f"{sign}<$0.000001"
     if amount >= 1:
         return f"{sign}${amount.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}"
-    # Two significant digits at least, four decimals where there is something to see.
+    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+    if amount == cents:
+        return f"{sign}${cents}"
     places = 4 if amount >= Decimal("0.001") else 6
     rounded = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    if rounded == 1:
-        return f"{sign}$1.00"
-    text = format(rounded, "f").rstrip("0")
-    whole, _, decimals = text.partition(".")
-    return f"{sign}${whole}.{decimals:0<2}"
+    return f"{sign}$1.00" if rounded == 1 else f"{sign}${rounded:f}"
 
 
 def exact(amount_pico: int | None) -> str:
@@ -52,9 +50,11 @@ def count(number: int | None) -> str:
 
 
 def compact(number: float | None) -> str:
-    """``12.3k``, ``4.6M``: three digits are enough to compare by."""
+    """``12.3k``, ``4.6M``: three digits are enough to compare by. Below ten thousand, all."""
     if number is None:
         return NOTHING
+    if abs(number) < 10_000 and number == int(number):
+        return f"{number:,.0f}"
     for size, unit in _STEPS:
         if abs(number) >= size:
             scaled = number / size
@@ -87,6 +87,11 @@ def duration(ms: float | None) -> str:
         return f"{ms / 1000:.1f} s" if ms < 9950 else f"{ms / 1000:.0f} s"
     minutes, seconds = divmod(round(ms / 1000), 60)
     return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def short_duration(ms: float) -> str:
+    """For an axis: ``500 ms``, ``80 s``."""
+    return f"{ms:.0f} ms" if 0 < ms < 1000 else f"{ms / 1000:g} s"
 
 
 def ago(then_ms: int | None, now_ms: int) -> str:

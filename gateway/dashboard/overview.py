@@ -1,13 +1,14 @@
 """Overview: what it costs, who spends it, whether all is well."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from gateway.dashboard import formats
+from gateway.dashboard.board import Board, Entry
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import (
     OTHER,
@@ -24,8 +25,8 @@ from gateway.dashboard.example import Example
 from gateway.dashboard.pipeline import Pipeline
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports, Slot, Top
-from gateway.dashboard.roster import Entry, Roster
 from gateway.dashboard.state import State
+from gateway.dashboard.twins import amount, twin
 from gateway.dashboard.visits import Visit
 from gateway.store.archive import Metric, Summary
 
@@ -61,13 +62,13 @@ class Overview:
     def __init__(
         self,
         reports: Reports,
-        roster: Roster,
+        board: Board,
         pipeline: Pipeline,
         renderer: Renderer,
         example: Example,
     ) -> None:
         self._reports = reports
-        self._roster = roster
+        self._board = board
         self._pipeline = pipeline
         self._renderer = renderer
         self._example = example
@@ -85,7 +86,7 @@ class Overview:
             models,
             model_slots,
             unpriced,
-            roster,
+            board,
             pipeline,
         ) = await asyncio.gather(
             reports.totals(wanted),
@@ -96,7 +97,7 @@ class Overview:
             reports.models(wanted),
             reports.model_slots(state.span),
             reports.unpriced(state.span),
-            self._roster.entries(),
+            self._board.entries(),
             self._pipeline.now(),
         )
         spenders = top
@@ -127,33 +128,64 @@ class Overview:
                     ("p50", "1", [p.p50 for p in paces]),
                     ("First token, p50", "3", [p.first_p50 for p in paces]),
                 ],
-                short=formats.duration,
+                short=formats.short_duration,
                 exact=formats.duration,
             ),
             "errors": troubles(labels, slots),
             "unpriced": unpriced,
-            "risks": at_risk(roster)[:6],
+            "risks": at_risk(board)[:6],
             "pipeline": pipeline,
         }
         return self._renderer.page("overview.html", visit, context)
+
+    def twin(self, kind: str) -> Any:
+        """A row for each slot of the range."""
+
+        async def file(visit: Visit) -> Response:
+            span, reports = visit.state.span, self._reports
+            slots, active = await asyncio.gather(reports.slots(span), reports.active(span))
+            rows = [
+                {
+                    "start": at.isoformat(),
+                    "requests": slot.requests,
+                    "active_users": count,
+                    "new_users": new,
+                    "tokens": slot.tokens,
+                    "cost_usd": amount(slot.cost_pico),
+                    "charge_usd": amount(slot.charge_pico),
+                    "errors": slot.errors,
+                    "rejected": slot.rejected,
+                    "unpriced_requests": slot.unpriced,
+                }
+                for (_, at), slot, (count, new) in zip(span.starts(), slots, active, strict=True)
+            ]
+            return twin(kind, f"usage-per-{span.unit}", rows, FILE_COLUMNS)
+
+        return file
+
+
+FILE_COLUMNS: Final = (
+    *("start", "requests", "active_users", "new_users", "tokens", "cost_usd", "charge_usd"),
+    *("errors", "rejected", "unpriced_requests"),
+)
 
 
 def tiles(
     state: State,
     totals: Summary,
-    before: Summary,
+    before: Summary | None,
     slots: Sequence[Slot],
     active: Sequence[tuple[int, int]],
 ) -> list[Tile]:
     """The six figures that say how things are."""
-    compare = state.compares and before.requests > 0
+    then = before if state.compares and before and before.requests else None
     fresh = totals.input_tokens - totals.cached_tokens
 
-    def change(now: int, then: int) -> float | None:
-        return 100 * (now - then) / then if compare and then else None
+    def change(of: Callable[[Summary], int]) -> float | None:
+        earlier = of(then) if then else 0
+        return 100 * (of(totals) - earlier) / earlier if earlier else None
 
     error_share = formats.share(totals.errors, totals.requests)
-    error_before = formats.share(before.errors, before.requests)
     unpriced = f"{totals.unpriced:,} calls without a price" if totals.unpriced else ""
     return [
         Tile(
@@ -161,14 +193,14 @@ def tiles(
             value=formats.money(totals.cost_pico),
             title=formats.exact(totals.cost_pico),
             note=unpriced,
-            change=change(totals.cost_pico, before.cost_pico),
+            change=change(lambda s: s.cost_pico),
             spark=spark([s.cost_pico for s in slots]),
         ),
         Tile(
             label="Calls",
             value=formats.compact(totals.requests),
             title=f"{totals.requests:,} calls",
-            change=change(totals.requests, before.requests),
+            change=change(lambda s: s.requests),
             spark=spark([s.requests for s in slots]),
         ),
         Tile(
@@ -183,14 +215,14 @@ def tiles(
                     ("out", totals.output_tokens),
                 )
             ),
-            change=change(totals.total_tokens, before.total_tokens),
+            change=change(lambda s: s.total_tokens),
             spark=spark([s.tokens for s in slots]),
         ),
         Tile(
             label="Active users",
             value=formats.count(totals.active_users),
             note=f"{sum(new for _, new in active):,} new",
-            change=change(totals.active_users, before.active_users),
+            change=change(lambda s: s.active_users),
             spark=spark([count for count, _ in active]),
         ),
         Tile(
@@ -198,7 +230,7 @@ def tiles(
             value=formats.percent(error_share),
             title=f"{totals.errors:,} of {totals.requests:,} calls",
             note=f"{totals.errors:,} failed",
-            change=change(round(error_share * 1000), round(error_before * 1000)),
+            change=change(lambda s: round(1000 * formats.share(s.errors, s.requests))),
             good=False,
             spark=spark([s.errors for s in slots]),
             href=state.link("/logs", status="error"),
@@ -208,8 +240,8 @@ def tiles(
             label="Refused",
             value=formats.compact(totals.rejected),
             title=f"{totals.rejected:,} calls refused",
-            note="by a budget, a limit or a block",
-            change=change(totals.rejected, before.rejected),
+            note="budget, limit or block",
+            change=change(lambda s: s.rejected),
             good=False,
             spark=spark([s.rejected for s in slots]),
             href=state.link("/logs", status="rejected"),

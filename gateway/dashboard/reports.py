@@ -81,8 +81,12 @@ class Reports:
         its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
         return _without(totals, its_own.active_users)
 
-    async def before(self, span: Span, **more: object) -> Summary:
+    async def before(self, span: Span, **more: object) -> Summary | None:
+        """The same figures of the span before; None where the archive begins within it."""
         start_ms, end_ms = span.before_ms
+        oldest_ms = await self._archive.oldest_ms()
+        if oldest_ms is None or oldest_ms > start_ms + (end_ms - start_ms) // 10:
+            return None
         return await self.totals(replace(self.of(span, **more), start_ms=start_ms, end_ms=end_ms))
 
     async def slots(self, span: Span, **more: object) -> list[Slot]:

@@ -1,18 +1,23 @@
 """All routes of the dashboard, for `gateway.app` to mount."""
 
-from collections.abc import Callable, Mapping
 from zoneinfo import ZoneInfo
 
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.services import Services
 from gateway.dashboard.assets import Assets
+from gateway.dashboard.board import Board
+from gateway.dashboard.budgets_page import BudgetsPage
 from gateway.dashboard.example import Example
+from gateway.dashboard.health_page import HealthPage
+from gateway.dashboard.keys_page import KeysPage
+from gateway.dashboard.live import Live
 from gateway.dashboard.login import Login
+from gateway.dashboard.logs import Logs
 from gateway.dashboard.overview import Overview
 from gateway.dashboard.pipeline import Pipeline
+from gateway.dashboard.prices_page import PricesPage
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
-from gateway.dashboard.roster import Roster
 from gateway.dashboard.sessions import Credentials, Sessions
 from gateway.dashboard.settings import choose_theme
 from gateway.dashboard.user import UserCard, UserPages
@@ -27,12 +32,18 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
     renderer = Renderer(assets, services.about, zone_name)
     sessions = Sessions(credentials, services.store)
     visits = Visits(services, sessions)
-    reports, roster = Reports(services), Roster(services)
+    reports, board = Reports(services), Board(services)
     example, pipeline = Example(services.about, services.rating.book), Pipeline(services)
     card = UserCard(services, reports, example)
-    overview = Overview(reports, roster, pipeline, renderer, example)
-    users = Users(services, reports, roster, card, renderer)
-    user = UserPages(services, card, roster, renderer)
+    overview = Overview(reports, board, pipeline, renderer, example)
+    users = Users(services, reports, board, card, renderer)
+    user = UserPages(services, card, board, renderer)
+    logs = Logs(services, reports, reports.people, renderer)
+    budgets = BudgetsPage(services, reports, board, renderer)
+    prices = PricesPage(services, reports, renderer)
+    health = HealthPage(services, pipeline, renderer)
+    keys = KeysPage(services, renderer)
+    live = Live(services)
     seen, changed = visits.seen, visits.changed
 
     def at(pattern: str, get: Page | None = None, post: Page | None = None) -> Endpoint:
@@ -53,4 +64,24 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
         at("/users/{id}", user.page, user.change),
         at("/users/{id}/edit", user.form),
         at("/users/{id}/block", None, user.block),
+        at("/suggest", users.suggest),
+        at("/logs", logs.page),
+        at("/logs/{id}", logs.one),
+        at("/budgets", budgets.page),
+        at("/prices", prices.page),
+        at("/keys", keys.page, keys.create),
+        at("/keys/{id}", None, keys.revoke),
+        at("/health", health.page),
+        at("/live", live.stream),
+        *(
+            at(f"/{name}.{kind}", twin(kind))
+            for kind in ("csv", "json")
+            for name, twin in (
+                ("overview", overview.twin),
+                ("users", users.twin),
+                ("logs", logs.twin),
+                ("budgets", budgets.twin),
+                ("prices", prices.twin),
+            )
+        ),
     ]

@@ -12,13 +12,12 @@ from gateway.api.user_fields import changed, check_merged_metadata, created, loo
 from gateway.api.user_rows import first_seen_ms
 from gateway.customers.profile import ANONYMOUS, Profile
 from gateway.dashboard import formats
+from gateway.dashboard.board import Board, standings_of
 from gateway.dashboard.charts import Series, slot_labels, stacked
 from gateway.dashboard.example import Example
-from gateway.dashboard.overview import cost_by_model
 from gateway.dashboard.people import person, user_path
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
-from gateway.dashboard.roster import Roster, standings_of
 from gateway.dashboard.visits import Visit
 from gateway.errors import Conflict, GatewayError, InvalidCall, NotFound
 from gateway.store.archive import LogFilter
@@ -90,11 +89,11 @@ class UserCard:
 
 class UserPages:
     def __init__(
-        self, services: Services, card: UserCard, roster: Roster, renderer: Renderer
+        self, services: Services, card: UserCard, board: Board, renderer: Renderer
     ) -> None:
         self._services = services
         self._card = card
-        self._roster = roster
+        self._board = board
         self._renderer = renderer
 
     async def page(self, visit: Visit) -> Response:
@@ -123,7 +122,7 @@ class UserPages:
         except (InvalidFields, InvalidCall, Conflict) as exc:
             shown = {**values, "customer_identifier": identifier}
             return self._form(visit, None, shown, errors_of(exc), 422)
-        self._roster.forget()
+        self._board.forget()
         return RedirectResponse(visit.state.link(user_path(named), said="created"), 303)
 
     async def change(self, visit: Visit) -> Response:
@@ -149,7 +148,7 @@ class UserPages:
         return self._back(visit, profile, "blocked" if blocks else "unblocked")
 
     def _back(self, visit: Visit, profile: Profile, said: str) -> Response:
-        self._roster.forget()
+        self._board.forget()
         target = visit.state.link(user_path(profile.identifier), said=said)
         return RedirectResponse(target, 303)
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from gateway.api.services import Services
-from gateway.dashboard import formats
+from gateway.dashboard.board import Board, Entry
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import Spark, spark
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports, Slot
-from gateway.dashboard.roster import Entry, Roster
 from gateway.dashboard.spans import Span
+from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.user import UserCard
 from gateway.dashboard.visits import Visit
 from gateway.metering.totals import Lifetime
@@ -22,14 +22,14 @@ from gateway.store.archive import CustomerUse, Metric
 
 PAGE_SIZE: Final = 50
 PAGE_MAX: Final = 10_000
-IDLE_MS: Final = 30 * 86_400_000
+SUGGESTED_MAX: Final = 12
 
 SORTS: Final = {
     "cost": Metric.COST,
     "calls": Metric.REQUESTS,
     "tokens": Metric.TOKENS,
 }
-"""By what was used in the range; the rest sorts by what the roster knows."""
+"""By what was used in the range; the rest sorts by what the board knows."""
 
 FILTERS: Final[Mapping[str, tuple[str, Callable[[Entry], bool]]]] = {
     "over": ("Over budget", lambda e: bool(e.standing.limits) and e.standing.share >= 100),
@@ -53,13 +53,13 @@ class Users:
         self,
         services: Services,
         reports: Reports,
-        roster: Roster,
+        board: Board,
         card: UserCard,
         renderer: Renderer,
     ) -> None:
         self._services = services
         self._reports = reports
-        self._roster = roster
+        self._board = board
         self._card = card
         self._renderer = renderer
 
@@ -72,7 +72,7 @@ class Users:
         context: dict[str, Any] = {
             "rows": rows,
             "count": count,
-            "everybody": len(await self._roster.entries()),
+            "everybody": len(await self._board.entries()),
             "page": page,
             "pages": -(-count // PAGE_SIZE),
             "first": (page - 1) * PAGE_SIZE + 1,
@@ -82,10 +82,23 @@ class Users:
         }
         return self._renderer.page("users.html", visit, context)
 
+    async def suggest(self, visit: Visit) -> Response:
+        """Identifiers that a field may be filled with."""
+        found = self._found(await self._board.entries(), visit)[:SUGGESTED_MAX]
+        rows = [{"id": e.person.identifier, "name": e.person.name} for e in found]
+        return twin("json", "users", rows, ())
+
+    def twin(self, kind: str) -> Any:
+        async def file(visit: Visit) -> Response:
+            rows, _ = await self.rows(visit, ROWS_MAX)
+            return twin(kind, "users", map(_file_row, rows), FILE_COLUMNS)
+
+        return file
+
     async def rows(self, visit: Visit, size: int = PAGE_SIZE) -> tuple[list[Row], int]:
         """The rows of the page that is asked for, and how many there are on all."""
         state = visit.state
-        entries = self._found(await self._roster.entries(), visit)
+        entries = self._found(await self._board.entries(), visit)
         used = await self._used(state.span)
         found = sort(entries, state.get("sort", "-cost"), used)
         first = (page_number(state.get("page")) - 1) * size
@@ -159,3 +172,35 @@ def _sum(slots: Sequence[Slot]) -> Slot:
         rejected=sum(s.rejected for s in slots),
         unpriced=sum(s.unpriced for s in slots),
     )
+
+
+FILE_COLUMNS: Final = (
+    *("customer_identifier", "name", "email", "blocked", "first_seen", "last_active"),
+    *("requests", "tokens", "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
+    *("period_spent_usd", "limit_usd", "limit_used_percent", "total_charge_usd"),
+)
+
+
+def _file_row(row: Row) -> dict[str, Any]:
+    """What was used is of the range; what was spent is of the budget's own period."""
+    who, standing = row.entry.person, row.entry.standing
+    limit = standing.tightest
+    return {
+        "customer_identifier": who.identifier,
+        "name": who.name,
+        "email": who.email,
+        "blocked": who.blocked,
+        "first_seen": instant(row.entry.first_seen_ms),
+        "last_active": instant(row.lifetime.last_seen_ms),
+        "requests": row.used.requests,
+        "tokens": row.used.tokens,
+        "cost_usd": amount(row.used.cost_pico),
+        "charge_usd": amount(row.used.charge_pico),
+        "errors": row.used.errors,
+        "rejected": row.used.rejected,
+        "unpriced_requests": row.used.unpriced,
+        "period_spent_usd": amount(standing.period_pico),
+        "limit_usd": amount(limit.limit_pico) if limit else None,
+        "limit_used_percent": round(limit.share, 2) if limit else None,
+        "total_charge_usd": amount(standing.spent_pico),
+    }

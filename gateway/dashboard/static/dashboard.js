@@ -105,7 +105,7 @@
     feed.addEventListener("open", () => { live.hidden = false; live.classList.remove("off"); });
     feed.addEventListener("error", () => live.classList.add("off"));
     feed.addEventListener("calls", (event) => {
-      document.dispatchEvent(new CustomEvent("farebox:calls", { detail: event.data }));
+      document.dispatchEvent(new CustomEvent("farebox:calls", { detail: JSON.parse(event.data) }));
       if (waiting || document.hidden) return;
       waiting = true;
       setTimeout(() => { waiting = false; freshen(); }, 1000);
@@ -115,17 +115,74 @@
 
   function freshen() {
     const fresh = $("[data-fresh]");
-    if (!fresh || !window.htmx || fresh.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
-    if (fresh.dataset.fresh === "off") return;
-    if ($(".welcome")) { location.reload(); return; }
+    if (!fresh || !window.htmx) return;
+    if ($(".welcome .waiting")) { location.reload(); return; }
+    if (fresh.hasAttribute("data-tail")) { tail(fresh); return; }
+    refresh(fresh);
+  }
+
+  function refresh(fresh) {
     htmx.ajax("GET", location.href, { target: `#${fresh.id}`, select: `#${fresh.id}`, swap: "outerMorph" });
   }
+
+  // The tail of the log is held while somebody reads further down, or has said so.
+  let held = false;
+  let missed = 0;
+  let before = null;
+
+  function tail(list) {
+    if (held || scrollY > 160 || $("#panel")) { pill(); return; }
+    before = new Set($$("tbody tr", list).map((row) => row.id));
+    missed = 0;
+    pill();
+    refresh(list);
+  }
+
+  function pill() {
+    const button = $("#pill");
+    if (!button) return;
+    button.hidden = !(missed || held);
+    $("span", button).textContent = held ? `Held${missed ? `, ${missed} new` : ""}` : `${missed} new`;
+  }
+
+  document.addEventListener("farebox:calls", (event) => { missed += event.detail.calls; });
+  $("#pill")?.addEventListener("click", () => {
+    held = false;
+    scrollTo({ top: 0 });
+    missed = 0;
+    pill();
+    const list = $("[data-tail]");
+    if (list) refresh(list);
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    if (before === null) return;
+    for (const row of $$("[data-tail] tbody tr")) row.classList.toggle("fresh", !before.has(row.id));
+    before = null;
+  });
+
+  // --- names for a field that takes an identifier
+
+  let asking = 0;
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-suggest]")) return;
+    clearTimeout(asking);
+    asking = setTimeout(async () => {
+      const answer = await fetch(`/suggest?q=${encodeURIComponent(event.target.value)}`);
+      if (!answer.ok) return;
+      const { data } = await answer.json();
+      $(`#${event.target.getAttribute("list")}`).replaceChildren(...data.map(({ id, name }) => {
+        const option = document.createElement("option");
+        option.value = id;
+        if (name) option.label = name;
+        return option;
+      }));
+    }, 150);
+  });
 
   document.addEventListener("htmx:after:swap", () => dress(document));
 
   // --- keys
 
-  const places = { o: "/", u: "/users", l: "/logs", b: "/budgets", m: "/prices", h: "/health" };
   let gone = false;
 
   function row(step) {
@@ -140,7 +197,7 @@
   function press(key) {
     if (gone) {
       gone = false;
-      const link = places[key] && $(`[data-go="${key}"]`);
+      const link = /^[a-z]$/.test(key) && $(`[data-go="${key}"]`);
       if (link) { link.click(); return true; }
     }
     if (key >= "1" && key <= "6") { $(`[data-range="${key}"]`)?.click(); return true; }
@@ -150,6 +207,11 @@
       case "j": row(1); return true;
       case "k": row(-1); return true;
       case "x": case "t": $(`[data-key="${key}"]`)?.click(); return true;
+      case " ":
+        if (!$("[data-tail]") || document.activeElement !== document.body) return false;
+        held = !held;
+        if (held) pill(); else $("#pill").click();
+        return true;
       case "?": $("#keys")?.showModal(); return true;
       default: return false;
     }

@@ -190,16 +190,35 @@ class Archive:
         return {row.slot: row.active for row in rows}
 
     async def timings(self, wanted: LogFilter, slots: Slots, calls: int) -> list[Timing]:
-        """How long calls took; of more than `TIMINGS_MAX` an even share. `calls`: how many match."""
+        """How long calls took. `calls` are how many match: of very many an even share is read."""
         every = -(-calls // TIMINGS_MAX)
         rows = await asyncio.to_thread(self._rows, timings(wanted, slots, every))
         return [Timing(slot=s, latency_ms=whole, first_token_ms=first) for s, whole, first in rows]
+
+    async def newest(
+        self, wanted: LogFilter, limit: int, before: tuple[int, int] | None = None
+    ) -> list[tuple[int, ArchivedEvent]]:
+        """Rows by time, the newest first, each with its id; nothing is counted.
+
+        Args:
+            before: Go on behind the row of this time (Unix ms) and id.
+        """
+        found = logs(wanted, newest_first=True).limit(min(limit, PAGE_SIZE_MAX))
+        if before is not None:
+            found = found.where(tuple_(EVENTS.c.at_ms, EVENTS.c.id) < tuple_(*before))
+        rows = await asyncio.to_thread(self._rows, found)
+        return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
 
     async def since(self, row_id: int, limit: int) -> list[tuple[int, ArchivedEvent]]:
         """The rows archived after `row_id`, oldest first, each with its own."""
         found = select(EVENTS).where(EVENTS.c.id > row_id).order_by(EVENTS.c.id).limit(limit)
         rows = await asyncio.to_thread(self._rows, found)
         return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
+
+    async def oldest_ms(self) -> int | None:
+        """When the earliest of what is archived happened, Unix ms."""
+        rows = await asyncio.to_thread(self._rows, select(func.min(EVENTS.c.at_ms)))
+        return rows[0][0]
 
     async def newest_id(self) -> int:
         """Of the row archived last; 0: there is none."""

@@ -32,6 +32,7 @@ class LogFilter:
     status: Status | None = None
     status_code: int | None = None
     request_id: str | None = None
+    cost_pico_min: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,8 @@ def conditions(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
     if (request_id := wanted.request_id) is not None:
         # The rows of a call have its id, with or without the suffix, as what is unique in them.
         found.append(EVENTS.c.once.in_((request_id, request_id + ADJUST_SUFFIX)))
+    if wanted.cost_pico_min is not None:
+        found.append(EVENTS.c.cost_pico >= wanted.cost_pico_min)
     if wanted.status not in (None, Status.OK):
         found.append(NOT_OK)
     for name in ("model", "app", "status", "status_code", "request_id"):

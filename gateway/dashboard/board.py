@@ -1,6 +1,6 @@
-"""Roster: who there is, and how each stands with its budget, read in the background.
+"""Board: who there is, and how each stands with its budget, read in the background.
 
-No page reads all customers. One that needs to search or compare them asks the roster, which
+No page reads all customers. One that needs to search or compare them asks the board, which
 is read again, in chunks, when it is older than a few seconds and somebody looks.
 """
 
@@ -36,7 +36,7 @@ class Entry:
     text: str
 
 
-class Roster:
+class Board:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._entries: Sequence[Entry] = ()
@@ -46,7 +46,7 @@ class Roster:
     async def entries(self) -> Sequence[Entry]:
         """Newest first. A few seconds old at most, but for who comes after a pause."""
         if self._services.clock.now_ms() - self._read_ms > FRESH_MS and self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="roster")
+            self._reading = asyncio.create_task(self._read(), name="dashboard-board")
             self._reading.add_done_callback(self._done)
         if self._read_ms == 0 and self._reading is not None:
             await asyncio.shield(self._reading)
