@@ -70,7 +70,7 @@ class BudgetsPage:
         refused: Mapping[int, int] = {}
         if numbers:
             use = await self._services.archive.use(
-                self._reports.of(visit.state.span, customer_numbers=numbers), by="customer"
+                self._reports.of(visit.state.span, numbers), by="customer"
             )
             refused = {row.key: row.rejected for row in use}
         return [Row(entry, refused.get(entry.person.number, 0)) for entry in entries]

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from gateway.dashboard.formats import NOTHING
 from gateway.dashboard.spans import Span
 
 SERIES_MAX: Final = 8
@@ -143,7 +144,7 @@ def lined(
                 [
                     label,
                     *(
-                        f"{name}\t{'–' if values[i] is None else exact(values[i])}"
+                        f"{name}\t{NOTHING if values[i] is None else exact(values[i])}"
                         for name, _, values in series
                     ),
                 ]
@@ -157,7 +158,7 @@ def lined(
         y_ticks=y_ticks(top, short),
         x_ticks=x_ticks(slots),
         rows=[
-            (label, ["–" if values[i] is None else exact(values[i]) for _, _, values in series])
+            (label, [NOTHING if values[i] is None else exact(values[i]) for _, _, values in series])
             for i, label in enumerate(slots)
         ],
         lines=[(tone, path(values, top)) for _, tone, values in series],

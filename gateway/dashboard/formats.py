@@ -6,7 +6,8 @@ from typing import Final
 
 from pricing.money import PICO_PER_USD, usd
 
-NOTHING: Final = "–"
+NOTHING: Final = "\N{EN DASH}"
+MINUS: Final = "\N{MINUS SIGN}"
 _FINEST: Final = Decimal("0.000001")
 _STEPS: Final = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
@@ -15,7 +16,7 @@ def money(amount_pico: int | None) -> str:
     """``$1,234.56``; below a dollar up to six digits, and never zero for what is not."""
     if amount_pico is None:
         return NOTHING
-    sign, amount = "-" if amount_pico < 0 else "", Decimal(abs(amount_pico)) / PICO_PER_USD
+    sign, amount = MINUS if amount_pico < 0 else "", Decimal(abs(amount_pico)) / PICO_PER_USD
     if not amount:
         return "$0"
     if amount < _FINEST:

@@ -36,7 +36,7 @@ class PricesPage:
         state = visit.state
         cards, models, unpriced = await asyncio.gather(
             self._cards(),
-            self._reports.models(self._reports.of(state.span)),
+            self._reports.models(state.span),
             self._reports.unpriced(state.span),
         )
         found = _found(cards, state.get("q").strip().lower(), state.get("provider"))

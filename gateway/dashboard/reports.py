@@ -2,18 +2,21 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.api.customers import Customers
 from gateway.api.services import Services
+from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
 from gateway.store.archive import CustomerUse, LogFilter, Metric, SlotUse, Summary, UnpricedUse
 from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
 
 TOP_MAX: Final = 8
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,67 @@ class Reports:
         self._archive = services.archive
         self.customers = Customers(services)
         self.people = People(self.customers)
+        self._kept = Kept(services.clock)
 
-    def of(self, span: Span, **more: object) -> LogFilter:
-        return replace(LogFilter(start_ms=span.start_ms, end_ms=span.end_ms), **more)  # type: ignore[arg-type]
+    # What pages ask. Each of these is kept for a moment; what it is, says its twin below.
 
-    async def totals(self, wanted: LogFilter) -> Summary:
+    async def totals(self, span: Span, *numbers: int) -> Summary:
+        return await self._get(
+            "totals", span, numbers, lambda: self._totals(self.of(span, numbers))
+        )
+
+    async def before(self, span: Span, *numbers: int) -> Summary | None:
+        return await self._get("before", span, numbers, lambda: self._before(span, numbers))
+
+    async def slots(self, span: Span, *numbers: int) -> list[Slot]:
+        return await self._get("slots", span, numbers, lambda: self._slots(span, numbers))
+
+    async def slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, list[Slot]]:
+        """Customer number -> its slots."""
+        key = tuple(sorted(numbers))
+        return await self._get("slots_of", span, key, lambda: self._slots_of(span, numbers))
+
+    async def top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
+        key = (metric, limit)
+        return await self._get("top", span, key, lambda: self._top(span, metric, limit))
+
+    async def used(self, span: Span, limit: int) -> Mapping[int, CustomerUse]:
+        """Customer number -> what it used; of the dearest ones."""
+        return await self._get("used", span, limit, lambda: self._used(span, limit))
+
+    async def models(self, span: Span, *numbers: int) -> list[ModelRow]:
+        """The dearest first; those without a price by their calls, behind."""
+        return await self._get(
+            "models", span, numbers, lambda: self._models(self.of(span, numbers))
+        )
+
+    async def model_slots(self, span: Span) -> Mapping[str, list[Slot]]:
+        return await self._get("model_slots", span, (), lambda: self._model_slots(span))
+
+    async def active(self, span: Span) -> list[tuple[int, int]]:
+        """For each slot, how many customers called, and how many of them for the first time."""
+        return await self._get("active", span, (), lambda: self._active(span))
+
+    async def paces(self, span: Span) -> list[Pace]:
+        return await self._get("paces", span, (), lambda: self._paces(span))
+
+    async def unpriced(self, span: Span) -> list[UnpricedUse]:
+        return await self._get("unpriced", span, (), lambda: self._unpriced(span))
+
+    async def _get(
+        self, name: str, span: Span, more: Hashable, make: Callable[[], Awaitable[T]]
+    ) -> T:
+        return await self._kept.get((name, span.key, more), make)
+
+    @staticmethod
+    def of(span: Span, numbers: Sequence[int] = ()) -> LogFilter:
+        return LogFilter(
+            start_ms=span.start_ms,
+            end_ms=span.end_ms,
+            customer_numbers=tuple(numbers) if numbers else None,
+        )
+
+    async def _totals(self, wanted: LogFilter) -> Summary:
         """Without the anonymous customer among the active ones."""
         totals, anonymous = await asyncio.gather(
             self._archive.summary(wanted), self.customers.anonymous()
@@ -81,35 +140,39 @@ class Reports:
         its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
         return _without(totals, its_own.active_users)
 
-    async def before(self, span: Span, **more: object) -> Summary | None:
+    async def _before(self, span: Span, numbers: Sequence[int]) -> Summary | None:
         """The same figures of the span before; None where the archive begins within it."""
         start_ms, end_ms = span.before_ms
         oldest_ms = await self._archive.oldest_ms()
         if oldest_ms is None or oldest_ms > start_ms + (end_ms - start_ms) // 10:
             return None
-        return await self.totals(replace(self.of(span, **more), start_ms=start_ms, end_ms=end_ms))
+        wanted = replace(self.of(span, numbers), start_ms=start_ms, end_ms=end_ms)
+        return await self._totals(wanted)
 
-    async def slots(self, span: Span, **more: object) -> list[Slot]:
-        rows = await self._archive.use(self.of(span, **more), slots=span.slots)
+    async def _slots(self, span: Span, numbers: Sequence[int]) -> list[Slot]:
+        rows = await self._archive.use(self.of(span, numbers), slots=span.slots)
         found = {row.slot: _slot(row) for row in rows}
         return [found.get(slot, Slot()) for slot, _ in span.starts()]
 
-    async def slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, list[Slot]]:
+    async def _slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, list[Slot]]:
         """Customer number -> its slots."""
-        wanted = self.of(span, customer_numbers=tuple(numbers))
-        rows = await self._archive.use(wanted, slots=span.slots, by="customer")
+        rows = await self._archive.use(self.of(span, numbers), slots=span.slots, by="customer")
         found: dict[int, dict[int, Slot]] = defaultdict(dict)
         for row in rows:
             found[row.key][row.slot] = _slot(row)
         starts = [slot for slot, _ in span.starts()]
         return {n: [found[n].get(slot, Slot()) for slot in starts] for n in numbers}
 
-    async def top(self, span: Span, metric: Metric, limit: int, **more: object) -> list[Top]:
-        users = await self._archive.top_users(self.of(span, **more), metric, limit)
+    async def _top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
+        users = await self._archive.top_users(self.of(span), metric, limit)
         people = await self.people.of((u.customer_number, u.partition) for u in users)
         return [Top(people[user.customer_number], user) for user in users]
 
-    async def models(self, wanted: LogFilter) -> list[ModelRow]:
+    async def _used(self, span: Span, limit: int) -> dict[int, CustomerUse]:
+        top = await self._archive.top_users(self.of(span), Metric.COST, limit)
+        return {use.customer_number: use for use in top}
+
+    async def _models(self, wanted: LogFilter) -> list[ModelRow]:
         """The dearest first; those without a price by their calls, behind."""
         rows = await self._archive.use(wanted, by="model")
         models = [
@@ -127,7 +190,7 @@ class Reports:
         ]
         return sorted(models, key=lambda m: (-m.cost_pico, -m.requests, m.model))
 
-    async def model_slots(self, span: Span) -> Mapping[str, list[Slot]]:
+    async def _model_slots(self, span: Span) -> Mapping[str, list[Slot]]:
         rows = await self._archive.use(self.of(span), slots=span.slots, by="model")
         found: dict[str, dict[int, Slot]] = defaultdict(dict)
         for row in rows:
@@ -135,7 +198,7 @@ class Reports:
         starts = [slot for slot, _ in span.starts()]
         return {m: [of.get(slot, Slot()) for slot in starts] for m, of in found.items() if m}
 
-    async def active(self, span: Span) -> list[tuple[int, int]]:
+    async def _active(self, span: Span) -> list[tuple[int, int]]:
         """For each slot, how many customers called, and how many of them for the first time."""
         anonymous = await self.customers.anonymous()
         active, new = await asyncio.gather(
@@ -158,8 +221,9 @@ class Reports:
         )
         return [int(reply) for reply in replies]
 
-    async def paces(self, wanted: LogFilter, span: Span, calls: int) -> list[Pace]:
-        timings = await self._archive.timings(wanted, span.slots, calls)
+    async def _paces(self, span: Span) -> list[Pace]:
+        calls = (await self.totals(span)).requests
+        timings = await self._archive.timings(self.of(span), span.slots, calls)
         whole: dict[int, list[int]] = defaultdict(list)
         first: dict[int, list[int]] = defaultdict(list)
         for timing in timings:
@@ -174,7 +238,7 @@ class Reports:
             for slot, _ in span.starts()
         ]
 
-    async def unpriced(self, span: Span) -> list[UnpricedUse]:
+    async def _unpriced(self, span: Span) -> list[UnpricedUse]:
         return await self._archive.unpriced(self.of(span))
 
 

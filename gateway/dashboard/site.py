@@ -35,7 +35,7 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
     reports, board = Reports(services), Board(services)
     example, pipeline = Example(services.about, services.rating.book), Pipeline(services)
     card = UserCard(services, reports, example)
-    overview = Overview(reports, board, pipeline, renderer, example)
+    overview = Overview(reports, services.archive, board, pipeline, renderer, example)
     users = Users(services, reports, board, card, renderer)
     user = UserPages(services, card, board, renderer)
     logs = Logs(services, reports, reports.people, renderer)

@@ -54,6 +54,12 @@ class Span:
     zone: tzinfo
     days: tuple[date, date]
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """The same for as long as its slots are: a span that goes on until now has no end."""
+        is_over = self.end_ms % MINUTE_MS == 0
+        return self.name, self.start_ms, self.end_ms if is_over else 0
+
     def starts(self) -> Iterator[tuple[int, datetime]]:
         """Each slot of the span and when it begins, on the zone's wall clock."""
         first, last = self.slots.of(self.start_ms), self.slots.of(self.end_ms - 1)

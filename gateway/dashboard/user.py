@@ -52,16 +52,14 @@ class UserCard:
         services, reports, span = self._services, self._reports, visit.state.span
         number = profile.number
         partition = services.directory.partition_of(profile.identifier)
-        only = {"customer_numbers": (number,)}
-        wanted = reports.of(span, **only)
         standings, lifetime, totals, before, slots, models, calls = await asyncio.gather(
             standings_of(services, [profile]),
             services.counters.lifetime(partition, number),
-            reports.totals(wanted),
-            reports.before(span, **only),
-            reports.slots(span, **only),
-            reports.models(wanted),
-            services.archive.logs(LogFilter(**only), page_size=CALLS),
+            reports.totals(span, number),
+            reports.before(span, number),
+            reports.slots(span, number),
+            reports.models(span, number),
+            services.archive.newest(LogFilter(customer_numbers=(number,)), CALLS),
         )
         labels = slot_labels(span)
         cost = Series("Cost", "1", [slot.cost_pico for slot in slots])
@@ -80,7 +78,7 @@ class UserCard:
             "models": [
                 (model, round(formats.share(model.cost_pico, dearest), 2)) for model in models
             ],
-            "calls": [archived.event for archived in calls.rows],
+            "calls": [archived.event for _, archived in calls],
             "example": self._example.of(visit.request, profile.identifier),
             "editable": profile.identifier != ANONYMOUS,
             "values": values_of(profile),

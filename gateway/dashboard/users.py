@@ -18,18 +18,11 @@ from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.user import UserCard
 from gateway.dashboard.visits import Visit
 from gateway.metering.totals import Lifetime
-from gateway.store.archive import CustomerUse, Metric
+from gateway.store.archive import CustomerUse
 
 PAGE_SIZE: Final = 50
 PAGE_MAX: Final = 10_000
 SUGGESTED_MAX: Final = 12
-
-SORTS: Final = {
-    "cost": Metric.COST,
-    "calls": Metric.REQUESTS,
-    "tokens": Metric.TOKENS,
-}
-"""By what was used in the range; the rest sorts by what the board knows."""
 
 FILTERS: Final[Mapping[str, tuple[str, Callable[[Entry], bool]]]] = {
     "over": ("Over budget", lambda e: bool(e.standing.limits) and e.standing.share >= 100),
@@ -99,7 +92,7 @@ class Users:
         """The rows of the page that is asked for, and how many there are on all."""
         state = visit.state
         entries = self._found(await self._board.entries(), visit)
-        used = await self._used(state.span)
+        used = await self._reports.used(state.span, PAGE_MAX)
         found = sort(entries, state.get("sort", "-cost"), used)
         first = (page_number(state.get("page")) - 1) * size
         return await self._filled(found[first : first + size], state.span), len(found)
@@ -112,10 +105,6 @@ class Users:
             for entry in entries
             if (not sought or sought in entry.text) and (chosen is None or chosen[1](entry))
         ]
-
-    async def _used(self, span: Span) -> Mapping[int, CustomerUse]:
-        top = await self._services.archive.top_users(self._reports.of(span), Metric.COST, PAGE_MAX)
-        return {use.customer_number: use for use in top}
 
     async def _filled(self, entries: Sequence[Entry], span: Span) -> list[Row]:
         if not entries:
