@@ -8,12 +8,10 @@ included, and of the store's. Events a second and core is one divided by the for
 import asyncio
 import os
 import random
-import subprocess
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -25,6 +23,7 @@ import redis
 import uvloop
 
 from benchmarks.measure import cpu_ns
+from benchmarks.stores import store_server
 from gateway.clock import SystemClock
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Source, Status, UsageEvent
@@ -33,11 +32,9 @@ from gateway.metering.flusher import Flusher
 from gateway.store.archive import Archive
 from gateway.store.client import Store
 from gateway.store.keys import Partition
-from gateway.store.valkey import binary
 from pricing.usage import Usage
 
 POSTED_AT_ONCE: Final = 1_000
-READY_SECONDS_MAX: Final = 10.0
 SPREAD_MS: Final = 6 * 3_600_000
 """Events of the last six hours: a day or two of the reporting zone."""
 
@@ -49,7 +46,7 @@ def main() -> int:
     for number in range(options.repeat):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="farebox-benchmark-")))
-            store = stack.enter_context(_server(folder, cores[0]))
+            store = stack.enter_context(store_server(folder, cores[0]))
             os.sched_setaffinity(0, {cores[-1]})
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 figures.append(runner.run(_measured(folder, store.pid, options)))
@@ -162,24 +159,6 @@ def _events(dice: random.Random, options: Namespace) -> Iterator[UsageEvent]:
             upstream_request_id=f"req_{dice.getrandbits(128):032x}",
             metadata={"thread_identifier": f"t-{dice.getrandbits(24)}"},
         )
-
-
-@contextmanager
-def _server(folder: Path, core: int) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [str(binary()), "--port", "0", "--unixsocket", f"{folder}/s", "--dir", str(folder)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "--save", ""], stdout=log, stderr=log)
-    try:
-        os.sched_setaffinity(process.pid, {core})
-        deadline = time.monotonic() + READY_SECONDS_MAX
-        while not (folder / "s").exists():
-            if time.monotonic() > deadline:
-                raise RuntimeError((folder / "log").read_text())
-            time.sleep(0.01)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _options() -> Namespace:

@@ -22,7 +22,9 @@ from gateway import crash
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
-from gateway.background import Background
+from gateway.api.user_service import UserService
+from gateway.background import Background as BackgroundJobs
+from gateway.background import Job
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
@@ -33,13 +35,19 @@ from gateway.dashboard import site
 from gateway.dashboard.sessions import Credentials
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.parts import Parts, build_parts
+from gateway.proxy.background import Background
+from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
 from gateway.proxy.models import Models
 from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from gateway.reload import Reload, Wanted
 from gateway.version import installed_version
@@ -77,12 +85,17 @@ def build_app(
     apps = Apps(_app(app) for app in config.apps)
     keys = TemporaryKeys(parts.store, apps, parts.clock)
     tokens = Tokens(_signing_keys(config), config.tokens.revoked, apps, parts.clock)
-    upstreams = Upstreams([Upstream(_upstream(upstream)) for upstream in config.upstreams])
+    upstreams = Upstreams(
+        [Upstream(_upstream(upstream)) for upstream in config.upstreams],
+        aliases=configuration.aliases(config),
+    )
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
+    background = Background(parts.ledger, parts.rating, parts.clock)
     pipeline = Pipeline(
+        background=background,
         telemetry=telemetry,
         ledger=parts.ledger,
         rating=parts.rating,
@@ -97,15 +110,26 @@ def build_app(
         ),
         reject_status=config.budgets.reject_status,
     )
+    body_limits = BodyLimits(
+        request_bytes=config.limits.request_bytes,
+        decoded_bytes=config.limits.decoded_bytes,
+        seconds=config.limits.body_seconds,
+    )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
         cors=Cors(apps),
         pipeline=pipeline,
         models=Models(upstreams, parts.clock),
+        upstreams=upstreams,
+        kept=KeptResponses(upstreams, background),
+        uploads=Uploads(
+            folder=config.data_dir / "uploads",
+            bytes_max=config.limits.upload_bytes,
+            limits=body_limits,
+        ),
         clock=parts.clock,
         limits=DataPlaneLimits(
-            request_bytes=config.limits.request_bytes,
-            body_seconds=config.limits.body_seconds,
+            body=body_limits,
             concurrent_calls=config.limits.concurrent_calls,
         ),
         reject_status=config.budgets.reject_status,
@@ -116,10 +140,13 @@ def build_app(
         directory=parts.directory,
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
+        users=users_of(parts),
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
         keys=keys,
+        outbox=parts.archive.outbox,
+        watch=parts.watch,
         clock=parts.clock,
         zone=parts.zone,
         provider_of=upstreams.provider_of,
@@ -149,6 +176,19 @@ def build_app(
     return Gateway(data_plane, rest, draining.set)
 
 
+def users_of(parts: Parts) -> UserService:
+    return UserService(
+        directory=parts.directory,
+        ledger=parts.ledger,
+        counters=Counters(parts.store, parts.zone),
+        archive=parts.archive,
+        roster=Roster(parts.store),
+        indexer=Indexer(parts.store),
+        clock=parts.clock,
+        zone=parts.zone,
+    )
+
+
 def create() -> Gateway:
     """The application of another ASGI server: ``uvicorn --factory gateway.app:create``."""
     resolved = configuration.resolved_from_environment()
@@ -163,15 +203,18 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
         await _background(parts).run()
 
 
-def _background(parts: Parts) -> Background:
-    jobs = (parts.trimmer, parts.retention, parts.auditor)
-    return Background(parts.background_store, parts.flusher, jobs)
+def _background(parts: Parts) -> BackgroundJobs:
+    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention, parts.auditor]
+    if parts.deliveries:
+        jobs.append(parts.deliveries)
+    return BackgroundJobs(parts.background_store, parts.flusher, jobs)
 
 
 def _wanted(config: Config) -> Wanted:
     """The prices as the files have them now; all else stays until the next start."""
     newest = configuration.load(config.file, env=os.environ) if config.file else config
-    return Wanted(PriceBook.load().overlaid(newest.prices), newest.prices_confirm)
+    book = PriceBook.load().overlaid(newest.prices)
+    return Wanted(book.named(configuration.own_names(config, book)), newest.prices_confirm)
 
 
 def _price_files(config: Config) -> list[Path]:

@@ -13,11 +13,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.event import PRICED_KINDS, Kind, Source, UsageEvent
-from gateway.rating import ANYWHERE, REPORTED, Rating
+from gateway.rating import REPORTED, Rating
 from pricing.card import Price, Window
 from pricing.compare import factor_of
 from pricing.cost import Cost, LineItem, UnpricedComponent, cost
 from pricing.money import FEMTO_PER_PICO, usd
+from pricing.scopes import GLOBAL
 from pricing.usage import TOKEN_BUCKETS, Usage
 
 Json = dict[str, Any]
@@ -127,7 +128,7 @@ def again_at(event: UsageEvent, price: Price) -> Iterator[Cost]:
                 price,
                 markup_ppm=event.markup_ppm,
                 service_tier=event.service_tier,
-                scope=event.scope or ANYWHERE,
+                scope=event.scope or GLOBAL,
                 completed_ms=event.at_ms + (event.latency_ms or 0) + beside_ms,
             )
         except UnpricedComponent:

@@ -22,7 +22,7 @@ POINTS: Final = frozenset(
         "after_final",
         "after_settle",
         "flusher_read",
-        "flusher_indexed",
+        "roster_written",
         "flusher_counted",
         "flusher_archived",
     }

@@ -74,9 +74,12 @@ class UsageEvent(Struct, frozen=True, gc=False):
         hold_pico: What was held for the call. In an ``adjust``: the charge of the orphan
             it corrects, else 0.
         output_cap_tokens: The cap that the gateway set, of each choice, so that the call fits.
-        model: The model asked for. `served_model` is the one the answer names.
+        model: The model asked for. `upstream_model` is what the upstream was asked for, where
+            that is another name; `served_model` is the one the answer names.
         raw_usage: The start of the provider's usage block where it could not be read: the
             usage is unparsed, and what stands here is an estimate.
+        usage_cut: Parts of the usage that the provider stated larger than their whole, with
+            commas: they were cut down to it, and the amounts may be wrong.
         reported_cost_pico: What the provider says that the call cost, whatever is booked.
         scope: Where it was served, if that has a price of its own (``us``).
         key: The temporary key that the call was made with, by its id.
@@ -120,6 +123,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
     metadata: Mapping[str, Any] | None = None
     adjusts: str | None = None
     key: str | None = None
+    upstream_model: str | None = None
+    usage_cut: str | None = None
 
     @property
     def is_usage(self) -> bool:

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from gateway.alerts.alert import Topic
+from gateway.alerts.delivery import Deliveries
+from gateway.alerts.signing import secret_bytes
+from gateway.alerts.watch import Endpoint, Watch
 from gateway.audit.auditor import Auditor
 from gateway.clock import Clock
-from gateway.config import Config, UnpricedRates
+from gateway.config import Config, UnpricedRates, price_book
 from gateway.customers import fields
 from gateway.customers.directory import Directory
 from gateway.customers.profile import Limits
@@ -22,12 +26,12 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
 from gateway.metering.flusher import Flusher
 from gateway.metering.retention import Retention
+from gateway.metering.roster.indexer import Indexer
 from gateway.metering.scope_sink import ScopeSink
 from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
 from gateway.store.client import Store
-from pricing.book import PriceBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,7 @@ class Parts:
 
     Attributes:
         background_store: A connection of its own, so that no call waits behind a batch.
+        deliveries: Of webhooks; None: there are none.
         wal: The ledger's log; None in a process that serves no calls.
     """
 
@@ -49,9 +54,12 @@ class Parts:
     wal: Log | None
     rating: Rating
     flusher: Flusher
+    indexer: Indexer
     trimmer: Trimmer
     retention: Retention
     auditor: Auditor
+    watch: Watch
+    deliveries: Deliveries | None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -78,17 +86,6 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
-    flusher = Flusher(
-        background_store,
-        archive,
-        zone=zone,
-        clock=clock,
-        more=[
-            ScopeSink(
-                background_store, _calendar(config), clock, _scopes(config), config.budgets.count
-            )
-        ],
-    )
     directory = Directory(
         store,
         defaults=_defaults(config),
@@ -97,6 +94,34 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         count=config.budgets.count,
     )
     wal = _wal(config) if writes_log else None
+    ledger = Ledger(
+        store,
+        directory,
+        clock,
+        binding=config.budgets.policy != "soft",
+        registered_only=config.customers.registered_only,
+        scopes=_scopes(config),
+        reject_status=config.budgets.reject_status,
+        count=config.budgets.count,
+        orphans=config.budgets.orphans,
+        wal=wal,
+        when_down=config.budgets.when_ledger_down,
+    )
+    endpoints = _endpoints(config)
+    scope_sink = ScopeSink(
+        background_store, _calendar(config), clock, _scopes(config), config.budgets.count
+    )
+    watch = Watch(
+        background_store,
+        outbox=archive.outbox,
+        ledger=ledger,
+        directory=directory,
+        scopes=_scopes(config),
+        clock=clock,
+        endpoints=endpoints,
+    )
+    more = (scope_sink, watch) if endpoints else (scope_sink,)
+    flusher = Flusher(background_store, archive, zone=zone, clock=clock, more=more)
     return Parts(
         clock=clock,
         zone=zone,
@@ -104,28 +129,31 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         background_store=background_store,
         archive=archive,
         directory=directory,
-        ledger=Ledger(
-            store,
-            directory,
-            clock,
-            binding=config.budgets.policy != "soft",
-            registered_only=config.customers.registered_only,
-            scopes=_scopes(config),
-            reject_status=config.budgets.reject_status,
-            count=config.budgets.count,
-            orphans=config.budgets.orphans,
-            wal=wal,
-            when_down=config.budgets.when_ledger_down,
-        ),
+        ledger=ledger,
         wal=wal,
-        rating=Rating(PriceBook.load().overlaid(config.prices), unpriced=_unpriced(config)),
+        rating=Rating(price_book(config), unpriced=_unpriced(config)),
         flusher=flusher,
+        indexer=Indexer(background_store),
         trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
         retention=Retention(
             background_store, archive, zone=zone, days=config.events.retention_days
         ),
         auditor=Auditor(background_store, clock),
+        watch=watch,
+        deliveries=Deliveries(archive.outbox, watch, endpoints, clock) if endpoints else None,
     )
+
+
+def _endpoints(config: Config) -> list[Endpoint]:
+    return [
+        Endpoint(
+            webhook.url,
+            secret_bytes(webhook.secret.get_secret_value()),
+            frozenset(map(Topic, webhook.events)),
+            private=webhook.allow_private,
+        )
+        for webhook in config.webhooks
+    ]
 
 
 def _wal(config: Config) -> Log:

@@ -41,6 +41,8 @@ async def write_history(
             progress((calls[-1].at_ms - begin_ms) / (now_ms - begin_ms))
         while await parts.flusher.step():
             pass
+        while await parts.indexer.step():
+            pass
         progress(1.0)
 
 

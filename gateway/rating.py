@@ -14,13 +14,11 @@ from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
 from pricing.money import FEMTO_PER_PICO, charge_pico
+from pricing.scopes import GLOBAL
 from pricing.usage import Usage
 
 REPORTED: Final = "reported"
 """The price id of what costs what its provider says."""
-
-ANYWHERE: Final = "global"
-"""The scope of a call that was served nowhere in particular."""
 
 DRIFT_PERCENT_MAX: Final = 1
 """How far a provider's figure may lie beside ours."""
@@ -48,12 +46,14 @@ class Rated:
 
     Attributes:
         scope: Where its name says that it is served; None: it does not say.
+        provider: Whose price it is: another's than the upstream's where the operator says so.
     """
 
     card: Card | None
     price: Price | None
     steps: tuple[str, ...]
     scope: str | None = None
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +104,35 @@ class Rating:
         """The id under which the fallback bills; None: there is none."""
         return self._fallback.prices[0].id if self._fallback else None
 
-    def rate(self, provider: str, model: str, at_ms: int) -> Rated:
-        """What a model costs; one that the book does not price costs the fallback, if any."""
-        found = self.known(provider, model, at_ms)
+    def rate(self, provider: str, model: str, at_ms: int, *, sent: bool = False) -> Rated:
+        """What a model costs; one that the book does not price costs the fallback, if any.
+
+        Args:
+            sent: `model` is what the provider was sent: no alias is looked for.
+        """
+        found = self.known(provider, model, at_ms, sent=sent)
         if found.price is not None or self._fallback is None:
             return found
         price = self._fallback.price_at(at_ms)
-        return Rated(self._fallback, price, (*found.steps, "fallback price"))
+        steps = (*found.steps, "fallback price")
+        return Rated(self._fallback, price, steps, provider=found.provider)
 
-    def known(self, provider: str, model: str, at_ms: int) -> Rated:
+    def known(self, provider: str, model: str, at_ms: int, *, sent: bool = False) -> Rated:
         """What the book says, without the fallback."""
-        found = self.book.find(provider, model)
+        found = self.book.find(provider, model, sent=sent)
         price = found.card.price_at(at_ms) if found.card else None
-        return Rated(found.card, price, found.steps, found.scope)
+        return Rated(found.card, price, found.steps, found.scope, found.provider)
+
+    def served(self, asked: Rated, model: str, at_ms: int) -> Rated:
+        """What the model costs that a call was served by: that of its own, where it is known.
+
+        Never the fallback: a name unknown to the book is no reason to leave a known price.
+
+        Args:
+            asked: What was asked for; `model` is what the answer names.
+        """
+        rated = self.known(asked.provider, model, at_ms, sent=True)
+        return rated if rated.price else asked
 
     def named(
         self, price_id: str, provider: str, models: Iterable[str], at_ms: int
@@ -147,7 +163,7 @@ def bill(
             rated.price,
             markup_ppm=markup_ppm,
             service_tier=service_tier,
-            scope=scope or rated.scope or ANYWHERE,
+            scope=scope or rated.scope or GLOBAL,
             completed_ms=completed_ms,
         )
     except UnpricedComponent as exc:

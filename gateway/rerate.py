@@ -89,6 +89,7 @@ _OF_THE_CALL: Final = (
     "markup_ppm",
     "endpoint",
     "model",
+    "upstream_model",
     "served_model",
     "upstream",
     "provider",
@@ -254,23 +255,31 @@ def correction_of(event: UsageEvent, before: Rerated, rating: Rating) -> Correct
 
 def price_for(event: UsageEvent, rating: Rating) -> Price | None:
     """What the book bills a call by, if it were made again at its instant."""
-    for name in _names(event):
-        price = rating.known(event.provider, name, event.at_ms).price
-        if price is not None:
-            return price
+    names = list(_names(event))
+    for name, sent in names:
+        rated = rating.known(event.provider, name, event.at_ms, sent=sent)
+        if event.served_model:
+            rated = rating.served(rated, event.served_model, event.at_ms)
+        if rated.price is not None:
+            return rated.price
     if event.price_id is None or event.price_id == rating.fallback_id:
-        return rating.rate(event.provider, event.model, event.at_ms).price
-    # No name of it leads anywhere (an alias of the operator's): the price that it names.
+        name, sent = names[0]
+        return rating.rate(event.provider, name, event.at_ms, sent=sent).price
+    # No name of it leads anywhere: the price that it names.
     return rating.named(event.price_id, event.provider, (), event.at_ms)
 
 
-def _names(event: UsageEvent) -> Iterator[str]:
-    """The served model, then the one asked for, without the prefix that chose the upstream."""
-    if event.served_model:
-        yield event.served_model
-    if event.model:
-        yield event.model
-        yield event.model.removeprefix(f"{event.upstream}/")
+def _names(event: UsageEvent) -> Iterator[tuple[str, bool]]:
+    """What its model was called, and whether that was what the upstream was sent.
+
+    A report says what an application asked for. An alias may stand for another model by now,
+    so of a call it is what was sent that counts.
+    """
+    if event.upstream_model:
+        yield event.upstream_model, True
+    else:
+        yield event.model, bool(event.upstream)
+        yield event.model.removeprefix(f"{event.upstream}/"), bool(event.upstream)
 
 
 def _has_usage(event: UsageEvent) -> bool:

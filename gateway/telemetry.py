@@ -30,6 +30,9 @@ ESTIMATED: Final = CounterSpec(
     "why",
     ("missing", "unparsed", "cut"),
 )
+CUT: Final = CounterSpec(
+    "calls_usage_cut", "Calls whose provider stated a part of the usage larger than its whole."
+)
 DRIFTED: Final = CounterSpec(
     "reported_cost_drifts", "Calls whose provider states a cost over 1 % beside ours."
 )
@@ -53,6 +56,7 @@ COUNTERS: Final = (
     REFUSED,
     UNPRICED,
     ESTIMATED,
+    CUT,
     DRIFTED,
     REPLAYED,
     DEAD_LETTERS,

@@ -9,6 +9,7 @@ from its entry when it is first asked for. That none is wrong was found out by t
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import orjson
 from pricing.card import Card, Price
 from pricing.entry import parse_card
 from pricing.lint import overlaps
-from pricing.names import Found, canonical_provider, resolve
+from pricing.names import NO_NAMES, Found, OwnNames, canonical_provider, resolve
 
 __all__ = ["BOOK_PATH", "Found", "PriceBook"]
 
@@ -74,6 +75,7 @@ class PriceBook:
 
     Attributes:
         version: The SHA-256 of the book's content; with an overlay, "+" and its hash.
+        own_names: What the operator's names stand for.
     """
 
     def __init__(self, cards: Sequence[Card], version: str) -> None:
@@ -89,7 +91,8 @@ class PriceBook:
             self._places.pop(key, None)
             self._places[key] = place
         self._index = _Index(self._all)
-        self._found: dict[tuple[str, str], Found] = {}
+        self.own_names = NO_NAMES
+        self._found: dict[tuple[str, str, bool], Found] = {}
         self._by_price_id: dict[str | None, _Place] | None = None
 
     @classmethod
@@ -120,14 +123,24 @@ class PriceBook:
             cards.append(card)
         content = orjson.dumps(list(map(dict, entries)), default=str, option=orjson.OPT_SORT_KEYS)
         version = f"{self.version}+{hashlib.sha256(content).hexdigest()[:_OVERLAY_HASH_CHARS]}"
-        return PriceBook._of([*self._all, *map(_Place.of, cards)], version)
+        return PriceBook._of([*self._all, *map(_Place.of, cards)], version).named(self.own_names)
 
-    def find(self, provider: str, model: str) -> Found:
-        """The card of a model, with the steps that led to it; unknown names have none."""
-        key = (provider, model)
+    def named(self, own_names: OwnNames) -> "PriceBook":
+        """The same book, in which these names of the operator's are looked up first."""
+        book = copy(self)
+        book.own_names, book._found = own_names, {}  # noqa: SLF001 - it is of this class
+        return book
+
+    def find(self, provider: str, model: str, *, sent: bool = False) -> Found:
+        """The card of a model, with the steps that led to it; unknown names have none.
+
+        Args:
+            sent: It is what the provider was sent, or has answered: no alias is looked for.
+        """
+        key = (provider, model, sent)
         found = self._found.get(key)
         if found is None:
-            found = resolve(self._index, provider, model)
+            found = resolve(self._index, provider, model, self.own_names, sent=sent)
             if len(self._found) >= FOUND_CACHE_MAX:
                 self._found.pop(next(iter(self._found)))
             self._found[key] = found
@@ -142,6 +155,21 @@ class PriceBook:
         place = self._by_price_id.get(price_id)
         prices = place.card.prices if place else ()
         return next((price for price in prices if price.id == price_id), None)
+
+    def providers(self) -> set[str]:
+        """Who has cards here, by canonical name."""
+        return {place.provider for place in self._all}
+
+    def scopes(self, provider: str) -> set[str]:
+        """The places that prices of a provider have factors for."""
+        canonical = canonical_provider(provider)
+        return {
+            scope
+            for place in self._all
+            if place.provider == canonical
+            for price in place.card.prices
+            for scope in price.factors
+        }
 
     def models(self, provider: str) -> list[Card]:
         """The cards of one provider, in the book's order."""

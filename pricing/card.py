@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pricing.money import Femto
+from pricing.scopes import EVERYWHERE, GLOBAL, Factor
 from pricing.usage import TOKEN_BUCKETS
 
 COMPONENTS: Final = tuple(name.removesuffix("_tokens") for name in TOKEN_BUCKETS)
@@ -193,11 +194,11 @@ class Price:
         note: What a reader of the price should know; where its sources disagree, how.
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
-        plain: Unless another service is asked for, `base` is all there is to choose from.
         each_request: Every request has a price of its own.
         hours: Of each minute of the week, the number of its window in `schedule`, counted
             from one; 0 for none. Empty without a schedule.
-        factors: The product of the multipliers of each scope, as numerator and denominator.
+        factors: The product of the multipliers of each scope, as numerator and denominator;
+            what a call is multiplied with by where it was served, see `pricing.scopes`.
         bounds: By rising threshold, for `pricing.bound`.
         dearest_num, dearest_den: The highest multiplier, as a fraction; never below one.
     """
@@ -218,10 +219,9 @@ class Price:
     note: str | None = None
     allow: Mapping[str, str] = field(default_factory=dict)
     standard: Mode = field(init=False, repr=False, compare=False)
-    plain: bool = field(init=False, repr=False, compare=False)
     each_request: bool = field(init=False, repr=False, compare=False)
     hours: bytes = field(init=False, repr=False, compare=False)
-    factors: Mapping[str, tuple[int, int]] = field(init=False, repr=False, compare=False)
+    factors: Mapping[str, Factor] = field(init=False, repr=False, compare=False)
     bounds: tuple[Bound, ...] = field(init=False, repr=False, compare=False)
     dearest_num: int = field(init=False, repr=False, compare=False)
     dearest_den: int = field(init=False, repr=False, compare=False)
@@ -231,13 +231,14 @@ class Price:
             scope: _factor(self.multipliers, scope)
             for scope in dict.fromkeys(multiplier.scope for multiplier in self.multipliers)
         }
-        num, den = max(((1, 1), *factors.values()), key=lambda factor: Fraction(*factor))
+        if factors:
+            factors = {GLOBAL: EVERYWHERE, **factors}
+        num, den = max((EVERYWHERE, *factors.values()), key=lambda factor: Fraction(*factor))
         derived = {
             "service": MappingProxyType(dict(self.service)),
             "fees": MappingProxyType(dict(self.fees)),
             "allow": MappingProxyType(dict(self.allow)),
             "standard": Mode(self.base, self.tiers),
-            "plain": self.free or not (self.tiers or self.schedule),
             "each_request": "request" in self.fees,
             "hours": _hours(self.schedule),
             "factors": MappingProxyType(factors),

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from math import prod
 from typing import Final
 
 from pricing.book import PriceBook
 from pricing.card import Card, Mode, Price, Rates
 from pricing.names import canonical_provider
+from pricing.scopes import EVERYWHERE, factor_in
 
 LEAP_FACTOR_MAX: Final = 10
 """A rate that moves by more, either way, is adopted only when somebody has confirmed it."""
@@ -166,8 +166,7 @@ def rates_of(price: Price) -> dict[str, Fraction]:
 
 def factor_of(price: Price, scope: str) -> Fraction:
     """What everything is multiplied with where a call is served in `scope`."""
-    factors = (Fraction(m.num, m.den) for m in price.multipliers if m.scope == scope)
-    return prod(factors, start=Fraction(1))
+    return Fraction(*(factor_in(price.factors, scope) or EVERYWHERE))
 
 
 def bands_of(mode: Mode) -> Iterator[tuple[int | None, Rates]]:

@@ -10,13 +10,14 @@ else of the hour in which the call was completed, and there the tier of its tota
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import mul
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
 from pricing.card import COMPONENTS, FREE_FEE, INPUT_COMPONENTS, UNPRICED, Mode, Price, Rates
 from pricing.money import FEMTO_PER_PICO, Pico, charge_pico, div_half_even
-from pricing.usage import Usage, token_counts
+from pricing.scopes import GLOBAL, Factor, factor_in
+from pricing.usage import Usage, amounts, token_counts
 
 STANDARD_SERVICE: Final = frozenset(
     {"", "auto", "default", "on_demand", "standard", "standard_only"}
@@ -32,7 +33,7 @@ class UnpricedComponent(ValueError):
     """Something was used that the price has no rate for; billing it at another is a guess.
 
     Attributes:
-        component: ``audio_in``, ``web_search``, ``service_tier:flex`` …
+        component: ``audio_in``, ``web_search``, ``service_tier:flex``, ``scope:eu`` …
     """
 
     def __init__(self, component: str, price_id: str) -> None:
@@ -93,7 +94,7 @@ def cost(
     *,
     markup_ppm: int = 0,
     service_tier: str | None = None,
-    scope: str = "global",
+    scope: str = GLOBAL,
     completed_ms: int | None = None,
 ) -> Cost:
     """Price `usage`, in pico-USD, rounded half-even once, at the end.
@@ -107,30 +108,45 @@ def cost(
         completed_ms: When the answer was complete, Unix ms; needed by prices with a schedule.
 
     Raises:
-        UnpricedComponent: tokens, pieces or a service tier that the price has no rate for.
+        UnpricedComponent: tokens, pieces, a service tier or a scope that the price has no
+            rate for.
         ValueError: the price has a schedule and `completed_ms` is missing.
     """
-    counts = token_counts(usage)
-    rates = price.base
-    if not price.plain or (service_tier is not None and not price.free):
-        mode = price.standard
-        if service_tier is not None or price.schedule:
-            mode = _mode(price, service_tier, completed_ms)
-        rates = mode.rates_at(sum(counts[:INPUT_BUCKETS])) if mode.tiers else mode.rates
-    femto = sum(map(mul, counts, rates.billed))
+    counts = amounts(usage)
+    mode = price.standard
+    if service_tier is not None and not price.free:
+        mode = price.service.get(service_tier) or _mode(price, service_tier, completed_ms)
+    elif price.schedule:
+        mode = _scheduled(price, completed_ms)
+    rates = mode.rates_at(sum(counts[:INPUT_BUCKETS])) if mode.tiers else mode.rates
+    femto, per = _tokens_femto(counts, rates.billed), 1
     if femto >= UNPRICED:
         _refuse_unpriced(usage, price, rates)
-    per = 1
     if price.each_request and femto:
         usage = _with_request(usage)
     if usage.fees:
         femto, per = add_fees(femto, usage.fees, price)
-    factor = price.factors.get(scope)
-    if factor is not None:
-        femto, per = femto * factor[0], per * factor[1]
+    if price.factors:
+        num, den = _factor(price, scope)
+        femto, per = femto * num, per * den
     cost_pico = div_half_even(femto, FEMTO_PER_PICO * per)
     charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
     return _tuple(Cost, (cost_pico, charge, price.id, usage, price, rates, scope))
+
+
+def _tokens_femto(counts: tuple[Any, ...], rate: tuple[int, ...]) -> int:
+    """Σ tokens * rate. Most calls are text alone, and four products take half as long."""
+    text, cached, w5m, w1h, a_in, a_cached, i_in, i_cached, said, thought, a_out, i_out, _ = counts
+    if w5m or w1h or a_in or a_cached or i_in or i_cached or a_out or i_out:
+        return sum(map(mul, counts, rate))
+    return text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9]
+
+
+def _factor(price: Price, scope: str) -> Factor:
+    factor = price.factors.get(scope) or factor_in(price.factors, scope)
+    if factor is None:
+        raise UnpricedComponent(f"scope:{scope.lower()}", price.id)
+    return factor
 
 
 def add_fees(
@@ -146,12 +162,10 @@ def add_fees(
     """
     per = 1
     for unit, quantity in fees:
-        if not quantity or price.free:
-            continue
-        fee = price.dearest_fee(unit) if dearest else price.fee(unit)
+        fee = price.dearest_fee(unit) if dearest else price.fees.get(unit) or price.fee(unit)
         if fee is None:
-            if unit.partition(":")[0] == "request":  # it is in the price of the tokens
-                continue
+            if not quantity or price.free or unit.partition(":")[0] == "request":
+                continue  # it is in the price of the tokens
             raise UnpricedComponent(unit, price.id)
         femto = femto * fee.per + quantity * fee.rate_femto * per
         per *= fee.per
@@ -165,17 +179,17 @@ def _with_request(usage: Usage) -> Usage:
     return structs.replace(usage, fees=(*usage.fees, ("request", 1)))
 
 
-def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> Mode:
-    if service_tier is not None and service_tier not in STANDARD_SERVICE:
-        mode = price.service.get(service_tier)
-        if mode is None:
-            raise UnpricedComponent(f"service_tier:{service_tier}", price.id)
-        return mode
-    if price.schedule:
-        if completed_ms is None:
-            raise ValueError(f"price {price.id} depends on the hour: completed_ms is needed")
-        return price.mode_at(completed_ms)
-    return price.standard
+def _mode(price: Price, service_tier: str, completed_ms: int | None) -> Mode:
+    """Of a service that the price does not list: the standard one, or an error."""
+    if service_tier not in STANDARD_SERVICE:
+        raise UnpricedComponent(f"service_tier:{service_tier}", price.id)
+    return _scheduled(price, completed_ms) if price.schedule else price.standard
+
+
+def _scheduled(price: Price, completed_ms: int | None) -> Mode:
+    if completed_ms is None:
+        raise ValueError(f"price {price.id} depends on the hour: completed_ms is needed")
+    return price.mode_at(completed_ms)
 
 
 def _refuse_unpriced(usage: Usage, price: Price, rates: Rates) -> None:
@@ -188,7 +202,7 @@ def _refuse_unpriced(usage: Usage, price: Price, rates: Rates) -> None:
 
 def _lines(bill: Cost) -> Iterator[LineItem]:
     usage, price, rates = bill.usage, bill.price, bill.rates
-    num, den = price.factors.get(bill.scope, (1, 1))
+    num, den = _factor(price, bill.scope)
     for component, quantity, rate in zip(
         COMPONENTS, token_counts(usage), rates.billed, strict=True
     ):

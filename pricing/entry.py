@@ -213,7 +213,7 @@ def _multiplier(fields: Fields) -> Multiplier:
     num, den = fields.need("num", count), fields.need("den", count)
     if not num or not den:
         fields.fail("num", "numerator and denominator must be positive")
-    return Multiplier(when.text("scope"), num, den)
+    return Multiplier(when.text("scope").lower(), num, den)
 
 
 def _fee(unit: str, fields: Fields) -> tuple[str, Fee]:

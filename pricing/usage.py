@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from operator import add, attrgetter, itemgetter
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 TOKENS_MAX: Final = 10**15
 """Of one bucket, where usage is read from JSON: totals stay within int64."""
@@ -92,11 +93,11 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
         Every event that is consolidated asks for them.
         """
-        counts = token_counts(self)
+        counts = amounts(self)
         return (
             sum(counts[:_OUTPUT]),
             sum(_cached(counts)),
-            sum(counts[_OUTPUT:]),
+            sum(counts[_OUTPUT:-1]),
             counts[_REASONING],
         )
 
@@ -105,6 +106,9 @@ TOKEN_BUCKETS: Final = tuple(name for name in Usage.__struct_fields__ if name.en
 
 token_counts: Final[Callable[[Usage], tuple[int, ...]]] = attrgetter(*TOKEN_BUCKETS)
 """The counts of all buckets, in the order of `TOKEN_BUCKETS`."""
+
+amounts: Final[Callable[[Usage], tuple[Any, ...]]] = astuple
+"""All that a usage has: `token_counts`, then its fees; at a third of the price."""
 
 _OUTPUT: Final = TOKEN_BUCKETS.index("output_tokens")
 """The first of output; those before it are input."""

@@ -8,6 +8,7 @@ from gateway.api.user_fields import IDENTIFIER, looked_up
 from gateway.api.user_rows import Json, row
 from gateway.customers.profile import ANONYMOUS, Profile
 from gateway.errors import NotFound
+from gateway.metering.roster.rows import row_of
 
 Numbers = Mapping[int, int]
 """Customer number -> index of its partition."""
@@ -54,4 +55,5 @@ class Customers:
     async def card(self, profile: Profile) -> Json:
         """The customer as a row of the users list."""
         partition = self._services.directory.partition_of(profile.identifier)
-        return row(profile, await self._services.counters.lifetime(partition, profile.number))
+        lifetime = await self._services.counters.lifetime(partition, profile.number)
+        return row(row_of(partition, profile, lifetime))

@@ -75,6 +75,7 @@ def one(
         "book_version": event.book_version,
         "adjusts": event.adjusts,
         "adjustments": [_adjustment(adjustment) for adjustment in adjustments],
+        "upstream_model": event.upstream_model,
         "served_model": event.served_model,
         "service_tier": event.service_tier,
         "group_identifier": event.group,
@@ -83,6 +84,7 @@ def one(
             None if event.reported_cost_pico is None else usd(event.reported_cost_pico)
         ),
         "raw_usage": event.raw_usage,
+        "usage_cut": event.usage_cut,
         "error_code": event.error_code,
         "upstream": event.upstream or None,
         "upstream_request_id": event.upstream_request_id,

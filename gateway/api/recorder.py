@@ -10,7 +10,7 @@ from gateway.errors import Conflict, InvalidCall
 from gateway.event import Kind, Source, UsageEvent
 from gateway.ledger.ledger import Recorded
 from gateway.ledger.requests import is_request_id, new_request_id
-from gateway.rating import Rated, bill
+from gateway.rating import Rated, Rating, bill
 from pricing.money import usd
 
 ENDPOINT: Final = "events"
@@ -80,7 +80,7 @@ class Recorder:
 
     def _priced(self, report: Report) -> _Priced:
         rating = self._services.rating.pinned()
-        provider = report.provider or self._services.provider_of(report.model)
+        provider = report.provider or self._provider_of(report.model, rating)
         rated = rating.rate(provider, report.model, report.at_ms)
         unpriced = bill(rated, report.usage, completed_ms=report.at_ms).unpriced
         if unpriced and rating.rejects_unpriced:
@@ -91,6 +91,12 @@ class Recorder:
                 code="model_not_priced",
             )
         return _Priced(provider, rated, rating.book.version, unpriced)
+
+    def _provider_of(self, model: str, rating: Rating) -> str:
+        alias = rating.book.own_names.aliases.get(model)
+        if alias is None:
+            return self._services.provider_of(model)
+        return alias.provider or self._services.provider_of(alias.model)
 
     def _event(
         self, report: Report, app: App, priced: _Priced, request_id: str, *, markup_ppm: int

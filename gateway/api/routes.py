@@ -17,6 +17,7 @@ from gateway.api.prices import Prices
 from gateway.api.services import Services
 from gateway.api.temporary_keys import TemporaryKeyRoutes
 from gateway.api.users import Users
+from gateway.api.webhooks import Webhooks
 from gateway.errors import NotFound
 
 METHODS: Final = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
@@ -32,6 +33,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),
+        *Webhooks(services).routes(guard.managed),
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gateway.alerts.watch import Watch
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
@@ -12,7 +14,7 @@ from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
-from gateway.store.archive import Archive
+from gateway.store.archive import Archive, Outbox
 from gateway.store.client import Store
 
 
@@ -58,6 +60,9 @@ class Services:
     ledger: Ledger
     counters: Counters
     archive: Archive
+    outbox: Outbox
+    watch: Watch
+    users: UserService
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

@@ -15,8 +15,10 @@ from gateway.customers.profile import Profile, Terms
 from gateway.customers.windows import CUSTOM, KIND_OF
 from gateway.ledger.ledger import Balance, Spent
 from gateway.ledger.rules import Count
+from gateway.metering.roster.rows import Row, row_of
 from gateway.metering.totals import Lifetime
 from gateway.store.archive import ModelUse
+from gateway.store.keys import Partition
 from pricing.money import usd
 
 TOP_MODELS: Final = 10
@@ -26,21 +28,20 @@ Json = dict[str, Any]
 _NOTHING = Spent()
 
 
-def row(profile: Profile, lifetime: Lifetime) -> Json:
-    totals = lifetime.totals
+def row(listed: Row) -> Json:
     return {
-        "id": str(profile.number),  # a string: more digits than a JavaScript number keeps
-        "customer_identifier": profile.identifier,
-        "name": profile.text("name"),
-        "email": profile.text("email"),
-        "first_seen": _time(first_seen_ms(profile, lifetime)),
-        "last_active_timeframe": _time(lifetime.last_seen_ms),
-        "active_days": lifetime.active_days,
-        "number_of_requests": totals.calls,
-        "total_tokens": totals.input_tokens + totals.output_tokens,
-        "total_cost": dollars(totals.charge_pico),
-        "average_latency": average_seconds(totals.latency_ms_sum, totals.latency_calls),
-        "average_ttft": average_seconds(totals.first_token_ms_sum, totals.first_token_calls),
+        "id": str(listed.number),  # a string: more digits than a JavaScript number keeps
+        "customer_identifier": listed.identifier,
+        "name": listed.name,
+        "email": listed.email,
+        "first_seen": _time(listed.first_seen_ms),
+        "last_active_timeframe": _time(listed.last_seen_ms),
+        "active_days": listed.active_days,
+        "number_of_requests": listed.requests,
+        "total_tokens": listed.total_tokens,
+        "total_cost": dollars(listed.charge_pico),
+        "average_latency": average_seconds(listed.latency_ms_sum, listed.latency_calls),
+        "average_ttft": average_seconds(listed.first_token_ms_sum, listed.first_token_calls),
     }
 
 
@@ -53,6 +54,7 @@ class Standing:
         count: What limits are about, charge or cost.
     """
 
+    partition: Partition
     profile: Profile
     lifetime: Lifetime
     balance: Balance
@@ -68,7 +70,7 @@ def detail(standing: Standing) -> Json:
     limits = standing.terms.limits
     spent = standing.balance.spent.charge_pico
     return {
-        **row(profile, standing.lifetime),
+        **row(row_of(standing.partition, profile, standing.lifetime)),
         **_period(standing),
         "total_budget": dollars_or_none(limits.total_budget_pico),
         "total_usage": dollars(spent),
@@ -102,12 +104,6 @@ def detail(standing: Standing) -> Json:
             "unpriced_requests": totals.unpriced,
         },
     }
-
-
-def first_seen_ms(profile: Profile, lifetime: Lifetime) -> int | None:
-    """Its first call or its creation, whichever is earlier: events can be dated back."""
-    moments = (lifetime.first_seen_ms, profile.whole("created_ms"))
-    return min((ms for ms in moments if ms is not None), default=None)
 
 
 def _period(standing: Standing) -> Json:

@@ -8,7 +8,7 @@ give money away. It works beside a flusher that runs, and past one that is stuck
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from gateway.audit.survey import Known
 from gateway.metering.counters import day_fields, lifetime_fields, month_of
 from gateway.metering.totals import Lifetime
 from gateway.store.client import Store
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN, Partition
+from gateway.store.keys import Partition
 
 TRIES_MAX: Final = 200
 PAUSE_SECONDS_MAX: Final = 0.05
@@ -122,12 +122,13 @@ class Rebuild:
         for some in _shares(numbers):
             counted = {n: self._history.at(n, until) for n in {*some, *touched}}
             writes = {k: v for n, c in counted.items() for k, v in self._fields(n, c).items()}
-            args: list[Any] = [spelled(cursor), spelled(until)]
+            listed = [number for number in counted if number]
+            args: list[Any] = [spelled(cursor), spelled(until), len(listed), *listed]
             for fields in writes.values():
                 args += [len(fields) // 2, *fields]
-            await self._index(counted)  # first, as the flusher does
+            home = self._partition
             outcome = await self._store.script(
-                "rebuild", [self._partition.cursors, self._partition.stream, *writes], args
+                "rebuild", [home.cursors, home.stream, home.changed, *writes], args
             )
             if outcome != REBUILT or passed:
                 return  # the cursor stands elsewhere now
@@ -145,19 +146,6 @@ class Rebuild:
                 for part in day_fields(day, totals)
             ]
         return writes
-
-    async def _index(self, counted: Mapping[int, Counted]) -> None:
-        """Enter customers by when they were first seen; deleted ones have no profile."""
-        identifiers = await self._store.commands(
-            [("HGET", self._partition.profile(number), "identifier") for number in counted]
-        )
-        entries: list[str | int | bytes] = []
-        for identifier, of_number in zip(identifiers, counted.values(), strict=True):
-            first_seen_ms = of_number.lifetime.first_seen_ms
-            if identifier is not None and first_seen_ms is not None:
-                entries += [first_seen_ms, identifier]
-        if entries:
-            await self._store.command("ZADD", CUSTOMERS_BY_FIRST_SEEN, "LT", *entries)
 
 
 def _shares(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

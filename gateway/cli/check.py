@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import click
 import redis
 
-from gateway.config import Config, ConfigError, Upstream, load
+from gateway.catalog import matches
+from gateway.config import Config, ConfigError, Upstream, aliases, load, price_book
 from gateway.store.embedded import StoreError, binary, is_running
 from gateway.store.guarantees import EMBEDDED_STANDARD, EMBEDDED_STRICT, audited
 from gateway.store.identity import Unfit
-from pricing.book import PriceBook
 
 OK, WARNING, FAULTY = "ok", "warning", "fault"
 CONNECT_SECONDS_MAX = 5.0
@@ -49,6 +49,7 @@ def check_file(file: Path, env: Mapping[str, str]) -> list[Finding]:
             Finding(OK, "config", summary),
             *_store(config),
             *pool.map(_upstream, config.upstreams),
+            *_names(config),
             *_prices(config),
         ]
 
@@ -124,9 +125,30 @@ def _upstream(upstream: Upstream) -> Finding:
     return Finding(OK, subject, f"{host}:{port} {'TLS ' if secure else ''}reachable, {key}")
 
 
+def _names(config: Config) -> Iterator[Finding]:
+    """What each of the operator's own names is."""
+    book = price_book(config)
+    aliased = aliases(config)
+    for name, target in config.models.items():
+        if name in aliased:
+            said = f"an alias: calls are sent as {target}"
+            cards = [found.card for found in matches(book, name)]
+        else:
+            at = [upstream for upstream in config.upstreams if name in upstream.models]
+            said = f"a deployment of {', '.join(upstream.name for upstream in at)}, sent as it is"
+            found = (book.find(upstream.provider, name).card for upstream in at)
+            cards = [card for card in found if card is not None]
+        priced = sorted({f"{card.provider}/{card.model}" for card in cards})
+        yield Finding(
+            OK if priced else WARNING,
+            f"model {name}",
+            f"{said}, priced as {' or '.join(priced)}" if priced else f"{said}; no price",
+        )
+
+
 def _prices(config: Config) -> Iterator[Finding]:
     """The models named without wildcards that have no price."""
-    book = PriceBook.load().overlaid(config.prices)
+    book = price_book(config)
     names = {
         (upstream.provider, model)
         for upstream in config.upstreams

@@ -3,6 +3,7 @@
 Read by `gateway.app` and the command line only; every other part gets plain values.
 """
 
+from gateway.config.book import aliases, own_names, price_book
 from gateway.config.environment import from_environment
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.load import load, parsed
@@ -40,10 +41,13 @@ __all__ = [
     "Timeouts",
     "UnpricedRates",
     "Upstream",
+    "aliases",
     "configured",
     "from_environment",
     "load",
+    "own_names",
     "parsed",
+    "price_book",
     "resolve",
     "resolved_from_environment",
 ]

@@ -33,10 +33,12 @@ from gateway.config.values import (
     Flag,
     Glob,
     Headers,
+    ModelName,
     Moment,
     Origin,
     Percent,
     RedisUrl,
+    Scope,
     Seconds,
     Secret,
     SigningSecret,
@@ -44,6 +46,8 @@ from gateway.config.values import (
     TokenSha256,
     Usd,
     UsdPerMillion,
+    WebhookSecret,
+    WebhookUrl,
     Whole,
     Zone,
     group_identifiers,
@@ -52,6 +56,8 @@ from gateway.config.values import (
     whole,
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
+from pricing.book import PriceBook
+from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
 """Starts the tags of unions, so that a fault's path can leave them out."""
@@ -107,7 +113,7 @@ class Upstream(Section):
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
     reported_cost: Literal["compare", "trust"] = "compare"
-    scope: str | None = None
+    scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
     @property
@@ -192,6 +198,22 @@ class Tokens(Section):
     revoked: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
 
 
+class Webhook(Section):
+    """Where alerts go."""
+
+    url: WebhookUrl
+    secret: WebhookSecret
+    events: tuple[
+        Literal["budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced"], ...
+    ] = ("budget.threshold", "budget.exceeded", "budget.reset", "model.unpriced")
+    allow_private: Flag = False
+
+
+def _unique_webhooks(webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+    _refuse_twins([webhook.url for webhook in webhooks], "url")
+    return webhooks
+
+
 class CustomerDefaults(Section):
     period_budget: Usd | None = None
     total_budget: Usd | None = None
@@ -246,6 +268,8 @@ class UnpricedRates(Section):
 
 class Limits(Section):
     request_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 33_554_432
+    decoded_bytes: Annotated[Whole, Field(ge=1_024, le=2**31)] = 67_108_864
+    upload_bytes: Annotated[Whole, Field(ge=1_024, le=2**40)] = 536_870_912
     body_seconds: Seconds = 120.0
     concurrent_calls: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
 
@@ -268,6 +292,13 @@ def _unique_names(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     return upstreams
 
 
+def _followed_once(models: Mapping[str, str]) -> Mapping[str, str]:
+    for name, target in models.items():
+        if target in models:
+            raise refusal("is one of these names itself: name the model that it stands for", name)
+    return models
+
+
 def _unique_apps(apps: tuple[App, ...]) -> tuple[App, ...]:
     if not apps:
         raise refusal("needs at least one app")
@@ -286,6 +317,7 @@ class Config(Section):
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
+    models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]
     customers: Customers = Customers()
     groups: Annotated[Mapping[str, Group], AfterValidator(group_identifiers)] = {}
@@ -297,6 +329,7 @@ class Config(Section):
     prices: Annotated[tuple[Mapping[str, Any], ...], AfterValidator(overlay)] = ()
     prices_confirm: str | None = None
     tokens: Tokens = Tokens()
+    webhooks: Annotated[tuple[Webhook, ...], AfterValidator(_unique_webhooks)] = ()
     limits: Limits = Limits()
     durability: Literal["standard", "strict"] = "standard"
     _file: Path | None = PrivateAttr(default=None)
@@ -327,6 +360,23 @@ class Config(Section):
                 if not any(fnmatchcase(name, glob) for name in names):
                     message = f"matches no upstream{did_you_mean(glob, names)}"
                     raise refusal(message, "apps", index, "upstreams", at)
+        return self
+
+    @model_validator(mode="after")
+    def _scopes_have_prices(self) -> Self:
+        for index, upstream in enumerate(self.upstreams):
+            if upstream.scope is None:
+                continue
+            known = PriceBook.load().overlaid(self.prices).scopes(upstream.provider)
+            if not knows(known, upstream.scope):
+                places = ", ".join(sorted(known - {GLOBAL}))
+                said = (
+                    f"is no place that prices of {upstream.provider} know: there are {places}, "
+                    f"and {GLOBAL}{did_you_mean(upstream.scope, known)}"
+                    if places
+                    else f"means nothing: {upstream.provider} has one price everywhere. Remove it"
+                )
+                raise refusal(said, "upstreams", index, "scope")
         return self
 
     @model_validator(mode="after")

@@ -14,12 +14,14 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
+from gateway.alerts.signing import secret_bytes
 from gateway.config.faults import did_you_mean
 from gateway.customers import fields
 from gateway.customers.tokens import SECRET_BYTES_MIN
 from gateway.store import address
 from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
+from pricing.names import NAME_CHARS_MAX
 
 USD_MAX = 9_000_000
 """A counter of pico-dollars holds 9.22 million; see pricing/money.py."""
@@ -190,6 +192,28 @@ def _signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_url(value: str) -> str:
+    kind = 'must be an http(s) URL, like "https://hooks.example.com/farebox"'
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise refusal(kind) from None
+    if not usable or not _TOKEN.fullmatch(value) or "#" in value:
+        raise refusal(kind)
+    if parts.username is not None or parts.password is not None:
+        raise refusal("must not contain a user or password: deliveries are signed")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    try:
+        secret_bytes(value.get_secret_value())
+    except ValueError as exc:
+        raise refusal(str(exc)) from None
+    return value
+
+
 def _redis_url(value: SecretStr | None) -> SecretStr | None:
     text = value.get_secret_value() if value else ""
     if not text:
@@ -238,6 +262,12 @@ def _token_sha256(value: str) -> str:
     return value.lower()
 
 
+def _model_name(value: str) -> str:
+    if not 0 < len(value) <= NAME_CHARS_MAX or not value.isprintable():
+        raise refusal(f"must be 1 to {NAME_CHARS_MAX} printable characters")
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Number = Annotated[Decimal, BeforeValidator(_number)]
@@ -252,8 +282,12 @@ RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Origin = Annotated[str, AfterValidator(_origin)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_headers)]
 TokenSha256 = Annotated[str, AfterValidator(_token_sha256)]
 Slug = Annotated[str, AfterValidator(_slug)]
 CustomerPrefix = Annotated[str, AfterValidator(_customer_prefix)]
+Scope = Annotated[str, AfterValidator(str.lower)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
 Glob = Annotated[str, Field(min_length=1, max_length=256)]

@@ -27,7 +27,7 @@ from gateway.customers.profile import (
 from gateway.customers.windows import CUSTOM, Calendar
 from gateway.errors import Conflict, InvalidCall, LedgerUnavailable, NotFound
 from gateway.store.client import Store
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN, Partition
+from gateway.store.keys import Partition
 
 CACHED_MAX: Final = 50_000
 TRIES_MAX: Final = 8
@@ -151,17 +151,7 @@ class Directory:
         profile = await self.load(identifier)
         if profile.version:
             raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
-        planned = self._planned(profile, change)
-        # The list's index first: a name in it that is nobody's yet is merely not shown, while
-        # a customer that is in no list would be seen by no one.
-        await self._store.command(
-            "ZADD",
-            CUSTOMERS_BY_FIRST_SEEN,
-            "NX",
-            planned.profile.stored["created_ms"],
-            identifier,
-        )
-        created = await self._write(profile, planned)
+        created = await self._write(profile, self._planned(profile, change))
         if created is None:
             raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
         return created
@@ -248,6 +238,7 @@ class Directory:
                 partition.number(profile.identifier),
                 partition.profile(profile.number),
                 partition.account(profile.number),
+                partition.changed,
             ],
             [
                 *(profile.number, profile.version, int(afresh), windows.ids, self._count),

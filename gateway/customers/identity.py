@@ -18,7 +18,7 @@ from gateway.customers.apps import App, Identity, ParamsPolicy
 from gateway.customers.fields import FIELDS, PROFILE_FIELDS, Canonical
 from gateway.customers.profile import ANONYMOUS
 from gateway.errors import InvalidCall, PermissionRefused
-from gateway.openai.carriers import ABSENT, CustomerFields
+from gateway.openai.carriers import ABSENT, NO_CUSTOMER_FIELDS, CustomerFields, over
 
 CUSTOMER_HEADER: Final = b"x-farebox-customer"
 PARAMS_HEADERS: Final = (b"x-data-keywordsai-params", b"x-data-respan-params")
@@ -63,9 +63,17 @@ def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def identify(
-    app: App, body: CustomerFields, headers: Mapping[bytes, bytes], *, bound: str | None = None
+    app: App,
+    body: CustomerFields,
+    headers: Mapping[bytes, bytes],
+    query: CustomerFields = NO_CUSTOMER_FIELDS,
+    *,
+    bound: str | None = None,
 ) -> Caller:
     """Read every carrier that counts for this app.
+
+    Where two say something else of the same field, the body goes before the query, and that
+    before the headers; they must not name two customers.
 
     Args:
         bound: The customer that the call's token is for: it needs no carrier, and may not name
@@ -84,10 +92,11 @@ def identify(
     named = list(_header_names(headers, from_headers))
     policy = app.customer_params
     if app.identity is Identity.ANY or bound is not None:
-        from_body = _object(body.customer_params, "customer_params")
-        named += _body_names(body, from_body or {})
-        given.append(from_body)
-    params = {name: value for one in given if one for name, value in one.items()}
+        for said, where in ((query, "query: "), (body, "")):
+            params = _object(said.customer_params, f"{where}customer_params")
+            named += _names(said, params or {}, where)
+            given.append(params)
+        body = over(body, query)
     if bound is not None:
         _refuse_others(bound, named)
         named = [("token", bound)]
@@ -106,7 +115,8 @@ def identify(
         return Caller(
             customer=ANONYMOUS, change={}, recorded=_recorded(body), warnings=tuple(warnings)
         )
-    change = dict(_change(params, policy, warnings))
+    merged = {name: value for one in given if one for name, value in one.items()}
+    change = dict(_change(merged, policy, warnings))
     if body.group_identifier not in (ABSENT, None) and "group_identifier" not in change:
         group = {"group_identifier": body.group_identifier}
         change |= dict(_change(group, policy, warnings, prefix=""))
@@ -120,11 +130,13 @@ def identify(
     )
 
 
-def _body_names(body: CustomerFields, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _names(
+    said: CustomerFields, params: Mapping[str, Any], where: str
+) -> Iterator[tuple[str, Any]]:
     if "customer_identifier" in params:
-        yield "customer_params.customer_identifier", params["customer_identifier"]
-    if body.customer_identifier is not ABSENT:
-        yield "customer_identifier", body.customer_identifier
+        yield f"{where}customer_params.customer_identifier", params["customer_identifier"]
+    if said.customer_identifier is not ABSENT:
+        yield f"{where}customer_identifier", said.customer_identifier
 
 
 def _header_names(

@@ -74,7 +74,7 @@ class Admission:
             await attempt.send_with(profile.number, terms.windows.ids, details)
             code, granted, in_period, total, held, extra, ids = await self._store.script(
                 "hold",
-                self._keys(attempt, profile),
+                self._keys(attempt, profile, planned),
                 self._args(attempt, profile, planned, terms, asked),
                 since=attempt.since,
             )
@@ -135,7 +135,7 @@ class Admission:
         return replace(terms, shared=True) if self._scopes.limit(group, app, key) else terms
 
     @staticmethod
-    def _keys(attempt: Attempt, profile: Profile) -> list[str]:
+    def _keys(attempt: Attempt, profile: Profile, planned: Upsert) -> list[str]:
         partition = attempt.partition
         return [
             partition.number(profile.identifier),
@@ -144,6 +144,7 @@ class Admission:
             partition.holds,
             partition.expiries,
             partition.tombstones(hour_of(attempt.request_id)),
+            *((partition.changed,) if planned.pairs else ()),
         ]
 
     def _args(

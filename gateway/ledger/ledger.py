@@ -27,6 +27,7 @@ from gateway.ledger.bounds import Bound
 from gateway.ledger.continuity import Continuity
 from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.endings import Endings
+from gateway.ledger.entrusted import EntrustedCalls
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
@@ -67,6 +68,7 @@ class Ledger:
     Attributes:
         endings: How calls ended, on the way to the store.
         adjustments: What corrects a charge after its call has ended.
+        entrusted: Calls that no gateway is serving, and that have not ended.
         continuity: What happens when the store comes back as another.
     """
 
@@ -110,6 +112,7 @@ class Ledger:
             announce=self._scopes.announce_again,
             announce_named=self._scopes.announce_named,
         )
+        self.entrusted = EntrustedCalls(store, clock, self._leases, self.endings, wal)
         self.unheld = Unheld(
             directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
         )
@@ -350,6 +353,7 @@ class Ledger:
         for start in range(0, len(held), RESTORED_AT_ONCE_MAX):
             await asyncio.gather(*map(self._hold_again, held[start : start + RESTORED_AT_ONCE_MAX]))
         await self._leases.step()
+        await self.entrusted.put_back(self._hold_again)
 
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
@@ -361,10 +365,7 @@ class Ledger:
 
     async def _written(self, point: str) -> None:
         assert self._wal is not None
-        if self._wal.strict:
-            await self._wal.synced()
-        else:
-            self._wal.flush()
+        await self._wal.written()
         if crash.is_armed:
             crash.at(point)
 

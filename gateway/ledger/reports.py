@@ -123,6 +123,7 @@ class Reports:
                     partition.account(profile.number),
                     partition.stream,
                     partition.tombstones(hour_of(priced.request_id)),
+                    partition.changed,
                     *(partition.idempotency(now_ms) if idempotency_key else ()),
                 ],
                 [

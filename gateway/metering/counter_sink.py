@@ -20,7 +20,7 @@ from gateway.metering.fold import Change, advance, fold
 from gateway.metering.sinks import Tail, cursors_of, move, outcome
 from gateway.metering.totals import DayTotals, Lifetime, unpack
 from gateway.store.client import Store
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN, Partition
+from gateway.store.keys import Partition
 
 PARTITIONS_AT_ONCE_MAX: Final = 8
 """Folded in one go: between groups the loop serves calls."""
@@ -52,7 +52,6 @@ class CounterSink:
         changes = fold([event for _, event in tail.events], self._zone)
         before = await self._read(tail.partition, changes)
         writes: defaultdict[str, list[str]] = defaultdict(list)
-        first_seen: dict[int, int] = {}
         for number, change in changes.items():
             lifetime, days_before = before[number]
             after, days = advance(lifetime, days_before, change)
@@ -60,12 +59,8 @@ class CounterSink:
                 writes[tail.partition.counters(number)] += fields
             for day, totals in days.items():
                 writes[tail.partition.days(number, month_of(day))] += day_fields(day, totals)
-            if after.first_seen_ms is not None and after.first_seen_ms != lifetime.first_seen_ms:
-                first_seen[number] = after.first_seen_ms
-        # Before the counters: once they say "seen", nobody would come back to index it.
-        await self._index(tail.partition, first_seen)
-        crash.at("flusher_indexed")
-        moved = await move(self._store, self.name, tail, writes)
+        listed = [number for number in changes if number]
+        moved = await move(self._store, self.name, tail, writes, listed)
         crash.at("flusher_counted")
         return moved
 
@@ -90,17 +85,3 @@ class CounterSink:
         for (number, days), texts in zip(months, texts_by_month, strict=True):
             found[number][1].update(zip(days, map(unpack, texts), strict=True))
         return found
-
-    async def _index(self, partition: Partition, first_seen: Mapping[int, int]) -> None:
-        """Enter customers by when they were first seen; deleted ones have no profile."""
-        if not first_seen:
-            return
-        identifiers = await self._store.commands(
-            [("HGET", partition.profile(number), "identifier") for number in first_seen]
-        )
-        entries: list[str | int | bytes] = []
-        for at_ms, identifier in zip(first_seen.values(), identifiers, strict=True):
-            if identifier is not None:
-                entries += [at_ms, identifier]
-        if entries:
-            await self._store.script("index", [CUSTOMERS_BY_FIRST_SEEN], entries)

@@ -106,12 +106,23 @@ async def each(store: Store, commands: Sequence[Sequence[Part]]) -> list[Any]:
     return replies
 
 
-async def move(store: Store, cursor: str, tail: Tail, writes: Mapping[str, Sequence[str]]) -> bool:
-    """Write fields (key -> field, value, ...) and pass the tail, if nobody else has."""
-    args: list[str | int | bytes] = [cursor, tail.cursor, tail.last_id]
+async def move(
+    store: Store,
+    cursor: str,
+    tail: Tail,
+    writes: Mapping[str, Sequence[str]],
+    customers: Sequence[int] = (),
+) -> bool:
+    """Write fields (key -> field, value, ...) and pass the tail, if nobody else has.
+
+    Args:
+        customers: Numbers of those whose rows in the roster this makes out of date.
+    """
+    args: list[str | int | bytes] = [cursor, tail.cursor, tail.last_id, len(customers), *customers]
     for fields in writes.values():
         args += [len(fields) // 2, *fields]
-    keys = [tail.partition.cursors, tail.partition.stream, *writes]
+    partition = tail.partition
+    keys = [partition.cursors, partition.stream, partition.changed, *writes]
     return bool(await store.script("apply", keys, args))
 
 

@@ -21,7 +21,7 @@ from gateway.openai.body import apply, cut, members
 from gateway.openai.counts import UsageUnreadable
 from gateway.openai.pieces import uses_in
 from gateway.openai.reported_cost import reported_cost_pico
-from gateway.openai.usage import merge, usage_blocks, usage_from
+from gateway.openai.usage import merge, told_in, usage_blocks
 from pricing.usage import Usage
 
 UNPARSED_BYTES_MAX: Final = 2_048
@@ -67,16 +67,20 @@ class Reading:
             the provider's last word.
         usage_final: The usage covers the whole answer; else it is of a part of it, since
             more was to come when the stream was cut off.
+        usage_cut: Parts that were stated larger than their whole, and cut down to it.
         unparsed: The start of a usage block that could not be read, as JSON.
         reported_cost_pico: What the provider says that the call cost, pico-USD.
         model: The model that served the call.
         service_tier: As it was served.
         scope: Where it was served, as the price book has it (``us``); None: anywhere.
         upstream_id: The provider's id of the answer.
+        ended: It has said why it ends; one that is made in the background may not have.
+        failed: It has said that it is an error.
     """
 
     usage: Usage | None = None
     usage_final: bool = True
+    usage_cut: tuple[str, ...] = ()
     unparsed: bytes | None = None
     reported_cost_pico: int | None = None
     model: str | None = None
@@ -84,6 +88,8 @@ class Reading:
     scope: str | None = None
     finish_reason: str | None = None
     upstream_id: str | None = None
+    ended: bool = False
+    failed: bool = False
 
 
 class Facts:
@@ -164,10 +170,10 @@ class Facts:
             complete: The answer has come to its end, and nothing of it was cut off.
         """
         block, known = self._block, self._known
-        usage, unparsed = None, self._unparsed
+        usage, cut, unparsed = None, (), self._unparsed
         if block:
             try:
-                usage, unparsed = usage_from(block, self._uses, draws=self._draws), None
+                (usage, cut), unparsed = told_in(block, self._uses, draws=self._draws), None
             except UsageUnreadable:
                 unparsed = _excerpt(block)
             if usage is not None and not (usage.total or usage.fees or self._zeros_count(complete)):
@@ -175,6 +181,7 @@ class Facts:
         return Reading(
             usage=usage,
             usage_final=complete or self._stated_at_end,
+            usage_cut=cut,
             unparsed=unparsed,
             reported_cost_pico=reported_cost_pico(block),
             model=known.get("model"),
@@ -182,6 +189,8 @@ class Facts:
             scope=scope_of(block),
             finish_reason=known.get("finish_reason"),
             upstream_id=known.get("id"),
+            ended=self.finished,
+            failed=self.failed,
         )
 
     def _zeros_count(self, complete: bool) -> bool:
@@ -266,7 +275,7 @@ def service_tier_of(block: dict[str, Any], beside: str | None) -> str | None:
 def scope_of(block: dict[str, Any]) -> str | None:
     value = block.get("inference_geo")
     if isinstance(value, str) and value and value not in _ANYWHERE:
-        return value[:FACT_CHARS_MAX]
+        return value[:FACT_CHARS_MAX].lower()
     return None
 
 

@@ -5,6 +5,7 @@ Strict only about what we read; everything else is the provider's to judge.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from typing import Any, Final
 
 import orjson
@@ -12,14 +13,16 @@ import orjson
 from gateway.errors import InvalidCall
 from gateway.openai.body import Edit, Member, apply, cut, insert_after, members, replace
 from gateway.openai.carriers import (
+    ABSENT,
     CARRIERS,
     KEPT_CARRIERS,
     CustomerFields,
     customer_fields,
 )
+from gateway.openai.content import Content
 from gateway.openai.endpoints import Endpoint, Traits
 from gateway.openai.fields import flag, integer, wrong_type
-from gateway.openai.forms import attached
+from gateway.openai.forms import Form, attached, said_twice
 from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools, tool_uses_max
 from gateway.openai.output_cap import OutputCaps
 from gateway.openai.outputs import Output
@@ -68,6 +71,7 @@ class Call:
         tool_uses_max: How often it may, read only where there are such tools.
         background: The answer comes later, to whoever asks for it.
         attached_bytes: Of the body, what is files.
+        form: The body, where it is a form; then `body` is empty.
     """
 
     endpoint: Endpoint
@@ -89,6 +93,7 @@ class Call:
     body: bytes = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
+    form: Form | None = field(repr=False, default=None)
 
     @property
     def traits(self) -> Traits:
@@ -101,7 +106,7 @@ class Call:
 
     def forwarded(
         self, *, include_usage: bool, model: str | None = None, cap: tuple[Edit, ...] = ()
-    ) -> bytes:
+    ) -> bytes | Content:
         """The caller's bytes with our fields cut out.
 
         Args:
@@ -109,11 +114,14 @@ class Call:
             model: The upstream's name for the model, where it differs from the caller's.
             cap: Of the output, as `OutputCaps.lowered` writes it.
         """
+        renamed = model if model != self.model else None
+        if self.form is not None:
+            return self.form.forwarded(renamed)
         edits = [*self.cuts, *cap]
         if include_usage and self.stream and not self.asked_for_usage:
             edits.append(self._usage_edit())
-        if model is not None and model != self.model:
-            edits.append(self._model_edit(orjson.dumps(model)))
+        if renamed is not None:
+            edits.append(self._model_edit(orjson.dumps(renamed)))
         return apply(self.body, edits) if edits else self.body
 
     def _member(self, key: str) -> Member:
@@ -170,6 +178,50 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
     )
 
 
+def parse_form(endpoint: Endpoint, form: Form) -> Call:
+    """Read a form that has been taken apart, as `parse_call` reads JSON.
+
+    Raises:
+        InvalidCall: as `parse_call`.
+    """
+    traits = endpoint.traits
+    for name in said_twice(form):
+        _refuse_duplicates((name, name), _read_by(traits))
+    _refuse_unsupported(
+        {name.partition("[")[0]: value for name, value in form.document.items()}, traits
+    )
+    call = call_of(endpoint, form.document, sent_bytes=form.sent_bytes, body=b"", found=(), cuts=())
+    return replace_fields(call, customer_fields=form.customer_fields, form=form)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A body that only passes: nothing is counted of it."""
+
+    model: str
+    body: bytes = field(repr=False)
+    members: tuple[Member, ...] = field(repr=False)
+
+    def forwarded(self, model: str) -> bytes:
+        """The caller's bytes without our fields, for the upstream's name of the model."""
+        edits = cut(self.members, CARRIERS - KEPT_CARRIERS)
+        if model != self.model:
+            edits += [replace(m, orjson.dumps(model)) for m in self.members if m.key == "model"]
+        return apply(self.body, edits)
+
+
+def passed(body: bytes) -> Passed:
+    """Read no more than what tells the upstream.
+
+    Raises:
+        InvalidCall: it is no JSON object, or names no model, or two.
+    """
+    document = _document(body)
+    found = members(body)
+    _refuse_duplicates((m.key for m in found), _COMMON)
+    return Passed(_model(document, None), body, found)
+
+
 def call_of(
     endpoint: Endpoint,
     document: Mapping[str, Any],
@@ -197,7 +249,7 @@ def call_of(
         model=_model(document, traits.default_model),
         stream=traits.streams and flag(document, "stream"),
         asked_for_usage=traits.asks_usage and _asked_for_usage(body, found, document),
-        customer_fields=customer_fields(document, body, found),
+        customer_fields=_customer_fields(document, body, found, traits),
         output_caps=_output_caps(document, traits),
         predicted_tokens=_predicted(document, found) if "prediction" in traits.reads else 0,
         thinking_tokens=_thinking(document) if "thinking" in traits.reads else 0,
@@ -207,7 +259,7 @@ def call_of(
         hosted=hosted,
         tool_uses_max=tool_uses_max(document) if hosted else None,
         service_tier=_service_tier(document) if "service_tier" in traits.reads else None,
-        background=_background(document, traits),
+        background=traits.backgrounds and flag(document, "background"),
         attached_bytes=sum(file.size_bytes for file in attached(document)),
         body=body,
         members=found,
@@ -219,6 +271,17 @@ def _read_by(traits: Traits) -> frozenset[str]:
     """The fields that are read: one that stood twice could be read otherwise upstream."""
     read = _COMMON | traits.reads | frozenset(traits.caps)
     return read | (_STREAMED if traits.streams else set()) | (_HOSTED if traits.hosted else set())
+
+
+def _customer_fields(
+    document: Mapping[str, Any], body: bytes, found: tuple[Member, ...], traits: Traits
+) -> CustomerFields:
+    carried = customer_fields(document, body, found)
+    metadata = document.get("metadata") if traits.names_user else None
+    named = metadata.get("user_id") if isinstance(metadata, dict) else None
+    if named is None or carried.user is not ABSENT:
+        return carried
+    return replace_fields(carried, user=named)
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -314,16 +377,6 @@ def _thinking(document: Mapping[str, Any]) -> int:
     thinking = document.get("thinking")
     budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
     return max(budget, 0) if isinstance(budget, int) else 0
-
-
-def _background(document: Mapping[str, Any], traits: Traits) -> bool:
-    if traits.backgrounds and flag(document, "background"):
-        raise InvalidCall(
-            "`background` is not supported by this gateway: leave it out.",
-            code="unsupported_field",
-            param="background",
-        )
-    return False
 
 
 def _service_tier(document: Mapping[str, Any]) -> str | None:

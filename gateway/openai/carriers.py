@@ -6,7 +6,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -43,6 +43,15 @@ KEPT_CARRIERS: Final = frozenset({"user", "safety_identifier"})
 """OpenAI's own: they stay in the forwarded body."""
 
 NO_CUSTOMER_FIELDS: Final = CustomerFields()
+
+
+def over(said: CustomerFields, less: CustomerFields) -> CustomerFields:
+    """What both say; of what both do, what `said` has."""
+    if less is NO_CUSTOMER_FIELDS:
+        return said
+    spoken = {f: value for f in CARRIERS if (value := getattr(said, f)) is not ABSENT}
+    return replace(less, **spoken)
+
 
 # orjson turns integers from 2^64 on into floats, which would merge two customers into one.
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")

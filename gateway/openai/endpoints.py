@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from gateway.openai.errors import Surface
 from gateway.openai.input_bound import InputBound, chat_bound, embeddings_bound, prompts_bound
 from gateway.openai.media_input import audio_bound, pictures_bound
 from gateway.openai.messages_input import messages_bound
@@ -51,13 +52,6 @@ class Endpoint(StrEnum):
         return TRAITS[self]
 
 
-class Surface(StrEnum):
-    """Whose errors a client expects."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """What is particular to a route.
@@ -80,6 +74,7 @@ class Traits:
         draws: Its output is images, unless the usage says otherwise.
         form: The body is a form (multipart), with a file.
         default_model: The one that is meant when none is named; None: it must be.
+        names_user: ``metadata.user_id`` says what ``user`` says elsewhere.
         surface: Whose errors its callers expect.
     """
 
@@ -100,6 +95,7 @@ class Traits:
     draws: bool = False
     form: bool = False
     default_model: str | None = None
+    names_user: bool = False
     surface: Surface = Surface.OPENAI
 
 
@@ -186,6 +182,7 @@ TRAITS: Final[Mapping[Endpoint, Traits]] = {
         streams=True,
         hosted=True,
         last_events=frozenset({"message_stop"}),
+        names_user=True,
         surface=Surface.ANTHROPIC,
     ),
     Endpoint.EMBEDDINGS: Traits(

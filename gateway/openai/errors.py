@@ -1,4 +1,4 @@
-"""How each error looks on the wire to an OpenAI SDK.
+"""How each error looks on the wire to an OpenAI SDK, and to Anthropic's.
 
 openai-python and openai-node retry 408, 409, 429 and 5xx unless ``x-should-retry`` says
 otherwise, so it is always said; and they obey ``retry-after``, however long, so it is short
@@ -6,6 +6,7 @@ and never there for a used-up budget: when that resets stands in the body.
 """
 
 import json
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 import orjson
@@ -38,6 +39,16 @@ WireForm = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers, body."""
 
 
+class Surface(StrEnum):
+    """Whose errors a client expects: an object with ``type`` and ``message``, of other types.
+
+    Source: https://platform.claude.com/docs/en/api/errors.
+    """
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
 class Wire(NamedTuple):
     """Status, OpenAI's ``error.type``, and whether sending the same again may help.
 
@@ -68,16 +79,34 @@ WIRE: Final[dict[type[GatewayError], Wire]] = {
     GatewayBusy: Wire(503, "server_error", retry=True),
 }
 
+_ANTHROPICS: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""Anthropic's ``error.type`` by status; any other is an ``api_error``."""
+
 INTERNAL: Final = Wire(500, "server_error", retry=False)
 
 
-def wire_form(error: GatewayError, *, reject_status: int = 402) -> WireForm:
+def wire_form(
+    error: GatewayError, *, reject_status: int = 402, surface: Surface = Surface.OPENAI
+) -> WireForm:
     """Give `error` as status, headers and JSON body.
 
     Args:
         error: Its details become fields of the error object.
         reject_status: The status of a used-up budget: 402, or 429 for callers who
             catch openai's ``RateLimitError``.
+        surface: Whose form.
     """
     kind = next((cls for cls in type(error).__mro__ if cls in WIRE), None)
     wire = WIRE[kind] if kind else INTERNAL
@@ -86,17 +115,17 @@ def wire_form(error: GatewayError, *, reject_status: int = 402) -> WireForm:
     for name, detail in error.details.items():
         if name != RETRY_AFTER_DETAIL:
             fields.setdefault(name, detail)
-    form = _form(status, fields, retry=wire.retry, retry_after=_retry_after(error))
+    form = _form(status, fields, surface=surface, retry=wire.retry, retry_after=_retry_after(error))
     if isinstance(error, MethodNotAllowed):
         form[1].append((b"allow", error.allow.encode()))
     return form
 
 
-def internal_error() -> WireForm:
+def internal_error(surface: Surface = Surface.OPENAI) -> WireForm:
     """Answer for an exception nobody foresaw: it says nothing of the inside."""
     message = "The gateway failed. The operator finds the reason in its log."
     fields = _fields(message, INTERNAL, None, "internal_error")
-    return _form(INTERNAL.status, fields, retry=INTERNAL.retry, retry_after=None)
+    return _form(INTERNAL.status, fields, surface=surface, retry=INTERNAL.retry, retry_after=None)
 
 
 def _fields(message: str, wire: Wire, param: str | None, code: str) -> dict[str, object]:
@@ -113,9 +142,18 @@ def _retry_after(error: GatewayError) -> int | None:
 
 
 def _form(
-    status: int, fields: dict[str, object], *, retry: bool, retry_after: int | None
+    status: int,
+    fields: dict[str, object],
+    *,
+    surface: Surface,
+    retry: bool,
+    retry_after: int | None,
 ) -> WireForm:
-    body = _json({"error": fields})
+    document: dict[str, object] = {"error": fields}
+    if surface is Surface.ANTHROPIC:
+        document = {"type": "error", **document}
+        fields["type"] = _ANTHROPICS.get(status, "api_error")
+    body = _json(document)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

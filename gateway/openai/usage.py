@@ -9,7 +9,7 @@ each with the buckets it becomes.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.openai.counts import Block, UsageUnreadable, count, inner, part, whole
 from gateway.openai.dialects import in_openai_form
@@ -129,7 +129,28 @@ def states_nothing(block: Mapping[str, Any]) -> bool:
     return True
 
 
+class Told(NamedTuple):
+    """What a block says.
+
+    Attributes:
+        cut: Parts that it says are larger than their whole, by bucket: they were cut down to
+            it, so that the amounts are within what was reported, and may be wrong.
+    """
+
+    usage: Usage
+    cut: tuple[str, ...] = ()
+
+
 def usage_from(block: object, uses: Pieces = NO_PIECES, *, draws: bool = False) -> Usage:
+    """The buckets of one usage block, as `told_in` reads it.
+
+    Raises:
+        UsageUnreadable: not an object, or without a usable input or output count.
+    """
+    return told_in(block, uses, draws=draws).usage
+
+
+def told_in(block: object, uses: Pieces = NO_PIECES, *, draws: bool = False) -> Told:
     """Read one usage block.
 
     * Cached, written, audio and image tokens are parts of the input, and reasoning, audio
@@ -139,7 +160,8 @@ def usage_from(block: object, uses: Pieces = NO_PIECES, *, draws: bool = False) 
     * Perplexity's reasoning and citations come on top of a total that knows of neither.
     * What Anthropic used to make a conversation shorter, and OpenAI to draw images in the
       course of an answer, is counted apart from the rest, and added.
-    * Parts larger than the whole are cut down to it; parts that are no numbers are none.
+    * Parts larger than the whole are cut down to it, and named; parts that are no numbers
+      are none.
 
     Args:
         uses: Pieces counted elsewhere in the answer.
@@ -150,14 +172,28 @@ def usage_from(block: object, uses: Pieces = NO_PIECES, *, draws: bool = False) 
     """
     if not isinstance(block, dict):
         raise UsageUnreadable("not an object")
-    usage = _tokens(in_openai_form(block), pieces(block, uses), draws=draws)
+    cuts = _Cuts()
+    usage = _tokens(in_openai_form(block), pieces(block, uses), cuts, draws=draws)
     if "iterations" in block or "tool_usage" in block:
-        for more in _apart(block):
+        for more in _apart(block, cuts):
             usage += more
-    return usage
+    return Told(usage, tuple(dict.fromkeys(cuts)))
 
 
-def _tokens(block: Block, fees: tuple[tuple[str, int], ...], *, draws: bool = False) -> Usage:
+class _Cuts(list[str]):
+    """The buckets that were larger than what they are a part of."""
+
+    def within(self, whole: int, name: str, told: int) -> int:
+        """The part, at most the whole."""
+        if told <= whole:
+            return told
+        self.append(name)
+        return whole
+
+
+def _tokens(
+    block: Block, fees: tuple[tuple[str, int], ...], cuts: _Cuts, *, draws: bool = False
+) -> Usage:
     reported_input = whole(block, _INPUT)
     output = whole(block, _OUTPUT)
     total = part(block, ("total_tokens",))
@@ -169,13 +205,13 @@ def _tokens(block: Block, fees: tuple[tuple[str, int], ...], *, draws: bool = Fa
         reported_input, output = max(reported_input or 0, total), 0
     if reported_input is None:
         reported_input = max(total - output, 0)
-    inputs = _inputs(block, reported_input, total - output)
+    inputs = _inputs(block, reported_input, total - output, cuts)
     hidden = total - sum(inputs.values()) - output
     inputs["input_tokens"] += part(block, ("citation_tokens",))
-    return Usage(**inputs, **_outputs(block, output, hidden, draws=draws), fees=fees)
+    return Usage(**inputs, **_outputs(block, output, hidden, cuts, draws=draws), fees=fees)
 
 
-def _apart(block: Block) -> Iterator[Usage]:
+def _apart(block: Block, cuts: _Cuts) -> Iterator[Usage]:
     """What was used beside the answer itself and is billed with it."""
     iterations = block.get("iterations")
     told = iterations[:ITERATIONS_MAX] if isinstance(iterations, list) else []
@@ -183,12 +219,12 @@ def _apart(block: Block) -> Iterator[Usage]:
     images = inner(inner(block, ("tool_usage",)), ("image_gen",))
     for one in (*told, *((images,) if images else ())):
         try:
-            yield _tokens(one, ())
+            yield _tokens(one, (), cuts)
         except UsageUnreadable:
             continue
 
 
-def _inputs(block: Block, reported: int, room: int) -> dict[str, int]:
+def _inputs(block: Block, reported: int, room: int, cuts: _Cuts) -> dict[str, int]:
     details = inner(block, _INPUT_DETAILS)
     cached = part(details, _CACHED) or part(block, _CACHED)
     written = part(details, _CACHE_WRITES) or part(block, _CACHE_WRITES)
@@ -196,19 +232,20 @@ def _inputs(block: Block, reported: int, room: int) -> dict[str, int]:
         reported += cached + written
     elif cached > reported and reported + cached <= room:
         reported += cached  # xAI: the total says that the cached ones came on top
-    cached = min(cached, reported)
-    written = min(written, reported - cached)
+    cached = cuts.within(reported, "cache_read", cached)
+    written = cuts.within(reported - cached, "cache_write", written)
     audio, image = part(details, _AUDIO), part(details, _IMAGE)
     if not (written or audio or image or "cached_tokens_details" in details):
         return {"input_tokens": reported - cached, "cache_read_tokens": cached}
     of_cached = inner(details, ("cached_tokens_details",))
-    audio_cached = min(part(of_cached, _AUDIO), cached)
-    image_cached = min(part(of_cached, _IMAGE), cached - audio_cached)
+    audio_cached = cuts.within(cached, "audio_cached", part(of_cached, _AUDIO))
+    image_cached = cuts.within(cached - audio_cached, "image_cached", part(of_cached, _IMAGE))
     by_age = inner(block, ("cache_creation",)) or inner(details, ("cache_creation",))
-    written_1h = min(part(by_age, ("ephemeral_1h_input_tokens",)), written)
+    told_1h = part(by_age, ("ephemeral_1h_input_tokens",))
+    written_1h = cuts.within(written, "cache_write_1h", told_1h)
     rest = reported - cached - written
-    audio = min(max(audio - audio_cached, 0), rest)
-    image = min(max(image - image_cached, 0), rest - audio)
+    audio = cuts.within(rest, "audio_in", max(audio - audio_cached, 0))
+    image = cuts.within(rest - audio, "image_in", max(image - image_cached, 0))
     return {
         "input_tokens": rest - audio - image,
         "cache_read_tokens": cached - audio_cached - image_cached,
@@ -221,7 +258,9 @@ def _inputs(block: Block, reported: int, room: int) -> dict[str, int]:
     }
 
 
-def _outputs(block: Block, reported: int, hidden: int, *, draws: bool) -> dict[str, int]:
+def _outputs(
+    block: Block, reported: int, hidden: int, cuts: _Cuts, *, draws: bool
+) -> dict[str, int]:
     details = inner(block, _OUTPUT_DETAILS)
     reasoning = part(details, _REASONING)
     if not reasoning and (beside := part(block, _REASONING)):
@@ -234,9 +273,9 @@ def _outputs(block: Block, reported: int, hidden: int, *, draws: bool) -> dict[s
     audio, image = part(details, _AUDIO), part(details, _IMAGE)
     if not details and (draws or _draws(block)):
         image = reported
-    reasoning = min(reasoning, reported)
-    audio = min(audio, reported - reasoning)
-    image = min(image, reported - reasoning - audio)
+    reasoning = cuts.within(reported, "reasoning", reasoning)
+    audio = cuts.within(reported - reasoning, "audio_out", audio)
+    image = cuts.within(reported - reasoning - audio, "image_out", image)
     return {
         "output_tokens": reported - reasoning - audio - image,
         "reasoning_tokens": reasoning,

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
+from gateway.errors import InvalidToken
+
 RawHeaders = list[tuple[bytes, bytes]]
 
 HOP_BY_HOP: Final = frozenset(
@@ -67,6 +69,19 @@ def app_token(headers: Mapping[bytes, bytes]) -> str | None:
     return None
 
 
+def refuse_without_key(passthrough: bool, headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a call that is to bring the upstream's key, and has the app token in its place.
+
+    Raises:
+        InvalidToken: it does.
+    """
+    if passthrough and APP_TOKEN not in headers:
+        raise InvalidToken(
+            "This model is called with a key of your own: send the app token in "
+            f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
+        )
+
+
 def to_upstream(
     headers: Iterable[tuple[bytes, bytes]], *, identity: bool, passthrough: bool = False
 ) -> RawHeaders:
@@ -77,7 +92,10 @@ def to_upstream(
         passthrough: The caller brings the upstream's key; it goes along.
     """
     headers = list(headers)
-    dropped = _NOT_UPSTREAM - _WITH_ITS_KEY if passthrough else _NOT_UPSTREAM
+    dropped = _NOT_UPSTREAM
+    if passthrough:
+        dropped = dropped - _WITH_ITS_KEY
+        headers = _without_app_token(headers)
     named = _named_by_connection(headers)
     passed = [
         (name, value)
@@ -88,7 +106,7 @@ def to_upstream(
         passed.append((b"accept-encoding", b"identity"))
     else:
         asked = [value for name, value in headers if name == b"accept-encoding"]
-        if asked:
+        if asked and b"accept-encoding" not in named:
             passed.append((b"accept-encoding", _readable(b",".join(asked))))
     return passed
 
@@ -132,6 +150,16 @@ def ours(
         b"overhead-ms": f"{overhead_ms:.2f}" if overhead_ms is not None else None,
     }
     return [(_OURS + name, _printable(value)) for name, value in values.items() if value]
+
+
+def _without_app_token(headers: RawHeaders) -> RawHeaders:
+    """The headers but those credentials that are the app token once more."""
+    tokens = {value.strip() for name, value in headers if name == APP_TOKEN}
+    return [
+        (name, value)
+        for name, value in headers
+        if name not in CREDENTIALS or value.strip().rpartition(b" ")[2] not in tokens
+    ]
 
 
 def _private(name: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 An upstream whose configuration names its models one by one is listed from there; one that
 is configured by globs is asked, and its answer narrowed to them. Answers are kept a minute.
+Aliases are models of their own.
 """
 
 import asyncio
@@ -72,6 +73,8 @@ class Models:
                 for model in models:
                     if app.may_use(model["id"]):
                         found.setdefault(model["id"], model)
+        for name, upstream in self._upstreams.aliases(app):
+            found.setdefault(name, _named(name, upstream))
         if problems and not found:
             raise problems[0]
         return found
@@ -79,15 +82,16 @@ class Models:
     async def _of(self, upstream: Upstream) -> list[Model]:
         settings = upstream.settings
         if not any(_is_glob(name) for name in settings.models):
-            return [
-                {"id": name, "object": "model", "created": 0, "owned_by": settings.provider}
-                for name in settings.models
-            ]
+            return [_named(name, upstream) for name in settings.models]
         until, models = self._kept.get(settings.name, (0.0, []))
         if self._clock.monotonic() >= until:
             models = [m for m in await _fetch(upstream) if upstream.serves(m["id"])]
             self._kept[settings.name] = (self._clock.monotonic() + KEPT_SECONDS, models)
         return models
+
+
+def _named(name: str, upstream: Upstream) -> Model:
+    return {"id": name, "object": "model", "created": 0, "owned_by": upstream.settings.provider}
 
 
 async def _fetch(upstream: Upstream) -> Iterable[Model]:

@@ -16,20 +16,20 @@ from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.errors import (
     CallerError,
     GatewayError,
-    InvalidToken,
     LedgerUnavailable,
     UpstreamTimeout,
 )
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.ledger import Hold, Ledger, Spent
 from gateway.openai.call import Call
+from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
-from gateway.proxy.headers import APP_TOKEN, RawHeaders, ours, to_upstream
+from gateway.proxy.headers import RawHeaders, ours, refuse_without_key, to_upstream
 from gateway.proxy.progress import Progress
 from gateway.proxy.refusal_row import refusal_row
-from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body
+from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body, is_event_stream
 from gateway.proxy.request import Request
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.tab import Tab
@@ -52,6 +52,7 @@ class Pipeline:
     """Carries calls through.
 
     Args:
+        background: Takes the calls whose answers are made later.
         budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
         reject_status: The status of a refusal for an exhausted budget.
@@ -63,6 +64,7 @@ class Pipeline:
         ledger: Ledger,
         rating: Rating,
         upstreams: Upstreams,
+        background: Background,
         clock: Clock,
         keys: TemporaryKeys,
         budgeting: Budgeting,
@@ -80,6 +82,7 @@ class Pipeline:
         self._on_disconnect = on_disconnect
         self._budgeting = budgeting
         self._reject_status = reject_status
+        self._background = background
         self.progress = Progress(ledger, clock)
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
@@ -94,7 +97,11 @@ class Pipeline:
         credential = request.credential
         credential.check_app()
         caller = identify(
-            request.app, call.customer_fields, request.headers, bound=credential.customer
+            request.app,
+            call.customer_fields,
+            request.headers,
+            request.query_fields,
+            bound=credential.customer,
         )
         try:
             credential.check_model(call.model)
@@ -144,13 +151,9 @@ class Pipeline:
 
     def _open(self, request: Request, call: Call, caller: Caller) -> Tab:
         upstream, model = self._upstreams.serving(call.model, request.app)
-        if upstream.settings.passthrough and APP_TOKEN not in request.headers:
-            raise InvalidToken(
-                "This model is called with a key of your own: send the app token in "
-                f"'{APP_TOKEN.decode()}', and the provider's key as the api_key."
-            )
+        refuse_without_key(upstream.settings.passthrough, request.headers)
         rating = self._rating.pinned()
-        rated = rating.rate(upstream.settings.provider, model, request.started_ms)
+        rated = rating.rate(upstream.settings.provider, model, request.started_ms, sent=True)
         return Tab(
             request_id=request.request_id,
             started_ms=request.started_ms,
@@ -227,7 +230,9 @@ class Pipeline:
         tab.sent_bytes = len(content)
         await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
-        answer = await tab.upstream.send(tab.call.endpoint.value, headers, content, tab.sent)
+        answer = await tab.upstream.send(
+            tab.call.endpoint.value, headers, content, tab.sent, query=request.query
+        )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
         tab.upstream_request_id = answer.header("x-request-id")
@@ -247,9 +252,10 @@ class Pipeline:
         send = request.send
 
         async def before_end() -> None:
-            await self._note(tab, hold)
+            if not await self._left_to_store(tab, hold):
+                await self._note(tab, hold)
 
-        if _is_event_stream(answer):
+        if is_event_stream(answer):
             relay = StreamRelay(tab, answer, self._clock, injected=injected, before_end=before_end)
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
@@ -271,12 +277,19 @@ class Pipeline:
         tab.whole = True
 
         async def finish() -> None:
-            event = await self._note(tab, hold)
+            left = await self._left_to_store(tab, hold)
+            event = None if left else await self._note(tab, hold)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
             await send(body(whole.content, more=False))
 
         return finish
+
+    async def _left_to_store(self, tab: Tab, hold: Hold) -> bool:
+        """Whether the call goes on in the background, and somebody will bring its end."""
+        if tab.is_pending and tab.ended is None and not tab.left_to_store:
+            tab.left_to_store = await self._background.entrust(tab, hold)
+        return tab.left_to_store
 
     async def _note(self, tab: Tab, hold: Hold) -> UsageEvent:
         """Write down how the call ends, before its client can have seen that it has."""
@@ -293,6 +306,8 @@ class Pipeline:
         return tab.ended
 
     async def _end(self, tab: Tab, hold: Hold) -> None:
+        if await self._left_to_store(tab, hold):
+            return
         event = self._closing(tab, hold)
         try:
             if event.kind is Kind.RELEASE:
@@ -359,8 +374,3 @@ def _injects(tab: Tab) -> bool:
     if not call.stream or call.asked_for_usage or not call.traits.asks_usage:
         return False
     return tab.upstream.counts_streams(tab.upstream_model)
-
-
-def _is_event_stream(answer: Answer) -> bool:
-    media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    return answer.status < 400 and media == "text/event-stream"

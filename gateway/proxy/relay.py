@@ -252,6 +252,11 @@ def body(content: bytes, *, more: bool) -> dict[str, Any]:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
+def is_event_stream(answer: Answer) -> bool:
+    media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    return answer.status < 400 and media == "text/event-stream"
+
+
 def readable(content_encoding: str | None) -> bool:
     return (content_encoding or "identity").strip().lower() in _ENCODINGS
 

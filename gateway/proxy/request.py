@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.customers.apps import App
 from gateway.customers.credentials import Credential
+from gateway.openai.carriers import NO_CUSTOMER_FIELDS, CustomerFields
 from gateway.proxy.headers import RawHeaders
 from gateway.proxy.relay import Send
 
@@ -19,6 +20,8 @@ class Request:
     Attributes:
         headers: By lower-case name; `raw_headers` keeps repetitions and order.
         started, started_ms: When it arrived, by the monotonic and by the wall clock.
+        query: The caller's without our fields: it is passed on.
+        query_fields: These.
     """
 
     request_id: str
@@ -29,6 +32,8 @@ class Request:
     started_ms: int
     receive: Receive
     send: Send
+    query: bytes = b""
+    query_fields: CustomerFields = NO_CUSTOMER_FIELDS
 
     @property
     def app(self) -> App:

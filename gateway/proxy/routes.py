@@ -1,4 +1,4 @@
-"""The data plane's routes: plain ASGI callables, one a path.
+"""The data plane's routes: plain ASGI callables, one a path and method.
 
 No framework on this path, and no middleware around it: what Starlette does for a request
 costs more than all of ours.
@@ -16,19 +16,40 @@ from gateway.customers.credentials import Credential
 from gateway.customers.identity import refuse_repeated
 from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
 from gateway.ledger.requests import new_request_id
-from gateway.openai.call import parse_call
+from gateway.openai.call import parse_call, parse_form, passed
 from gateway.openai.endpoints import Endpoint
-from gateway.openai.errors import WireForm, internal_error, wire_form
-from gateway.proxy.bodies import read_body
+from gateway.openai.errors import Surface, WireForm, internal_error, wire_form
+from gateway.openai.flat_carriers import from_query
+from gateway.proxy.background import is_response_id
+from gateway.proxy.bodies import BodyLimits, read_body
 from gateway.proxy.cors import Cors, PageSend, is_preflight
 from gateway.proxy.departure import ClientGone
-from gateway.proxy.headers import RawHeaders, app_token, ours
+from gateway.proxy.headers import RawHeaders, app_token, ours, refuse_without_key
 from gateway.proxy.models import Models
+from gateway.proxy.passage import Passing, pass_on
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Send, body, start
 from gateway.proxy.request import Request
+from gateway.proxy.responses import KeptResponses
+from gateway.proxy.routing import Upstreams
+from gateway.proxy.uploads import Uploads, is_form
 
 PREFIXES: Final = ("/v1/", "/api/")
+ANTHROPIC_PREFIX: Final = "/anthropic/v1/"
+"""Where an Anthropic client that is given a base URL of its own calls."""
+
+COUNTING: Final = ("messages/count_tokens", "responses/input_tokens")
+"""Bodies that are read by a model and make nothing: unmetered."""
+
+KEPT: Final = {
+    ("GET", ""),
+    ("DELETE", ""),
+    ("POST", "/cancel"),
+    ("GET", "/input_items"),
+}
+"""What can be done to a response that the provider keeps: method, and what follows its id."""
+
+_API_TREES: Final = ("/api/models/", "/api/responses/")
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
 
 log = logging.getLogger(__name__)
@@ -40,8 +61,7 @@ Handler = Callable[[Scope, Receive, Send, "Arrival"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlaneLimits:
-    request_bytes: int
-    body_seconds: float
+    body: BodyLimits
     concurrent_calls: int
 
 
@@ -60,6 +80,43 @@ class Arrival:
     raw_headers: RawHeaders
     page: PageSend | None = None
 
+    def request(
+        self, credential: Credential, scope: Scope, receive: Receive, send: Send
+    ) -> Request:
+        """The request, now that it is known whose it is.
+
+        Raises:
+            InvalidCall: its query says something that cannot be meant.
+        """
+        asked = from_query(scope["query_string"])
+        return Request(
+            request_id=self.request_id,
+            credential=credential,
+            headers=self.headers,
+            raw_headers=self.raw_headers,
+            started=self.started,
+            started_ms=self.started_ms,
+            receive=receive,
+            send=send,
+            query=asked.rest,
+            query_fields=asked.fields,
+        )
+
+    def passing(
+        self, scope: Scope, receive: Receive, send: Send, path: str, content: bytes
+    ) -> Passing:
+        """The request as it goes on, unmetered."""
+        return Passing(
+            request_id=self.request_id,
+            method=scope["method"],
+            path=path,
+            headers=self.raw_headers,
+            receive=receive,
+            send=send,
+            query=scope["query_string"],
+            content=content,
+        )
+
 
 class DataPlane:
     """Everything that an OpenAI client calls.
@@ -74,6 +131,9 @@ class DataPlane:
         cors: Cors,
         pipeline: Pipeline,
         models: Models,
+        upstreams: Upstreams,
+        kept: KeptResponses,
+        uploads: Uploads,
         clock: Clock,
         limits: DataPlaneLimits,
         reject_status: int = 402,
@@ -82,15 +142,25 @@ class DataPlane:
         self._cors = cors
         self._pipeline = pipeline
         self._models = models
+        self._upstreams = upstreams
+        self._kept = kept
+        self._uploads = uploads
         self._clock = clock
         self._limits = limits
         self._reject_status = reject_status
         self._running = 0
         self._handlers: dict[str, tuple[str, Handler]] = {}
+        for endpoint in Endpoint:
+            self._serve(endpoint.value, "POST", self._calls(endpoint))
+        for counting in COUNTING:
+            self._serve(counting, "POST", self._passes(counting))
         for prefix in PREFIXES:
-            for endpoint in Endpoint:
-                self._handlers[prefix + endpoint.value] = ("POST", self._calls(endpoint))
             self._handlers[prefix + "models"] = ("GET", self._list_models)
+
+    def _serve(self, path: str, method: str, handler: Handler) -> None:
+        prefixes = (*PREFIXES, ANTHROPIC_PREFIX) if _is_anthropics(path) else PREFIXES
+        for prefix in prefixes:
+            self._handlers[prefix + path] = (method, handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request whose path `owns`; never raises for what a caller can do."""
@@ -124,58 +194,85 @@ class DataPlane:
         except asyncio.CancelledError:  # the server stops, and its patience is over
             log.warning("call_cut_off request_id=%s", arrival.request_id)
         except GatewayError as exc:
-            await self._send_error(send, exc, arrival.request_id)
+            form = wire_form(
+                exc, reject_status=self._reject_status, surface=_surface(scope["path"])
+            )
+            await _send_form(send, form, arrival.request_id)
         except Exception:
             log.exception("call_failed request_id=%s", arrival.request_id)
-            await _send_form(send, internal_error(), arrival.request_id)
+            await _send_form(send, internal_error(_surface(scope["path"])), arrival.request_id)
 
     def owns(self, path: str) -> bool:
         """Whether a path belongs to the data plane, known or not."""
-        if path.startswith("/v1/") or path == "/v1":
+        if path.startswith(("/v1/", ANTHROPIC_PREFIX)) or path == "/v1":
             return path.rstrip("/") != "/v1/events"
         known = path.rstrip("/")
-        return known in self._handlers or known.startswith("/api/models/")
+        return known in self._handlers or known.startswith(_API_TREES)
 
     def _handler(self, scope: Scope) -> Handler:
         path, method = scope["path"].rstrip("/"), scope["method"]
         if not _DOT_SEGMENTS.isdisjoint(path.split("/")):
             raise InvalidCall("The path must not have dot segments.", code="invalid_path")
         found = self._handlers.get(path)
-        if found is None and path.removeprefix("/v1/").removeprefix("/api/").startswith("models/"):
-            found = ("GET", self._one_model)
         if found is None:
-            raise NotFound(
-                f"{method} {path[:200]} is not a route of this gateway.", code="route_not_enabled"
-            )
+            below = _below(path)
+            if below.startswith("models/"):
+                found = ("GET", self._one_model)
+            elif below.startswith("responses/"):
+                return self._kept_response(below, path, method)
+        if found is None:
+            raise _no_route(method, path)
         wanted, handler = found
         if method != wanted:
             raise MethodNotAllowed(method, [wanted])
         return handler
 
     def _calls(self, endpoint: Endpoint) -> Handler:
-        async def call(_: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
+        async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
             credential = await self._authenticated(arrival)
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
-            content = await read_body(
-                receive,
-                arrival.headers,
-                bytes_max=self._limits.request_bytes,
-                seconds_max=self._limits.body_seconds,
-            )
-            request = Request(
-                request_id=arrival.request_id,
-                credential=credential,
-                headers=arrival.headers,
-                raw_headers=arrival.raw_headers,
-                started=arrival.started,
-                started_ms=arrival.started_ms,
-                receive=receive,
-                send=send,
-            )
-            await self._pipeline.run(request, parse_call(endpoint, content))
+            request = arrival.request(credential, scope, receive, send)
+            if endpoint.traits.form and is_form(arrival.headers):
+                async with self._uploads.form(receive, arrival.headers) as form:
+                    await self._pipeline.run(request, parse_form(endpoint, form))
+            else:
+                content = await self._content(receive, arrival)
+                await self._pipeline.run(request, parse_call(endpoint, content))
 
         return call
+
+    def _passes(self, path: str) -> Handler:
+        """A body that is forwarded to the upstream of its model, and not metered."""
+
+        async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
+            app = (await self._authenticated(arrival)).app
+            read = passed(await self._content(receive, arrival))
+            upstream, model = self._upstreams.serving(read.model, app)
+            refuse_without_key(upstream.settings.passthrough, arrival.headers)
+            content = read.forwarded(model)
+            await pass_on(arrival.passing(scope, receive, send, path, content), upstream)
+
+        return call
+
+    def _kept_response(self, below: str, path: str, method: str) -> Handler:
+        response_id, slash, rest = below.removeprefix("responses/").partition("/")
+        allowed = [m for m, end in KEPT if end == slash + rest]
+        if not allowed or not is_response_id(response_id):
+            raise _no_route(method, path)
+        if method not in allowed:
+            raise MethodNotAllowed(method, allowed)
+
+        async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
+            app = (await self._authenticated(arrival)).app
+            content = await self._content(receive, arrival) if method == "POST" else b""
+            passing = arrival.passing(scope, receive, send, below, content)
+            await self._kept.pass_on(passing, app, response_id)
+
+        return call
+
+    async def _content(self, receive: Receive, arrival: Arrival) -> bytes:
+        return await read_body(receive, arrival.headers, self._limits.body)
 
     async def _list_models(self, _: Scope, __: Receive, send: Send, arrival: Arrival) -> None:
         app = (await self._authenticated(arrival)).app
@@ -192,9 +289,29 @@ class DataPlane:
             arrival.page.app = credential.app
         return credential
 
-    async def _send_error(self, send: Send, error: GatewayError, request_id: str) -> None:
-        form = wire_form(error, reject_status=self._reject_status)
-        await _send_form(send, form, request_id)
+
+def _no_route(method: str, path: str) -> NotFound:
+    return NotFound(
+        f"{method} {path[:200]} is not a route of this gateway.", code="route_not_enabled"
+    )
+
+
+def _below(path: str) -> str:
+    """What follows the prefix of a path."""
+    for prefix in (*PREFIXES, ANTHROPIC_PREFIX):
+        if path.startswith(prefix):
+            return path.removeprefix(prefix)
+    return ""
+
+
+def _is_anthropics(path: str) -> bool:
+    return path.partition("/")[0] == Endpoint.MESSAGES.value
+
+
+def _surface(path: str) -> Surface:
+    if path.startswith(ANTHROPIC_PREFIX) or _is_anthropics(_below(path)):
+        return Surface.ANTHROPIC
+    return Surface.OPENAI
 
 
 async def _send_form(send: Send, form: WireForm, request_id: str) -> None:

@@ -24,14 +24,14 @@ from gateway.openai.answer import Reading
 from gateway.openai.body import Edit
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
+from gateway.proxy.billing import Billing, counted_so_far, tokens_of
 from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, priced
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
-from gateway.rating import Bill, Rated, Rating, bill, bill_reported
-from pricing.money import PPM, usd
+from gateway.rating import Rated, Rating
+from pricing.money import usd
 from pricing.usage import Usage
 
-BYTES_PER_TOKEN: Final = 4
 CLIENT_CLOSED: Final = 499
 """The status of a call whose client left before the answer, as nginx logs it."""
 
@@ -63,10 +63,6 @@ def _within(bound: Bound, most_pico: int) -> Bound:
     return replace(bound, wanted_pico=min(bound.wanted_pico, most_pico))
 
 
-def _tokens_of(text_bytes: int) -> int:
-    return -(-text_bytes // BYTES_PER_TOKEN)
-
-
 @dataclass(slots=True, kw_only=True)
 class Tab:
     """One call's facts.
@@ -90,6 +86,7 @@ class Tab:
         left: The client went away before the answer was whole.
         error: What ended the call, if something did.
         ended: The event that ends it, once made.
+        left_to_store: It goes on by itself, and somebody will bring its end.
     """
 
     request_id: str
@@ -122,6 +119,7 @@ class Tab:
     stream_error: bool = False
     error: GatewayError | None = None
     ended: UsageEvent | None = None
+    left_to_store: bool = False
 
     @property
     def app(self) -> App:
@@ -189,14 +187,16 @@ class Tab:
         facts = self._facts() | self._outcome(hold, clock)
         if self._free:
             return UsageEvent(kind=Kind.RELEASE, **facts)
-        rated = self._served()
+        billing = self.billing(hold)
         usage, source = self._usage()
-        billed = self._billed(usage, source, hold, rated, clock)
+        billed = billing.bill(usage, source, self.reading, clock.now_ms())
+        if self.is_pending and billing.bounded:
+            billed = billing.whole_hold(billed)  # nobody will follow it to its end
         if billed.problem:
             facts["error_code"] = f"unpriced_{billed.problem}"
         if source is Source.ESTIMATED and self.reading.unparsed:
             facts["raw_usage"] = self.reading.unparsed.decode(errors="replace")
-        facts["scope"] = self._scope(rated)
+        facts["scope"] = billing.scope_of(self.reading, billing.served(self.reading))
         return UsageEvent(
             kind=Kind.SETTLE,
             usage=usage,
@@ -208,10 +208,29 @@ class Tab:
             **facts,
         )
 
+    def entrusted(self, hold: Hold) -> bytes:
+        """Details of the event that ends the call, should its end come later by itself."""
+        return details_of(
+            self._facts()
+            | {
+                "hold_pico": hold.amount_pico,
+                "output_cap_tokens": self.output_cap_tokens,
+                "markup_ppm": hold.terms.limits.markup_ppm,
+                "group": hold.group,
+                "upstream_request_id": self.upstream_request_id,
+            }
+        )
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether its answer is still being made, whoever is listening."""
+        made = self.call.background and 200 <= (self.answer_status or 0) < 300
+        return made and not self.reading.ended
+
     def so_far(self, hold: Hold, clock: Clock) -> SoFar:
         """What the call would cost if the gateway died now."""
         usage = self._estimate(self.seen_so_far())
-        billed = self._billed(usage, Source.ESTIMATED, hold, self._served(), clock)
+        billed = self.billing(hold).bill(usage, Source.ESTIMATED, self.reading, clock.now_ms())
         return SoFar(
             request_id=self.request_id,
             charge_pico=billed.charge_pico,
@@ -224,6 +243,23 @@ class Tab:
             unpriced=billed.unpriced,
         )
 
+    def billing(self, hold: Hold) -> Billing:
+        """The terms on which the call is billed."""
+        settings = self.upstream.settings
+        return Billing(
+            provider=settings.provider,
+            model=self.upstream_model,
+            started_ms=self.started_ms,
+            rated=self.rated,
+            rating=self.rating,
+            scope=settings.scope,
+            trusts_reported=settings.trust_reported_cost,
+            service_tier=self.call.service_tier,
+            markup_ppm=hold.terms.limits.markup_ppm,
+            hold_pico=hold.amount_pico,
+            bounded=self._bounded,
+        )
+
     def _facts(self) -> dict[str, Any]:
         """What is known of the call before it is sent."""
         settings = self.upstream.settings
@@ -234,10 +270,13 @@ class Tab:
             "key": self.credential.key_id,
             "endpoint": self.call.endpoint.value,
             "model": self.call.model,
+            "upstream_model": None
+            if self.upstream_model == self.call.model
+            else self.upstream_model,
             "upstream": settings.name,
             "provider": settings.provider,
             "book_version": self.rating.book.version,
-            "scope": self._scope(self.rated),
+            "scope": self.reading.scope or settings.scope or self.rated.scope,
             "stream": self.call.stream,
             "metadata": self.caller.recorded or None,
         }
@@ -257,6 +296,7 @@ class Tab:
                 round(1000 * (self.first_token - self.started)) if self.first_token else None
             ),
             "finish_reason": self.reading.finish_reason,
+            "usage_cut": ",".join(self.reading.usage_cut) or None,
             "served_model": self.reading.model,
             "service_tier": self.reading.service_tier or self.call.service_tier,
             "reported_cost_pico": self.reading.reported_cost_pico,
@@ -312,8 +352,7 @@ class Tab:
             return self._estimate(self.seen_bytes), Source.REPORTED
         if used is None or not used.input_total:
             return self._estimate(self.seen_bytes), Source.ESTIMATED
-        output = used.output_tokens + _tokens_of(self.uncounted_bytes)
-        return structs.replace(used, output_tokens=output), Source.ESTIMATED
+        return counted_so_far(used, self.uncounted_bytes), Source.ESTIMATED
 
     @property
     def _counted(self) -> bool:
@@ -326,50 +365,18 @@ class Tab:
     def _estimate(self, seen_bytes: int) -> Usage:
         """What a call uses that does not say: its pieces, where its model is billed by them."""
         output, price = self.call.output, self.rated.price
+        if output.tokens is None and not output.pieces:  # as good as always
+            return Usage(
+                input_tokens=tokens_of(self.sent_bytes), output_tokens=tokens_of(seen_bytes)
+            )
         pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
         fees = priced(pieces, price) if price is not None else ()
         if fees:
             return Usage(fees=fees)
         likely = output.likely or Usage()
-        said = 0 if likely.output_total else _tokens_of(seen_bytes)
+        said = 0 if likely.output_total else tokens_of(seen_bytes)
         return structs.replace(
             likely,
-            input_tokens=_tokens_of(max(self.sent_bytes - self.call.attached_bytes, 0)),
+            input_tokens=tokens_of(max(self.sent_bytes - self.call.attached_bytes, 0)),
             output_tokens=said if output.tokens is None else min(said, output.tokens),
         )
-
-    def _served(self) -> Rated:
-        """The price of the model that served the call, where it is known; else of the one asked."""
-        served = self.reading.model
-        if not served or served == self.upstream_model:
-            return self.rated
-        # Never the fallback: a name unknown to the book is no reason to leave a known price.
-        rated = self.rating.known(self.upstream.settings.provider, served, self.started_ms)
-        return rated if rated.price else self.rated
-
-    def _scope(self, rated: Rated) -> str | None:
-        """Where it was served: as the answer says, else the configuration, else its name."""
-        return self.reading.scope or self.upstream.settings.scope or rated.scope
-
-    def _billed(self, usage: Usage, source: Source, hold: Hold, rated: Rated, clock: Clock) -> Bill:
-        markup_ppm = hold.terms.limits.markup_ppm
-        reported = self.reading.reported_cost_pico
-        trusted = self.upstream.settings.trust_reported_cost and source is Source.REPORTED
-        if trusted and reported is not None:
-            return bill_reported(reported, markup_ppm=markup_ppm)
-        billed = bill(
-            rated,
-            usage,
-            markup_ppm=markup_ppm,
-            service_tier=self.reading.service_tier or self.call.service_tier,
-            scope=self._scope(rated),
-            completed_ms=clock.now_ms(),
-        )
-        beyond = source is Source.ESTIMATED and billed.charge_pico > hold.amount_pico
-        if (beyond and self._bounded) or (billed.problem and hold.amount_pico):
-            # An estimate never passes the hold; and what has no rate costs what was held,
-            # since nothing that was sent is free.
-            charge = hold.amount_pico
-            cost = charge * PPM // (PPM + markup_ppm)
-            return replace(billed, charge_pico=charge, cost_pico=cost, unpriced=False)
-        return billed

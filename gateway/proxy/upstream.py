@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from gateway.errors import UpstreamTimeout
+from gateway.openai.content import Content
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
 from gateway.proxy.headers import CREDENTIALS, RawHeaders
@@ -90,26 +91,47 @@ class Upstream:
         if len(self._uncounted) < UNCOUNTED_MAX:
             self._uncounted.add(model)
 
-    async def send(self, path: str, headers: RawHeaders, body: bytes, sent: Sent) -> Answer:
+    async def send(
+        self,
+        path: str,
+        headers: RawHeaders,
+        body: bytes | Content,
+        sent: Sent,
+        *,
+        query: bytes = b"",
+    ) -> Answer:
         """Forward a call; returns with the answer's head.
+
+        Args:
+            query: The caller's; of a key that the configuration sets as well, that one counts.
 
         Raises:
             UpstreamUnreachable: nothing was sent.
             UpstreamTimeout, UpstreamBroken: it may have been; `sent` says.
             GatewayBusy: no connection was free.
         """
-        return await self._exchange("POST", path, headers, body, sent)
+        return await self.exchange("POST", path, headers, body, sent, query=query)
 
     async def get(self, path: str, headers: RawHeaders) -> Answer:
-        return await self._exchange("GET", path, headers, b"", Sent())
+        return await self.exchange("GET", path, headers, b"", Sent())
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _exchange(
-        self, method: str, path: str, headers: RawHeaders, body: bytes, sent: Sent
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: RawHeaders,
+        body: bytes | Content,
+        sent: Sent,
+        *,
+        query: bytes = b"",
     ) -> Answer:
+        """As `send`, with any method."""
         target = self._targets.get(path) or self._target(path)
+        if query:
+            target = self._with_query(target, query)
         if self._configured_names:  # the operator's word counts, not the caller's
             headers = [pair for pair in headers if pair[0] not in self._configured_names]
         try:
@@ -129,6 +151,14 @@ class Upstream:
             self._targets[path] = target.encode()
         return target.encode()
 
+    def _with_query(self, target: bytes, query: bytes) -> bytes:
+        pairs = [
+            pair for pair in query.split(b"&") if pair and _name_of(pair) not in self.settings.query
+        ]
+        if not pairs:
+            return target
+        return target + (b"&" if b"?" in target else b"?") + b"&".join(pairs)
+
 
 def _client(settings: UpstreamSettings, transport: "httpx.AsyncBaseTransport | None") -> Client:
     seconds = settings.timeouts.connect
@@ -146,3 +176,7 @@ def _credentials(settings: UpstreamSettings) -> RawHeaders:
     if settings.auth == "bearer":
         return [(CREDENTIALS[0], f"Bearer {key}".encode())]
     return [(settings.auth.encode(), key.encode())]
+
+
+def _name_of(pair: bytes) -> str:
+    return unquote(pair.partition(b"=")[0].decode("latin-1"))

@@ -35,10 +35,14 @@ IDEMPOTENCY_WEEKS: Final = 6
 FOUND_MAX: Final = 50_000
 """Whose partition is remembered: it takes longer to work out than all keys of a call."""
 
+BACKGROUND_SECONDS: Final = TOO_OLD_SECONDS
+"""How long it is known which call a response belongs to that is made in the background."""
+
 META: Final = "{fb}meta"
 BACKGROUND_LEASE: Final = "{fb}lease:background"
 GATEWAYS: Final = "{fb}gateways"
-CUSTOMERS_BY_FIRST_SEEN: Final = "{fb}ix:first_seen"
+ROSTER_ROWS: Final = "{fb}rows"
+ROSTER_GONE: Final = "{fb}gone"
 SCOPES: Final = "{fb}scopes"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
@@ -47,7 +51,8 @@ TEMPORARY_KEYS: Final = "{fb}keys"
 
 ACCOUNTS_PATTERN: Final = "{fb*}[ag]:*"
 BOOKS_PATTERN: Final = "{fb*}[acg]*:*"
-"""For SCAN: every account; and those with all counters."""
+PROFILES_PATTERN: Final = "{fb*}p:*"
+"""For SCAN: every account; those with all counters; every profile."""
 
 
 class KeySpec(NamedTuple):
@@ -85,6 +90,9 @@ KEYS: Final = (
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),
+    KeySpec(
+        "{p}r", "zset", "for ever", "hold, event, profile, apply, rebuild, mark; written removes"
+    ),
     KeySpec("{p}g:<scope>", "hash", "for ever", "scope_hold, scope_apply, scope_expire"),
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply, scope_expire remove"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
@@ -92,19 +100,28 @@ KEYS: Final = (
     KeySpec(META, "hash", "for ever", "first start"),
     KeySpec(BACKGROUND_LEASE, "string", "15 s", "lease, for the worker that flushes and sweeps"),
     KeySpec(GATEWAYS, "hash", "while gateways run", "each gateway"),
-    KeySpec(CUSTOMERS_BY_FIRST_SEEN, "zset", "until deleted", "flusher, users API, rebuild"),
+    KeySpec(ROSTER_ROWS, "hash", "until deleted", "index"),
+    KeySpec("{fb}ix:<order>", "zset", "until deleted", "index"),
+    KeySpec(ROSTER_GONE, "zset", "a day", "index"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
     KeySpec(f"{_LOGINS}<link>", "string", "a day", "the dashboard's login"),
+    KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
+
+
+def background(response: str) -> str:
+    """Of a response that is made in the background, by its id at the provider."""
+    return f"{{fb}}background:{response}"
 
 
 class Partition:
     """The keys of one partition."""
 
     __slots__ = (
+        "changed",
         "checkpoints",
         "cursors",
         "expiries",
@@ -124,6 +141,7 @@ class Partition:
         self.cursors = f"{tag}cur"
         self.checkpoints = f"{tag}ck"
         self.scope_holds = f"{tag}gh"
+        self.changed = f"{tag}r"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"
@@ -161,6 +179,11 @@ class Partition:
 
     def scope_tombstones(self, hour: int) -> str:
         return f"{self.tag}gd:{hour}"
+
+
+def roster_order(name: str) -> str:
+    """The customers of the roster in one order; `name` as `gateway.metering.roster` has it."""
+    return f"{{fb}}ix:{name}"
 
 
 class Keyspace:
@@ -210,6 +233,15 @@ def book_of(key: bytes) -> Book | None:
 def login_key(link: str) -> str:
     """Says that a link that signs in once has done so."""
     return _LOGINS + link
+
+
+_PROFILE: Final = re.compile(rb"\{fb(\d+)\.\d+\}p:(\d+)")
+
+
+def profile_of(key: bytes) -> tuple[int, int] | None:
+    """The partition's index and the customer's number; None for any other key."""
+    found = _PROFILE.fullmatch(key)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _tag(index: int, partitions: int) -> str:

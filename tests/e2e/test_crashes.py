@@ -105,7 +105,7 @@ def test_r03_who_has_seen_the_end_of_a_stream_is_charged_exactly(tmp_path, upstr
 
 
 @pytest.mark.parametrize(
-    "point", ["flusher_read", "flusher_indexed", "flusher_counted", "flusher_archived"]
+    "point", ["flusher_read", "roster_written", "flusher_counted", "flusher_archived"]
 )
 def test_r05_a_flusher_that_dies_counts_each_event_once(tmp_path, upstream, point):
     """Counters, archive and ledger agree, wherever in a batch it was killed."""

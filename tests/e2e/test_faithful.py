@@ -511,3 +511,43 @@ def test_r49_frames_leave_as_they_arrive(door, provider):
 
     assert frame("a") == got[0]
     assert frame("a") + frame("b") + LAST + DONE == b"".join(got)
+
+
+@pytest.fixture(scope="module")
+def named_door(provider):
+    """With names of the operator's: an alias, and a deployment that the upstream lists."""
+    with gateway(
+        upstream_url=provider.url,
+        account={"models": ["demo-*", "prod"]},
+        models={"fast": "demo/demo-small", "demo-large": "demo-small", "prod": "demo-small"},
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("fast", "demo-small"),
+        ("demo-large", "demo-small"),
+        ("demo/demo-large", "demo-large"),
+        ("prod", "prod"),
+        ("demo/prod", "prod"),
+    ],
+)
+def test_an_aliass_target_is_what_is_sent_and_priced(named_door, provider, asked, sent):
+    """Nothing else of the body changes; a deployment is sent as it is called."""
+    provider.answers(answer(WHOLE.replace(b'"model":"demo-small",', b"")))
+    customer = a_customer()
+    body = b'{"user":"%s", "model" : "%s","messages":[{"role":"user","content":"x"}], "t":1e0}'
+
+    response = send(named_door, body % (customer.encode(), asked.encode()))
+
+    assert 200 == response.status
+    assert body % (customer.encode(), sent.encode()) == provider.asked[-1].body
+    (event,) = named_door.settled(customer)
+    assert (asked, None if asked == sent else sent) == (event.model, event.upstream_model)
+    priced = "demo/demo-large" if sent == "demo-large" else "demo/demo-small"
+    assert (event.price_id or "").startswith(priced)
+    log = named_door.log(event.request_id)
+    assert (asked, event.upstream_model) == (log["model"], log["upstream_model"])
+    assert log["arithmetic"]["explanation"] is None

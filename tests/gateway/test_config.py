@@ -49,6 +49,10 @@ IN_A_COMMENT = {
     ("groups", "period_end"),
     ("tokens", "keys", "id"),
     ("tokens", "keys", "secret"),
+    ("webhooks", "url"),
+    ("webhooks", "secret"),
+    ("webhooks", "events"),
+    ("webhooks", "allow_private"),
     ("unpriced", "input"),
     ("unpriced", "output"),
     ("unpriced", "max_output"),
@@ -198,7 +202,20 @@ limits: {}
         ("upstreams: []\napps: []", "upstreams: needs at least one"),
         (LEAST + "data_dir: 3", "data_dir: must be a path"),
         (LEAST + "data_dir: ${broken", "without a name"),
-        (LEAST + "models: {fast: x}", "models: is not a setting"),
+        (
+            LEAST.replace("api_key", "scope: ue, api_key"),
+            "scope: is no place that prices of openai",
+        ),
+        (LEAST.replace("api_key", "scope: ue, api_key"), "there are eu, regional, us, and global"),
+        (LEAST.replace("api_key", "scope: us-east-1, api_key"), "prices of openai know"),
+        (
+            LEAST.replace("provider: openai", "provider: groq, scope: us"),
+            "upstreams[0].scope: means nothing: groq has one price everywhere",
+        ),
+        (LEAST + "modles: {fast: x}", 'modles: is not a setting; did you mean "models"?'),
+        (LEAST + "models: {fast: quick, quick: gpt-4o}", "models.fast: is one of these names"),
+        (LEAST + "models: {fast: fast}", "models.fast: is one of these names"),
+        (LEAST + 'models: {fast: ""}', "models.fast: must be 1 to 512 printable characters"),
         (LEAST + "  - {id: app, token: b}", "apps[1].id: is the same as that of number 1"),
         (LEAST + "  - {id: b, token: app-hunter2}", "apps[1].token: is the same"),
         (LEAST + "  - {id: b}", "apps[1].token: is missing"),
@@ -207,6 +224,8 @@ limits: {}
         (LEAST + "  - {id: b, token: x, identity: token}", "add a key under tokens.keys"),
         (LEAST + "  - {id: b, token: x, cors_origins: [example.com]}", "must be an origin"),
         (LEAST + "  - {id: b, token: x, cors_origins: ['https://a.b/c']}", "must be an origin"),
+        (LEAST + "webhooks: [{url: 'https://a.b', secret: hunter2}]", "must be whsec_"),
+        (LEAST + "webhooks: [{url: ftp://a.b, secret: x}]", "http(s) URL"),
         (LEAST + "tokens: {keys: [{id: k, secret: hunter2}]}", "at least 32 bytes"),
         (LEAST + "  - {id: b, token: x, upstreams: [opnai]}", 'did you mean "openai"'),
         (LEAST + "admin_key: app-hunter2", "apps[0].token: is the admin key"),
@@ -471,3 +490,30 @@ def test_an_empty_kept_secret_is_no_secret(tmp_path):
 
     with pytest.raises(ConfigError, match="delete it"):
         kept_secret(tmp_path / "admin_key", prefix="x-")
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "scope"),
+    [
+        ("openai", "EU", "eu"),
+        ("openai", "Global", "global"),
+        ("azure", "apac", "apac"),
+        ("azure-openai", "us", "us"),
+        ("bedrock", "US-East-1", "us-east-1"),
+        ("bedrock", "us-gov-west-1", "us-gov-west-1"),
+        ("mistral", "global", "global"),
+    ],
+)
+def test_a_place_is_one_that_the_providers_prices_know(write, provider, given, scope):
+    """In any case; of a cloud whose regions have prices, any region."""
+    text = LEAST.replace("provider: openai", f"provider: {provider}, scope: {given}")
+
+    assert scope == load(write(text), env={}).upstreams[0].scope
+
+
+def test_a_place_of_the_configurations_own_prices_is_known(write):
+    price = "{id: a, base: {input: 1}, multipliers: [{when: {scope: Moon}, num: 2, den: 1}]}"
+    text = LEAST.replace("provider: openai", "provider: lab, scope: moon")
+
+    assert faults(write(text))
+    assert load(write(f"{text}prices: [{{provider: lab, model: m, prices: [{price}]}}]"), env={})

@@ -157,10 +157,19 @@ def test_a_name_may_say_where_it_is_served() -> None:
     rated = replace(Rating(PER_REQUEST).rate("p", "m", NOW), scope="us")
 
     assert bill(rated, USAGE, scope="us").cost_pico == bill(rated, USAGE).cost_pico
-    assert bill(rated, USAGE, scope="moon").cost_pico < bill(rated, USAGE).cost_pico
+    assert bill(rated, USAGE, scope="global").cost_pico < bill(rated, USAGE).cost_pico
 
 
-@pytest.mark.parametrize(("scope", "factor"), [(None, 10), ("us", 11), ("moon", 10)])
+def test_a_place_that_the_price_does_not_know_is_named() -> None:
+    """It costs something else there, nobody here knows what: the call is unpriced, and says so."""
+    found = bill(Rating(PER_REQUEST).rate("p", "m", NOW), USAGE, scope="moon")
+
+    assert Bill(price_id="p/m@1", unpriced=True, problem="scope:moon") == found
+
+
+@pytest.mark.parametrize(
+    ("scope", "factor"), [(None, 10), ("us", 11), ("US", 11), ("global", 10), ("Global", 10)]
+)
 def test_a_place_with_a_price_of_its_own(scope, factor) -> None:
     rated = Rating(PER_REQUEST).rate("p", "m", NOW)
 

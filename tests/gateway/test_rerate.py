@@ -15,6 +15,7 @@ from gateway.rating import Fallback, Rating
 from gateway.rerate import NOTHING, Correction, Left, Report, Rerating, correction_of, price_for
 from gateway.store.archive import Archive, LogFilter, Rerated
 from pricing.book import PriceBook
+from pricing.names import OwnNames, Target
 from pricing.usage import Usage
 from tests.support.ledgers import Bench, bench
 
@@ -73,6 +74,7 @@ def due(event: UsageEvent, by: PriceBook, before: Rerated = NOTHING) -> tuple[in
         (call(served_model="small-2"), book("3", "small-2"), (20, 20)),
         (call(served_model="other"), book("3"), (20, 20)),
         (call(model="up/small", upstream="up"), book("3"), (20, 20)),
+        (call(model="up/x", upstream_model="small", upstream="up"), book("3"), (20, 20)),
         # No price then: nothing was booked. None now: nothing can be.
         (call(unpriced=True, price_id=None, cost_pico=0, charge_pico=0), book("3"), (30, 30)),
         (call(unpriced=True, price_id=None, cost_pico=0, charge_pico=0), EMPTY, Left.NO_PRICE),
@@ -108,6 +110,37 @@ def due(event: UsageEvent, by: PriceBook, before: Rerated = NOTHING) -> tuple[in
 )
 def test_what_is_due(event, by, expected) -> None:
     assert expected == due(event, by)
+
+
+NAMED = book("3").named(
+    OwnNames(
+        aliases={"fast": Target(None, "small"), "small": Target(None, "gone")},
+        deployments={("lab", "prod"): Target("lab", "small"), ("own", "m"): Target("lab", "small")},
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        # An alias counts in a report; of a call, what was sent for it then.
+        ({"model": "fast"}, (20, 20)),
+        ({"model": "fast", "upstream": "up", "price_id": None}, Left.NO_PRICE),
+        ({"model": "fast", "upstream": "up", "upstream_model": "small"}, (20, 20)),
+        # What is now an alias for another model was the model itself when it was sent.
+        ({"model": "small", "upstream": "up"}, (20, 20)),
+        ({"model": "small", "price_id": None}, Left.NO_PRICE),
+        # A deployment costs what it is said to be today.
+        ({"model": "prod", "upstream": "up"}, (20, 20)),
+        ({"model": "up/prod", "upstream": "up", "upstream_model": "prod"}, (20, 20)),
+        ({"model": "m", "upstream": "up", "provider": "own"}, (20, 20)),
+        # The served model is looked for where the deployment's price is.
+        ({"model": "m", "upstream": "up", "provider": "own", "served_model": "small"}, (20, 20)),
+        ({"model": "m", "upstream": "up", "provider": "own", "served_model": "x"}, (20, 20)),
+    ],
+)
+def test_own_names_in_what_is_due(facts, expected) -> None:
+    assert expected == due(call(**facts), NAMED)
 
 
 @pytest.mark.parametrize(

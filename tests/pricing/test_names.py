@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pricing.book import FOUND_CACHE_MAX, PriceBook
 from pricing.entry import parse_card
-from pricing.names import resolve
+from pricing.names import OwnNames, Target, resolve
 
 
 def card(provider, model, *names, **fields):
@@ -214,3 +214,105 @@ def test_invented_names_do_not_fill_the_memory() -> None:
 
     assert FOUND_CACHE_MAX == len(book._found)
     assert book.find("openai", "gpt-4o").card is CARDS[0]
+
+
+OWN = OwnNames(
+    aliases={
+        "fast": Target(None, "gpt-4o-mini"),
+        "gpt-4o": Target("azure", "gpt-4o"),
+        "haiku": Target("bedrock", f"us.{HAIKU}"),
+        "lost": Target("openai", "gpt-99"),
+    },
+    deployments={
+        ("azure", "prod"): Target("azure", "gpt-4o"),
+        ("local", "llama"): Target("together", "moonshotai/Kimi-K3"),
+        ("azure", "mini"): Target(None, "gpt-4o"),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "found", "steps"),
+    [
+        ("openai", "fast", "openai/gpt-4o-mini", ("models fast=gpt-4o-mini", "exact gpt-4o-mini")),
+        ("azure", "gpt-4o", "azure/gpt-4o", ("models gpt-4o=azure/gpt-4o", "exact gpt-4o")),
+        ("azure", "prod", "azure/gpt-4o", ("models prod=azure/gpt-4o", "exact gpt-4o")),
+        ("azure", "mini", "azure/gpt-4o", ("models mini=gpt-4o", "exact gpt-4o")),
+        (
+            "azure-openai",
+            "prod",
+            "azure/gpt-4o",
+            ("alias provider azure-openai=azure", "models prod=azure/gpt-4o", "exact gpt-4o"),
+        ),
+        (
+            "local",
+            "llama",
+            "together/moonshotai/Kimi-K3",
+            ("models llama=together/moonshotai/Kimi-K3", "exact moonshotai/Kimi-K3"),
+        ),
+        (
+            "bedrock",
+            "haiku",
+            f"bedrock/{HAIKU}",
+            (f"models haiku=bedrock/us.{HAIKU}", "region prefix us. dropped", f"exact {HAIKU}"),
+        ),
+    ],
+)
+def test_an_operators_own_name_goes_before_all_others(provider, name, found, steps) -> None:
+    """The name that it stands for takes the same steps as if it had been asked for itself."""
+    answer = resolve(INDEX, provider, name, OWN)
+
+    assert answer.card is not None
+    assert found == f"{answer.card.provider}/{answer.card.model}"
+    assert found.partition("/")[0] == answer.provider
+    assert steps == answer.steps
+    assert ("regional" if name == "haiku" else None) == answer.scope
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "steps"),
+    [
+        # Another provider's name is borrowed for nobody.
+        ("groq", "haiku", ("unknown",)),
+        ("openai", "prod", ("unknown",)),
+        ("openai", "lost", ("models lost=openai/gpt-99", "unknown")),
+        # A card that is there does not come before the name that was given.
+        ("groq", "fast", ("models fast=gpt-4o-mini", "unknown")),
+        ("openai", "Fast", ("unknown",)),
+        ("openai", "openai/fast", ("prefix openai/ dropped", "unknown")),
+    ],
+)
+def test_an_own_name_that_leads_nowhere_is_unknown(provider, name, steps) -> None:
+    answer = resolve(INDEX, provider, name, OWN)
+
+    assert (None, steps) == (answer.card, answer.steps)
+
+
+def test_what_was_sent_is_no_alias() -> None:
+    """Who asks ``openai/gpt-4o`` is served OpenAI's, whatever ``gpt-4o`` alone stands for."""
+    asked = PriceBook(CARDS, "").named(OWN)
+
+    assert "azure" == asked.find("azure", "prod", sent=True).provider
+    for name in ("fast", "haiku", "lost"):
+        assert asked.find("openai", name, sent=True).card is None
+    card_sent = asked.find("openai", "gpt-4o", sent=True).card
+    assert card_sent is not None
+    assert "openai" == card_sent.provider
+
+
+def test_names_are_not_followed_twice() -> None:
+    """So that no two of them can lead in a circle."""
+    circle = OwnNames(aliases={"a": Target(None, "b"), "b": Target(None, "a")})
+
+    assert ("models a=b", "unknown") == resolve(INDEX, "openai", "a", circle).steps
+
+
+def test_a_book_keeps_its_names_when_prices_are_laid_over_it() -> None:
+    named = PriceBook(CARDS, "").named(OWN)
+    entry = {"provider": "openai", "model": "gpt-4o-mini", "base": {"input": "7"}}
+
+    found = named.overlaid([entry]).find("openai", "fast").card
+
+    assert found is not None
+    assert 7_000_000_000 == found.prices[0].base.input
+    assert PriceBook(CARDS, "").find("openai", "fast").card is None

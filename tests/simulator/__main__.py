@@ -1,10 +1,14 @@
 """Replay a seed, or try many: ``python -m tests.simulator --seed 7 --steps 300``."""
 
 import argparse
+import logging
 import time
+from collections import Counter
 
 from tests.simulator.simulation import simulate
 from tests.support.stores import server
+
+SUMMED = ("calls", "commands", "deaths", "losses", "lost", "trimmed")
 
 
 def main() -> None:
@@ -16,20 +20,21 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=200, help="of the trace of a failure")
     options = parser.parse_args()
     started = time.monotonic()
-    commands = calls = deaths = 0
+    logging.disable()
+    sums: Counter[str] = Counter()
     with server(options.server) as url:
         for seed in range(options.seed, options.seed + options.seeds):
             outcome = simulate(url, seed, options.steps)
-            commands += outcome.commands
-            calls += outcome.calls
-            deaths += outcome.deaths
+            sums.update({name: getattr(outcome, name) for name in SUMMED})
             if outcome.problem:
                 print("\n".join(outcome.trace[-options.lines :]))
                 raise SystemExit(f"seed {seed}, {options.steps} steps: {outcome.problem}")
     seconds = time.monotonic() - started
     print(
-        f"{options.seeds} seeds of {options.steps} steps: {calls} calls, {commands} scripts, "
-        f"{deaths} deaths in {seconds:.1f} s: every promise kept"
+        f"{options.seeds} seeds of {options.steps} steps: {sums['calls']} calls, "
+        f"{sums['commands']} scripts, {sums['deaths']} deaths, {sums['losses']} tails lost with "
+        f"{sums['lost']} events, {sums['trimmed']} events trimmed, in {seconds:.1f} s: "
+        "every promise kept"
     )
 
 

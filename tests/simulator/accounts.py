@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.customers.windows import KINDS
-from gateway.event import UsageEvent
 from gateway.ledger.results import NO_WINDOWS
 from tests.simulator.promises import expect
 
@@ -31,14 +30,14 @@ class Account:
         """The latest window that anything was ever counted in; 0: none."""
         return max((window_id for k, window_id in self.charge_in if k == kind), default=0)
 
-    def count(self, event: UsageEvent, ids: Sequence[int]) -> None:
+    def count(self, charge: int, cost: int, ids: Sequence[int]) -> None:
         """`ids`: the windows it counts in, in the order of `KINDS`; 0: not this kind."""
-        self.charge += event.charge_pico
-        self.cost += event.cost_pico
+        self.charge += charge
+        self.cost += cost
         for kind, window_id in zip(KINDS, ids, strict=False):
             if window_id:
-                self.charge_in[kind, window_id] += event.charge_pico
-                self.cost_in[kind, window_id] += event.cost_pico
+                self.charge_in[kind, window_id] += charge
+                self.cost_in[kind, window_id] += cost
 
     def check(self, fields: Mapping[bytes, bytes]) -> None:
         """That the stored account, `fields`, says the same."""

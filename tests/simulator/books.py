@@ -6,40 +6,67 @@ events, in total and in each window; a call has one end; a hold was granted what
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gateway.customers.profile import Limits
 from gateway.customers.windows import KINDS, Calendar
 from gateway.event import MONEY_KINDS, Kind, UsageEvent, decode
 from gateway.ledger.rules import Rules
 from gateway.store.keys import Keyspace, Partition
 from tests.simulator.accounts import Account
 from tests.simulator.counting import Counting
-from tests.simulator.decisions import DECISIONS, HELD, Asked, check_decision, unspent_of
+from tests.simulator.decisions import (
+    DECISIONS,
+    HELD,
+    Asked,
+    check_decision,
+    check_windows,
+    unspent_of,
+)
+from tests.simulator.kept import Kept
 from tests.simulator.promises import expect
+from tests.simulator.scope_books import ScopeBooks
+from tests.simulator.trimming import Trimming
 from tests.simulator.virtual_server import Executed, Part, VirtualServer
 
 TERMINAL = frozenset({Kind.SETTLE, Kind.RELEASE, Kind.REFUSE, Kind.ORPHAN})
 RECORD = re.compile(rb"(?P<number>\d+)\|(?P<amount>\d+)\|(?P<orphan>\d+)\|(?P<ids>[\d ]+)\|")
-MONEY_VERBS = frozenset({"hold", "settle", "release", "expire", "event", "refuse"})
+MONEY_VERBS = frozenset({"hold", "restore", "settle", "release", "expire", "event", "refuse"})
 EXPIRED = 1
 
 
-class Books:
+class Books(Kept):
     """Reads along.
 
+    Args:
+        scopes: The limits of groups and apps.
+
     Attributes:
-        log: Every event that was ever posted, by partition and stream id.
+        log: Every event that was posted, by partition and stream id; trimmed ones, too.
         by_call: The same, by request id.
         granted, orphaned: By request id: what was held, what to post should it never end.
+        lost: Calls and reports of which the store has ever lost something.
     """
 
+    KEPT = (
+        *("_accounts", "_ends", "_ids", "_last_id", "_leased_to_ms"),
+        *("by_call", "granted", "log", "orphaned"),
+    )
+
     def __init__(
-        self, server: VirtualServer, keyspace: Keyspace, calendar: Calendar, rules: Rules
+        self,
+        server: VirtualServer,
+        keyspace: Keyspace,
+        calendar: Calendar,
+        *,
+        rules: Rules,
+        scopes: Mapping[str, Limits],
     ) -> None:
         self._server = server
         self._calendar = calendar
         self._rules = rules
+        self.keyspace = keyspace
         self._by_tag = {p.tag: p for p in keyspace.partitions}
         self._last_id: dict[int, str] = {}
         self._ids: dict[str, Sequence[int]] = {}
@@ -47,15 +74,44 @@ class Books:
         self._ends: Counter[str] = Counter()
         self._accounts: defaultdict[int, Account] = defaultdict(Account)
         self.counting = [Counting(server, partition) for partition in keyspace.partitions]
+        self.scopes = ScopeBooks(server, keyspace, calendar, rules=rules, limits=scopes)
+        self.trimming = [Trimming(server, p, self.scopes) for p in keyspace.partitions]
+        self.lost: set[str] = set()
+        self._kept: list[bytes] = []
         self.log: dict[tuple[int, str], UsageEvent] = {}
         self.by_call: defaultdict[str, list[UsageEvent]] = defaultdict(list)
         self.granted: dict[str, int] = {}
         self.orphaned: dict[str, int] = {}
 
+    @property
+    def pages(self) -> list[Kept]:
+        """All that goes back with the store."""
+        return [self, self.scopes, *self.counting, *self.trimming]
+
+    def keep_all(self) -> None:
+        self._kept = [page.keep() for page in self.pages]
+
+    def lose(self) -> None:
+        """The store is again as it was when it was kept."""
+        ends, granted = self._ends_by_call(), set(self.granted)
+        for page, kept in zip(self.pages, self._kept, strict=True):
+            page.go_back(kept)
+        left = self._ends_by_call()
+        self.lost |= {name for name, events in ends.items() if left.get(name) != events}
+        self.lost |= granted - set(self.granted)
+
+    def _ends_by_call(self) -> dict[str, int]:
+        return {name: len(events) for name, events in self.by_call.items()}
+
+    def has_ended(self, request_id: str) -> bool:
+        return bool(self._ends[request_id])
+
     def look_at(self, verb: str, keys: list[str], args: list[bytes]) -> list[Sequence[Part]]:
         """What to read right after a script."""
+        if verb == "trim":
+            return self.trimming[self._partition(keys).index].look_at()
         if verb not in MONEY_VERBS:
-            return []
+            return self.scopes.look_at(verb, keys)
         partition, number = self._partition(keys), int(args[1])
         last = self._last_id.get(partition.index)
         return [
@@ -68,8 +124,11 @@ class Books:
 
     def follow(self, executed: Executed) -> None:
         self._follow_leases(executed)
+        self.scopes.follow(executed)
         if executed.verb == "apply":
             self.counting[self._partition(executed.keys).index].follow(executed)
+        if executed.verb == "trim":
+            self.trimming[self._partition(executed.keys).index].follow(executed)
         if executed.verb not in MONEY_VERBS:
             return
         partition, number = self._partition(executed.keys), int(executed.args[1])
@@ -78,6 +137,8 @@ class Books:
         expect(set(holds) == set(leases), "a hold without a lease, or a lease without a hold")
         if executed.verb == "hold":
             self._follow_hold(executed, holds, dict(paired(profile)))
+        if executed.verb == "restore" and executed.reply == HELD:
+            self._follow_restore(executed)
         for stream_id, flat in entries:
             self._enter(partition, stream_id.decode(), decode(flat), executed)
         if number:
@@ -119,7 +180,7 @@ class Books:
         expect(not self._ends[request_id], f"{request_id} was held after its end")
         account = self._accounts[asked.number]
         windows = tuple(map(int, ids.split()))
-        self._check_windows(account, windows)
+        check_windows(self._calendar, self._server.clock.now_ms(), account, windows)
         unspent = unspent_of(account, profile, windows, self._rules)
         check_decision(asked, outcome, granted, unspent=unspent, held=account.held)
         if outcome == HELD:
@@ -129,12 +190,17 @@ class Books:
             self._ids[request_id] = windows
             self._leased_to_ms[request_id] = self._server.clock.now_ms() + asked.lease_ms
 
-    def _check_windows(self, account: Account, ids: Sequence[int]) -> None:
-        """A hold is in the windows of now, or in later ones that have been opened."""
-        now = self._calendar.at(self._server.clock.now_ms())
-        for kind, window_id in zip(KINDS[:-1], ids, strict=False):
-            this = max(now.by_kind[kind].start_ms // 1000, account.opened(kind))
-            expect(window_id == this, f"held in {kind} {window_id}, now is {this}")
+    def _follow_restore(self, executed: Executed) -> None:
+        """A hold that was lost is put back, whatever the limits; one that is there stays."""
+        request_id = executed.args[0].decode()
+        expect(not self._ends[request_id], f"{request_id} was put back after its end")
+        if request_id in self.granted:
+            return
+        number, amount, orphan, lease_ms = map(int, executed.args[1:5])
+        self._accounts[number].held += amount
+        self.granted[request_id], self.orphaned[request_id] = amount, orphan
+        self._ids[request_id] = tuple(map(int, executed.args[5].split()))
+        self._leased_to_ms[request_id] = self._server.clock.now_ms() + lease_ms
 
     def _enter(
         self, partition: Partition, stream_id: str, event: UsageEvent, executed: Executed
@@ -143,6 +209,8 @@ class Books:
         self._last_id[partition.index] = stream_id
         self.log[partition.index, stream_id] = event
         self.counting[partition.index].posted(stream_id, event)
+        self.trimming[partition.index].posted(stream_id, event)
+        self.scopes.posted(partition.index, stream_id, event)
         account = self._accounts[event.customer_number]
         self._check_end(event, account)
         self.by_call[event.request_id].append(event)
@@ -153,7 +221,7 @@ class Books:
             if event.kind is Kind.EVENT:
                 now = map(int, executed.args[7].split())
                 ids = [i and max(i, account.opened(k)) for k, i in zip(KINDS, now, strict=False)]
-            account.count(event, ids)
+            account.count(event.charge_pico, event.cost_pico, ids)
 
     def _check_end(self, event: UsageEvent, account: Account) -> None:
         """A call ends once; only an orphan is corrected, and once."""

@@ -9,6 +9,8 @@ from gateway.metering.counters import lifetime_command, read_lifetime
 from gateway.metering.fold import advance, fold
 from gateway.metering.totals import DayTotals, Lifetime
 from gateway.store.keys import Partition
+from gateway.store.stream_ids import halves
+from tests.simulator.kept import Kept
 from tests.simulator.promises import expect
 from tests.simulator.virtual_server import Executed, VirtualServer
 
@@ -16,8 +18,10 @@ UTC = ZoneInfo("UTC")
 APPLIED = 1
 
 
-class Counting:
+class Counting(Kept):
     """Follows the cursor `flush` of one partition."""
+
+    KEPT = ("_at", "_days", "_lifetimes", "_waiting")
 
     def __init__(self, server: VirtualServer, partition: Partition) -> None:
         self._server = server
@@ -39,7 +43,7 @@ class Counting:
         stored = self._server.ask("HGET", self._partition.cursors, cursor)
         expect(stored == after.encode(), f"the cursor stands at {stored}, not at {after}")
         self._at = after
-        batch = [event for i, event in self._waiting if place(i) <= place(after)]
+        batch = [event for i, event in self._waiting if halves(i) <= halves(after)]
         del self._waiting[: len(batch)]
         for number, change in fold(batch, UTC).items():
             days = self._days[number]
@@ -60,8 +64,3 @@ class Counting:
     def check_complete(self) -> None:
         expect(not self._waiting, f"{len(self._waiting)} events were never counted")
         self.check()
-
-
-def place(stream_id: str) -> tuple[int, int]:
-    millis, sequence = stream_id.split("-")
-    return int(millis), int(sequence)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.customers.windows import KINDS
+from gateway.customers.windows import KINDS, Calendar
 from gateway.ledger.rules import Rules
 from tests.simulator.accounts import Account
 from tests.simulator.promises import expect
@@ -57,6 +57,14 @@ def check_decision(
         (outcome, granted) == decision,
         f"{asked} got {(outcome, granted)}, not {decision}: {unspent} - {held} left",
     )
+
+
+def check_windows(calendar: Calendar, now_ms: int, account: Account, ids: Sequence[int]) -> None:
+    """A hold is in the windows of now, or in later ones that have been opened."""
+    now = calendar.at(now_ms)
+    for kind, window_id in zip(KINDS[:-1], ids, strict=False):
+        this = max(now.by_kind[kind].start_ms // 1000, account.opened(kind))
+        expect(window_id == this, f"held in {kind} {window_id}, now is {this}")
 
 
 def unspent_of(

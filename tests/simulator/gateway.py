@@ -1,7 +1,7 @@
 """A simulated gateway process: the real ledger, and calls that live as the pipeline's do."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.customers.directory import Directory
-from gateway.customers.profile import Limits
+from gateway.customers.profile import Limits, Profile
+from gateway.customers.scopes import Scopes
 from gateway.customers.windows import Calendar
 from gateway.errors import CallerError, LedgerUnavailable
 from gateway.event import Kind, Status, UsageEvent, details_of
@@ -38,6 +39,12 @@ class SimulatedStore(Store):
             assert hasattr(link._wire, "_locate"), "the seam has moved"
             link._wire._locate = network.locate  # type: ignore[assignment]
 
+    def beat(self) -> None:
+        """Ask whether the server is the same, as every second without being told."""
+        for link in self._way.links:
+            link._beat_due = True
+            link._wake.set()
+
     def stop_timers(self) -> None:
         for link in self._way.links:
             if link._timer is not None:
@@ -51,10 +58,13 @@ class Plan:
     Attributes:
         fate: `served`; `unsent`: the upstream was never reached; `left`: its client leaves
             while it is being held or served.
+        change: What it says of its customer.
         charge, cost: What it truly comes to, once it is sent.
     """
 
     customer: str
+    app: str
+    change: Mapping[str, str]
     bound: Bound
     charge: int
     cost: int
@@ -73,18 +83,24 @@ class Gateway(Process):
         oracle: Oracle,
         random: Random,
         rules: Rules,
+        scopes: Scopes,
         folder: Path | None,
     ) -> None:
         super().__init__(name, network)
         self._folder = folder
         self.rules = rules
+        self.scopes = scopes
         self.clock = clock
         self.oracle = oracle
         self.random = random
         self.open: set[asyncio.Task[None]] = set()
+        self.managing = 0
 
     def stop_timers(self) -> None:
         self.store.stop_timers()
+
+    def beat(self) -> None:
+        self.store.beat()
 
     def kill(self) -> None:
         if self.wal is not None:
@@ -95,6 +111,25 @@ class Gateway(Process):
     @property
     def is_busy(self) -> bool:
         return bool(self.open or self.ledger.endings.waiting)
+
+    @property
+    def token(self) -> str:
+        """Its name in the list of gateways."""
+        return self.ledger.continuity._gateway
+
+    @property
+    def told(self) -> str | None:
+        """The store that it has last told what it lacked."""
+        return self.ledger.continuity._identity
+
+    @property
+    def has_passed_unheld(self) -> bool:
+        """The ends of such calls make their customers anew."""
+        return self.ledger.unheld.passed > 0
+
+    def live(self) -> Iterable[Hold]:
+        """The calls that it serves."""
+        return self.ledger._leases.live()
 
     async def start(self) -> None:
         self.wal = Log(self._folder) if self._folder else None
@@ -109,6 +144,7 @@ class Gateway(Process):
             self.clock,
             count=self.rules.count,
             orphans=self.rules.orphans,
+            scopes=self.scopes,
             wal=self.wal,
         )
         await self.ledger.open()
@@ -131,7 +167,8 @@ class Gateway(Process):
         try:
             hold = await self._hold(plan, request_id)
         except CallerError as exc:
-            self._conclude(self._refuse(plan.customer, request_id, exc))
+            if not exc.recorded:
+                self._conclude(self._refuse(plan.customer, request_id, exc))
             return
         except LedgerUnavailable:
             return
@@ -149,13 +186,17 @@ class Gateway(Process):
                 await asyncio.shield(self._conclude(self._end(call, hold)))
 
     async def _hold(self, plan: Plan, request_id: str) -> Hold:
+        def opening(profile: Profile) -> bytes:
+            known = {"at_ms": self.clock.now_ms(), "app": plan.app, "group": profile.group}
+            return details_of(known)
+
         return await self.ledger.hold(
             request_id,
             plan.customer,
-            app="main",
-            change={},
+            app=plan.app,
+            change=plan.change,
             bound=lambda _: plan.bound,
-            opening=lambda _: details_of({"at_ms": self.clock.now_ms(), "app": "main"}),
+            opening=opening,
         )
 
     def _conclude(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -187,6 +228,8 @@ class Gateway(Process):
             request_id=hold.request_id,
             kind=Kind.SETTLE if call.sent else Kind.RELEASE,
             at_ms=self.clock.now_ms(),
+            app=hold.app,
+            group=hold.group,
             hold_pico=hold.amount_pico,
             charge_pico=charge,
             cost_pico=call.cost,
@@ -207,25 +250,26 @@ class Gateway(Process):
         with suppress(LedgerUnavailable):
             await self.ledger.refuse(customer, event)
 
-    def report(self, customer: str, key: str, charge: int) -> None:
+    def report(self, customer: str, key: str, charge: int, app: str) -> None:
         """Send a usage event under a key, until there is a receipt."""
-        self._keep(self.spawn(self._report(customer, key, charge)))
+        self._keep(self.spawn(self._report(customer, key, charge, app)))
 
-    async def _report(self, customer: str, key: str, charge: int) -> None:
+    async def _report(self, customer: str, key: str, charge: int, app: str) -> None:
         report = self.oracle.report(customer, key, charge)
         while not report.received:
             with suppress(LedgerUnavailable):
                 receipt = await self.ledger.record(
-                    customer, self._reported(charge), idempotency_key=key, fingerprint="f"
+                    customer, self._reported(charge, app), idempotency_key=key, fingerprint="f"
                 )
                 report.received = receipt.outcome in (Recorded.ACCEPTED, Recorded.DUPLICATE)
             await asyncio.sleep(self.random.random())
 
-    def _reported(self, charge: int):
+    def _reported(self, charge: int, app: str):
         event = UsageEvent(
             request_id=new_request_id(self.clock.now_ms()),
             kind=Kind.EVENT,
             at_ms=self.clock.now_ms(),
+            app=app,
             charge_pico=charge,
             cost_pico=charge,
         )
@@ -236,10 +280,12 @@ class Gateway(Process):
         self._keep(self.spawn(self._set_limits(customer, limits)))
 
     async def _set_limits(self, customer: str, limits: dict[str, Any]) -> None:
+        self.managing += 1
         with suppress(LedgerUnavailable, CallerError):
             profile = await self.directory.load(customer)
             write = self.directory.change if profile.version else self.directory.create
             await write(customer, limits)
+        self.managing -= 1
 
 
 def _nothing() -> None:

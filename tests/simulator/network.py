@@ -4,6 +4,7 @@ Within a connection the order is kept, as TCP keeps it; all else may happen. A p
 its time, or very long, until after its sender has given up and sent it again on a new
 connection. A connection breaks before, amid or after the commands of a packet: those
 executed are executed, though nobody hears of it; those behind them are lost, or arrive later.
+Only when the server dies, what was under way to it never arrives.
 """
 
 import asyncio
@@ -59,13 +60,18 @@ class Network:
 
     def open(self) -> "Stream":
         stream = Stream(self)
-        self._streams = [s for s in self._streams if not s.is_broken] + [stream]
+        self._streams = [s for s in self._streams if not s.is_over] + [stream]
         return stream
 
     def take_down(self) -> None:
         self.is_down = True
         for stream in self._streams:
             stream.break_off()
+
+    def lose_server(self) -> None:
+        """What was under way to it is lost with it."""
+        for stream in self._streams:
+            stream.lose_server()
 
     def die(self) -> None:
         """The process is gone; what it had sent may still arrive."""
@@ -90,7 +96,8 @@ class Stream:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._lands = self._returns = 0.0
-        self._is_cut = False
+        self._is_cut = self._is_lost = False
+        self._under_way = 0
         self._replies: deque[object] = deque()
         self._heard = asyncio.Event()
         self.is_broken = False
@@ -117,6 +124,7 @@ class Stream:
                 return
             self._lands += TICK + network.delay() / 10
             network.under_way += 1
+            self._under_way += 1
             loop.call_at(self._lands, self._land, command)
         if breaks_at == len(commands):
             loop.call_at(self._lands, self.break_off)
@@ -124,6 +132,9 @@ class Stream:
     def _land(self, command: list[bytes]) -> None:
         network = self._network
         network.under_way -= 1
+        self._under_way -= 1
+        if self._is_lost:
+            return
         reply = network.server.execute(network.name, command)
         loop = asyncio.get_running_loop()
         back = loop.time() + network.delay()
@@ -135,6 +146,15 @@ class Stream:
     def _return(self, reply: object) -> None:
         self._replies.append(reply)
         self._heard.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Nobody hears of it, and nothing of it will arrive."""
+        return self.is_broken and not self._under_way
+
+    def lose_server(self) -> None:
+        self._is_cut = self._is_lost = True
+        self.break_off()
 
     def break_off(self) -> None:
         """Nobody hears what comes back; what is under way still arrives."""
@@ -165,7 +185,7 @@ class Connection:
 
     async def connect(self) -> None:
         await asyncio.sleep(self._network.delay())
-        if self._network.is_down:
+        if self._network.is_down or self._network.server.is_down:
             raise Broken("nobody answers")
         self._stream = self._network.open()
 

@@ -43,6 +43,9 @@ class Process:
     def stop_timers(self) -> None:
         """What would go on without a task."""
 
+    def beat(self) -> None:
+        """Notice what the store has become."""
+
     def bury(self) -> list[asyncio.Task[Any]]:
         """Cancel what clings to life; the tasks that are left."""
         for task in list(self._tasks):

@@ -15,13 +15,14 @@ from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
+from gateway.customers.scopes import Scopes, app_name, group_name
 from gateway.customers.windows import Calendar
-from gateway.ledger.bounds import Bound
-from gateway.ledger.rules import Rules
-from gateway.store import keys
+from gateway.store import keys, scripts
 from gateway.store.keys import META, Keyspace
 from tests.simulator.books import Books
-from tests.simulator.gateway import Gateway, Plan
+from tests.simulator.fate import ANY, APPS, CUSTOMERS, Fate, Weather
+from tests.simulator.gateway import Gateway
+from tests.simulator.losing import Losing
 from tests.simulator.network import Faults, Network
 from tests.simulator.oracle import Oracle
 from tests.simulator.process import Process, task_factory
@@ -34,9 +35,8 @@ from tests.simulator.worker import SimulatedArchive, Worker
 
 UTC = ZoneInfo("UTC")
 PARTITIONS = 2
-CUSTOMERS = ("ada", "bob", "cyd")
 GATEWAYS, WORKERS = 3, 2
-SCALES = (1, 1, 10**6, 2**53 // 20, 2**60 // 40)
+DAY_MS = 86_400_000
 REST_SECONDS = 60.0
 """Longer than any pause between two tries."""
 HEARTBEAT_SECONDS = 10.0
@@ -45,7 +45,12 @@ HEARTBEAT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run was, and what was wrong with it."""
+    """What a run was, and what was wrong with it.
+
+    Attributes:
+        losses, lost: How often the store lost its newest writes, and how many events.
+        trimmed: Entries that were dropped from the streams.
+    """
 
     seed: int
     steps: int
@@ -54,20 +59,26 @@ class Outcome:
     commands: int = 0
     calls: int = 0
     deaths: int = 0
+    losses: int = 0
+    lost: int = 0
+    trimmed: int = 0
 
 
-def simulate(url: str, seed: int, steps: int, edit: Edit = as_it_is) -> Outcome:
+def simulate(
+    url: str, seed: int, steps: int, edit: Edit = as_it_is, weather: Weather = ANY
+) -> Outcome:
     """Run `steps` turns of fate on an emptied server; never raises for a broken promise."""
-    with TemporaryDirectory(prefix="fb-") as folder:
-        return _simulate(url, seed, steps, edit, Path(folder))
-
-
-def _simulate(url: str, seed: int, steps: int, edit: Edit, folder: Path) -> Outcome:
     loop = VirtualLoop()
     loop.set_task_factory(task_factory)
-    random = Random(seed)
-    server = VirtualServer(url, VirtualClock(loop), edit)
-    simulation = Simulation(server, random, loop, Path(folder))
+    with TemporaryDirectory(prefix="fb-") as folder:
+        server = VirtualServer(url, VirtualClock(loop), edit)
+        simulation = Simulation(server, Fate(Random(seed), weather), loop, Path(folder))
+        return _outcome(simulation, seed, steps)
+
+
+def _outcome(simulation: "Simulation", seed: int, steps: int) -> Outcome:
+    loop, server = simulation.loop, simulation.server
+    loaded = scripts.load_all()
     loop.set_exception_handler(simulation.hear)
     problem = None
     with ExitStack() as stack:
@@ -78,6 +89,7 @@ def _simulate(url: str, seed: int, steps: int, edit: Edit, folder: Path) -> Outc
         stack.enter_context(without_threads(VirtualClock(loop)))
         # A store begins by spelling all the keys that there may be; once is enough.
         stack.enter_context(patch("gateway.store.keys._tag", lru_cache(keys._tag)))
+        stack.enter_context(patch.object(scripts, "load_all", lambda: loaded))
         stack.enter_context(patch("secrets.randbits", secret.getrandbits))
         stack.enter_context(patch("secrets.token_hex", lambda n: secret.randbytes(n).hex()))
         try:
@@ -86,14 +98,18 @@ def _simulate(url: str, seed: int, steps: int, edit: Edit, folder: Path) -> Outc
             problem = str(exc)
         finally:
             loop.run_until_complete(simulation.bury())
+            simulation.archive.close()
     return Outcome(
         seed,
         steps,
         problem,
         simulation.trace,
-        len(simulation.trace),
-        len(simulation.oracle.calls),
-        simulation.deaths,
+        commands=len(simulation.trace),
+        calls=len(simulation.oracle.calls),
+        deaths=simulation.deaths,
+        losses=simulation.losing.count,
+        lost=simulation.losing.lost,
+        trimmed=sum(trimming.dropped for trimming in simulation.books.trimming),
     )
 
 
@@ -102,39 +118,32 @@ class ScriptFailed(Exception):
 
 
 class Simulation:
-    def __init__(
-        self, server: VirtualServer, random: Random, loop: VirtualLoop, folder: Path
-    ) -> None:
+    def __init__(self, server: VirtualServer, fate: Fate, loop: VirtualLoop, folder: Path) -> None:
         self._folder = folder
         self.server = server
-        self.random = random
+        self.fate = fate
+        self.random = fate.random
         self.loop = loop
         self.oracle = Oracle()
-        self.archive = SimulatedArchive(random)
+        self.archive = SimulatedArchive(self.random)
         self.trace: list[str] = []
         self.deaths = 0
         self.gateways: list[Gateway] = []
         self.workers: list[Worker] = []
         self._born: list[Process] = []
-        self._scale = random.choice(SCALES)
-        self.is_calm = random.random() < 0.15
-        self.has_logs = random.random() < 0.6
-        self.rules = Rules(
-            count=random.choice(("charge", "charge", "cost")),
-            orphans=random.choice(("hold", "input", "progress")),
-        )
-        self._faults = random.choice(
-            (
-                Faults(breaks=0.02, stalls=0.01),
-                Faults(breaks=0.1),
-                Faults(stalls=0.1),
-                Faults(breaks=0.1, stalls=0.1, delay_seconds_max=2.0),
-            )
-        )
+        self._births: list[asyncio.Task[None]] = []
+        self._unborn = 0
         server.asks(("HSET", META, "partitions", PARTITIONS))
         self.keyspace = Keyspace(PARTITIONS)
-        self.books = Books(server, self.keyspace, Calendar(UTC), self.rules)
+        groups = {group_name(name): limits for name, limits in fate.groups.items()}
+        apps = {app_name(name): limits for name, limits in fate.apps.items()}
+        self.books = Books(
+            server, self.keyspace, Calendar(UTC), rules=fate.rules, scopes=groups | apps
+        )
+        self.losing = Losing(server, self.books, fate, loop, note=self._note)
         server.look_at, server.watch = self.books.look_at, self._watch
+        # Some runs have much of one thing and little of another: all of all is but one weather.
+        self._turns = {turn: weight * fate.temper(turn) for turn, weight in TURNS.items()}
         self._wrong: Wrong | None = None
         self._broken: Exception | None = None
 
@@ -144,7 +153,7 @@ class Simulation:
         for _ in range(WORKERS):
             await self._new_worker()
         for customer in CUSTOMERS:
-            self.random.choice(self.gateways).set_limits(customer, self._limits())
+            self.random.choice(self.gateways).set_limits(customer, self.fate.limits())
         for _ in range(steps):
             await asyncio.sleep(self.random.choice((0, 0, 0.01, 0.1, 1.0)) * self.random.random())
             await self._turn()
@@ -154,33 +163,25 @@ class Simulation:
 
     async def _turn(self) -> None:
         """One turn of fate."""
-        turn = self.random.choices(*zip(*TURNS.items(), strict=True))[0]
-        if self.is_calm and turn in DISASTERS:
+        turn = self.random.choices(*zip(*self._turns.items(), strict=True))[0]
+        if self.fate.is_calm and turn in DISASTERS:
             return
         await getattr(self, f"_{turn}")()
 
     async def _call(self) -> None:
-        bound = self._bound()
-        charge = int(bound.wanted_pico * self.random.choice((0, 0.3, 0.9, 1, 1, 1.3)))
-        self.random.choice(self.gateways).take(
-            Plan(
-                customer=self.random.choice(CUSTOMERS),
-                bound=bound,
-                charge=charge,
-                cost=self.random.choice((charge, charge // 2)),
-                seconds=self.random.choice((0.0, 0.1, 2.0, 30.0, 200.0)) * self.random.random(),
-                fate=self.random.choice(("served", "served", "served", "unsent", "left")),
-                patience=self.random.choice((0.0, 0.01, 1.0, 10.0)) * self.random.random(),
-            )
-        )
+        self.random.choice(self.gateways).take(self.fate.plan())
 
     async def _report(self) -> None:
-        gateway = self.random.choice(self.gateways)
-        gateway.report(self.random.choice(CUSTOMERS), f"key{self.random.random()}", self._amount(4))
+        self.random.choice(self.gateways).report(
+            self.random.choice(CUSTOMERS),
+            f"key{self.random.random()}",
+            self.fate.amount(4),
+            self.random.choice(APPS),
+        )
 
     async def _set_limits(self) -> None:
         gateway = self.random.choice(self.gateways)
-        gateway.set_limits(self.random.choice(CUSTOMERS), self._limits())
+        gateway.set_limits(self.random.choice(CUSTOMERS), self.fate.limits())
 
     async def _pass_time(self) -> None:
         await asyncio.sleep(self.random.choice((1.0, 10.0, 100.0)) * self.random.random())
@@ -188,7 +189,19 @@ class Simulation:
     async def _kill_gateway(self) -> None:
         victim = self.gateways.pop(self.random.randrange(len(self.gateways)))
         self._kill(victim)
+        if len(self.gateways) > 1 and self.random.random() < 0.5:
+            self._unborn += 1
+            seconds = self.random.choice((1.0, 10.0, 100.0)) * self.random.random()
+            self.loop.call_later(seconds, self._bear)
+        else:
+            await self._new_gateway()
+
+    def _bear(self) -> None:
+        self._births.append(self.loop.create_task(self._bear_one()))
+
+    async def _bear_one(self) -> None:
         await self._new_gateway()
+        self._unborn -= 1
 
     async def _kill_worker(self) -> None:
         victim = self.workers.pop(self.random.randrange(len(self.workers)))
@@ -211,8 +224,13 @@ class Simulation:
         """A clock is set: a gateway's, or the server's."""
         gateway = self.random.choice(self.gateways)
         clock = self.random.choice((self.server.clock, self.server.clock, gateway.clock))
-        clock.ahead_ms = self.random.choice((0, -70_000, 70_000, 140_000, 40_000_000))
+        clock.ahead_ms = self.random.choice((0, 0, -70_000, 70_000, 140_000, DAY_MS // 2, DAY_MS))
         self._note(f"a clock is set {clock.ahead_ms} ms ahead")
+
+    async def _lose(self) -> None:
+        """The store dies, and a part of what it has acknowledged."""
+        if self.fate.loses:
+            self.losing.begin(self.gateways, self._born)
 
     async def _forget(self) -> None:
         self.server.forget_scripts()
@@ -226,22 +244,12 @@ class Simulation:
     def _free_disk(self) -> None:
         self.archive.fails = 0.0
 
-    def _limits(self) -> dict[str, Any]:
-        return {
-            "total_budget": self.random.choice((None, self._amount(200), self._amount(40))),
-            "period_budget": self.random.choice((None, self._amount(100), self._amount(30))),
-            "budget_duration": self.random.choice(("daily", "monthly")),
-        }
-
-    def _bound(self) -> Bound:
-        """All or nothing, or whatever fits."""
-        wanted = self._amount(12)
-        least = self.random.choice((wanted, self.random.randint(min(wanted, 1), wanted)))
-        share = self.random.choice((1, 1, 2, 3, 8))
-        return Bound(wanted, least, share, self.random.randint(0, least))
-
-    def _amount(self, units: int) -> int:
-        return self.random.randint(0, units) * self._scale + self.random.choice((0, 0, 1))
+    async def _lag(self) -> None:
+        """A flusher gets to everything but groups and apps, and all trim at the same time."""
+        sink = self.random.choice(self.workers).scope_sink
+        sink.lags_until = self.loop.now + 100.0 * self.random.random()
+        for worker in self.workers:
+            worker.spawn(worker.trim())
 
     def _kill(self, victim: Process) -> None:
         self._note(f"{victim.name} is killed")
@@ -256,8 +264,9 @@ class Simulation:
             clock=VirtualClock(self.loop),
             oracle=self.oracle,
             random=self.random,
-            rules=self.rules,
-            folder=self._folder if self.has_logs else None,
+            rules=self.fate.rules,
+            scopes=Scopes(groups=self.fate.groups, apps=self.fate.apps),
+            folder=self._folder if self.fate.has_logs else None,
         )
         self._born.append(gateway)
         await gateway.spawn(gateway.start())
@@ -271,13 +280,14 @@ class Simulation:
             clock=VirtualClock(self.loop),
             archive=self.archive,
             random=self.random,
+            hot_hours=self.fate.hot_hours,
         )
         self._born.append(worker)
         await worker.spawn(worker.start())
         self.workers.append(worker)
 
     def _network(self, name: str) -> Network:
-        return Network(name, self.server, faults=self._faults, random=self.random)
+        return Network(name, self.server, faults=self.fate.faults, random=self.random)
 
     async def _rest(self) -> None:
         """No more faults; wait until nothing moves any more."""
@@ -289,13 +299,14 @@ class Simulation:
         while self._is_busy():
             await asyncio.sleep(5.0)
             self._raise()
-        self.server.clock.ahead_ms = 2 * 40_000_000  # leases given by a clock ahead end, too
+        self.server.clock.ahead_ms = 3 * DAY_MS // 2  # leases given by a clock ahead end, too
         await asyncio.sleep(REST_SECONDS)
         self._raise()
 
-    def _is_busy(self) -> bool:
+    def _is_busy(self) -> object:
         under_way = any(process.network.under_way for process in self._born)
-        return under_way or any(gateway.is_busy for gateway in self.gateways)
+        gateways = any(gateway.is_busy for gateway in self.gateways)
+        return under_way or gateways or self._unborn or not self.losing.is_over
 
     def _watch(self, executed: Executed) -> None:
         line = told(executed)
@@ -303,6 +314,7 @@ class Simulation:
             self._note(line)
         try:
             self.books.follow(executed)
+            self.losing.follow(executed)
         except Wrong as exc:
             self._wrong = self._wrong or exc
 
@@ -343,5 +355,7 @@ TURNS = {
     "outage": 5,
     "jump": 5,
     "forget": 1,
+    "lose": 3,
     "fill_disk": 1,
+    "lag": 1,
 }

@@ -3,11 +3,15 @@
 Each ``redis.call`` of a script goes through a few lines that answer TIME from a key, give
 stream ids by it and note a key's end of life instead of setting it. Whatever else a script
 does, the server does.
+
+It can also die with its newest writes: what it has at one moment is kept, key by key, and at
+a later one it is that again, with another identity.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import redis
@@ -18,7 +22,7 @@ from tests.simulator.virtual_time import VirtualClock
 
 NOW_KEY = "sim:now"
 LIVES_KEY = "sim:lives"
-IDENTITY_KEY = "sim:identity"
+LAST_PREFIX = b"sim:last:"
 HOUR_MS = 3_600_000
 
 PREAMBLE = """
@@ -77,6 +81,7 @@ class Executed:
     reply: object
 
 
+@cache
 def virtual(source: str) -> str:
     """The same script, under virtual time."""
     shebang, newline, rest = source.partition("\n")
@@ -89,6 +94,7 @@ class VirtualServer:
     Attributes:
         look_at: What to read right after a script, given its verb, keys and arguments.
         seen: What was found there.
+        is_down: Nobody can connect.
     """
 
     def __init__(self, url: str, clock: VirtualClock, edit: Edit = as_it_is) -> None:
@@ -102,6 +108,10 @@ class VirtualServer:
         self._swept_hour = 0
         self.clock = clock
         self.identity = 1
+        self.is_down = False
+        self._kept: list[tuple[bytes, bytes]] = []
+        self._awaited: list[tuple[int, Callable[[], object]]] = []
+        self.executed = 0
         self.errors: list[str] = []
         self.look_at: Callable[[str, list[str], list[bytes]], list[Sequence[Part]]] = nothing
         self.seen: list[Any] = []
@@ -134,8 +144,35 @@ class VirtualServer:
     def forget_scripts(self) -> None:
         self._loaded.clear()
 
+    def after(self, commands: int, callback: Callable[[], object]) -> None:
+        """Call back once so many more commands have been executed."""
+        self._awaited.append((self.executed + commands, callback))
+
+    def keep(self) -> None:
+        """Remember what there is: all that a disk will have of it."""
+        keys = [key for key in sorted(self.ask("KEYS", "*")) if not key.startswith(LAST_PREFIX)]
+        dumps = self.asks(*(("DUMP", key) for key in keys))
+        self._kept = list(zip(keys, dumps, strict=True))
+
+    def die(self) -> None:
+        """What is not kept is lost. But no stream id is given twice: clocks agree to so much."""
+        self.is_down = True
+        self.identity += 1
+        self.forget_scripts()
+        keys = self.ask("KEYS", "*")
+        given = [("INCR", key) for key in keys if key.startswith(LAST_PREFIX)]
+        lost = [key for key in keys if not key.startswith(LAST_PREFIX)]
+        restored = [("RESTORE", key, 0, dump) for key, dump in self._kept]
+        self.asks(("DEL", "", *lost), *given)
+        for reply in self.asks(*restored):
+            assert reply == b"OK", reply
+
     def execute(self, by: str, parts: list[bytes]) -> object:
         """The reply as a client would read it; a command's error is its reply."""
+        for awaited in [a for a in self._awaited if a[0] <= self.executed]:
+            self._awaited.remove(awaited)
+            awaited[1]()
+        self.executed += 1
         self._end_lives()
         try:
             verb, keys, args, reply = self._run(parts)
@@ -185,6 +222,11 @@ class VirtualServer:
         edited = virtual(self._edit(script.name, source))
         self._loaded[script.sha] = self.ask("SCRIPT", "LOAD", edited)
         return script.sha.encode()
+
+    @property
+    def identity_told(self) -> str:
+        """As a `Store` names it."""
+        return f"{self.identity}/{self.identity}"
 
     def _info(self) -> bytes:
         """As much as a link reads of it."""

@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from gateway.api.times import instant
 from gateway.cli.fatal import Fatal
 from gateway.clock import SystemClock
-from gateway.config import load
+from gateway.config import load, price_book
 from pricing.book import PriceBook
 from pricing.compile import compiled
 from pricing.entry import parse_card
@@ -25,13 +25,12 @@ NOON: Final = time(12, tzinfo=UTC)
 
 
 def in_force(config_file: Path | None) -> PriceBook:
-    """The shipped book, with the prices of a config over it where one is named.
+    """The shipped book, with the prices and names of a config where one is named.
 
     Raises:
         ConfigError: the config is wrong.
     """
-    book = PriceBook.load()
-    return book.overlaid(load(config_file, env=os.environ).prices) if config_file else book
+    return price_book(load(config_file, env=os.environ)) if config_file else PriceBook.load()
 
 
 def named(name: str) -> PriceBook:
@@ -62,7 +61,7 @@ def named(name: str) -> PriceBook:
     except ValueError as exc:
         raise Fatal(f"{name}: {exc}") from exc
     if isinstance(document, Mapping):
-        return PriceBook.load().overlaid(load(path, env=os.environ).prices)
+        return price_book(load(path, env=os.environ))
     if not isinstance(document, list):
         raise Fatal(f"{name} is no price book: a list of entries, or a config")
     try:

@@ -19,12 +19,13 @@ from gateway.openai.answer import scope_of, service_tier_of
 from gateway.openai.counts import UsageUnreadable
 from gateway.openai.reported_cost import reported_cost_pico
 from gateway.openai.usage import usage_from
-from gateway.rating import ANYWHERE, REPORTED
+from gateway.rating import REPORTED
 from pricing.book import PriceBook
 from pricing.card import FEE_UNITS
 from pricing.cost import Cost, UnpricedComponent
 from pricing.cost import cost as price
 from pricing.money import FEMTO_PER_PICO, usd
+from pricing.scopes import GLOBAL
 from pricing.usage import Usage
 
 Json = dict[str, Any]
@@ -176,7 +177,7 @@ def _answer(block: object, book: PriceBook) -> Json:
                 usage,
                 in_force_then,
                 service_tier=service_tier_of(said, _text(block, "service_tier")),
-                scope=_text(block, "deployment_scope") or scope_of(said) or found.scope or ANYWHERE,
+                scope=_text(block, "deployment_scope") or scope_of(said) or found.scope or GLOBAL,
                 completed_ms=at_ms,
             )
         )

@@ -20,11 +20,10 @@ from gateway.cli.beside import has_archive
 from gateway.cli.columns import columns
 from gateway.cli.fatal import Fatal
 from gateway.clock import rfc3339
-from gateway.config import Config
+from gateway.config import Config, price_book
 from gateway.event import UsageEvent
 from gateway.rating import Rating
 from gateway.store.archive import Archive
-from pricing.book import PriceBook
 from pricing.compare import factor_of
 from pricing.cost import LineItem
 from pricing.money import usd
@@ -41,7 +40,7 @@ def explain(config: Config, request_id: str, *, as_json: bool) -> int:
     """
     if not has_archive(config):
         raise Fatal(f"there is no archive in data_dir {config.data_dir}: nothing to look at")
-    rating = Rating(PriceBook.load().overlaid(config.prices))
+    rating = Rating(price_book(config))
     try:
         found = asyncio.run(_find(config, request_id))
     except SQLAlchemyError as exc:
@@ -82,10 +81,12 @@ def _report(found: Arithmetic, later: list[UsageEvent]) -> dict[str, Any]:
         "at": rfc3339(event.at_ms),
         "provider": event.provider,
         "model": event.model,
+        "upstream_model": event.upstream_model,
         "served_model": event.served_model,
         "service_tier": event.service_tier,
         "usage_source": event.source.value if event.source else None,
         "usage": usage_json(event.usage),
+        "usage_cut": event.usage_cut,
         "price_id": event.price_id,
         "book_version": event.book_version,
         "line_items": [item_json(item) for item in found.items],
@@ -109,10 +110,13 @@ def _report(found: Arithmetic, later: list[UsageEvent]) -> dict[str, Any]:
 
 def _lines(found: Arithmetic, later: list[UsageEvent]) -> Iterator[str]:
     event = found.event
+    sent = f", sent as {event.upstream_model}" if event.upstream_model else ""
     served = f", served {event.served_model}" if event.served_model else ""
     source = f", {event.source.value}" if event.source else ""
     yield f"{event.request_id}  {rfc3339(event.at_ms)}  {event.kind.value}{source}"
-    yield f"{event.provider}/{event.model}{served}"
+    yield f"{event.provider}/{event.model}{sent}{served}"
+    if event.usage_cut:
+        yield f"stated larger than the whole, and cut down to it: {event.usage_cut}"
     if event.price_id:
         yield f"price {event.price_id}, book {(event.book_version or '')[:12]}"
     yield from _conditions(found)

@@ -212,6 +212,13 @@ class Log:
         self._writes += 1
         self._unsynced.add(self._segments[-1])
 
+    async def written(self) -> None:
+        """Return when what has gathered survives this process; if `strict`, the machine too."""
+        if self.strict:
+            await self.synced()
+        else:
+            self.flush()
+
     async def synced(self) -> None:
         """Return when all that has gathered is on the disk, or the log is `failing`."""
         self.flush()

@@ -16,6 +16,7 @@ Time is the caller's: put `asyncio.timeout` around `exchange` and `next_chunk`.
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.openai.content import Content
 from gateway.proxy.headers import RawHeaders
 
 
@@ -67,7 +68,7 @@ class Answer(Protocol):
 
 class Client(Protocol):
     async def exchange(
-        self, method: str, target: bytes, headers: RawHeaders, body: bytes, sent: Sent
+        self, method: str, target: bytes, headers: RawHeaders, body: bytes | Content, sent: Sent
     ) -> Answer:
         """Send a request; returns when the head of its answer (no 1xx) has come.
 

@@ -14,6 +14,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.openai.content import Content
 from gateway.proxy.client import Sent
 from gateway.proxy.headers import RawHeaders
 
@@ -35,10 +36,10 @@ class HttpxClient:
         self._timeouts = {"connect": connect_seconds, "pool": POOL_SECONDS}
 
     async def exchange(
-        self, method: str, target: bytes, headers: RawHeaders, body: bytes, sent: Sent
+        self, method: str, target: bytes, headers: RawHeaders, body: bytes | Content, sent: Sent
     ) -> "_Answer":
         framed = [(b"host", self._base.netloc), *headers]
-        if body or method not in ("GET", "HEAD"):
+        if len(body) or method not in ("GET", "HEAD"):
             framed.append((b"content-length", b"%d" % len(body)))
         request = httpx.Request(
             method,
@@ -59,13 +60,17 @@ class HttpxClient:
 
 
 class _Outgoing(httpx.AsyncByteStream):
-    def __init__(self, body: bytes, sent: Sent) -> None:
+    def __init__(self, body: bytes | Content, sent: Sent) -> None:
         self._body = body
         self._sent = sent
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._sent.maybe = True
-        yield self._body
+        if isinstance(self._body, bytes):
+            yield self._body
+        else:
+            async for piece in self._body.pieces():
+                yield piece
 
 
 class _Answer:

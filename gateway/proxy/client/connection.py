@@ -6,6 +6,7 @@ bytes that were meant for another.
 """
 
 import asyncio
+import logging
 import select
 from collections.abc import Callable
 from typing import Final, cast
@@ -13,8 +14,11 @@ from typing import Final, cast
 import httptools
 
 from gateway.errors import UpstreamBroken
+from gateway.openai.content import Content
 from gateway.proxy.client import Sent
 from gateway.proxy.client.reading import BY_LENGTH, Arriving, NotHttp, framing
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX: Final = 65_536
 """Of a head; also of all that is not body between two pieces of a body."""
@@ -50,8 +54,10 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_reading_paused",
         "_transport",
+        "_unfed",
         "_unframed",
         "_unsent",
+        "_writable",
         "_writing_paused",
         "alive",
         "idle_since",
@@ -78,11 +84,15 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._unframed = 0
         self._unsent: memoryview | None = None
+        self._unfed = False
+        self._writable: asyncio.Future[None] | None = None
 
     # What the pool calls.
 
-    def begin(self, head: bytes, body: bytes, sent: Sent, *, bodiless: bool) -> Arriving:
+    def begin(self, head: bytes, body: bytes | Content, sent: Sent, *, bodiless: bool) -> Arriving:
         """Send a request; its answer will arrive in what is returned.
+
+        A body that is not there as bytes is still to be fed.
 
         Args:
             bodiless: The answer has no body whatever it says: that to a HEAD.
@@ -93,14 +103,40 @@ class Connection(asyncio.Protocol):
         self._interim = 0
         self._unframed = 0
         self._keep = False
+        self._unfed = False
         sent.maybe = True
-        if len(body) <= JOINED_BYTES_MAX:
+        if not isinstance(body, bytes):
+            self._transport.write(head)
+            self._unfed = True
+        elif len(body) <= JOINED_BYTES_MAX:
             self._transport.write(head + body if body else head)
         else:
             self._transport.write(head)
             self._unsent = memoryview(body)
             self._write_on()
         return answer
+
+    async def feed(self, body: Content) -> None:
+        """Write the body of a request that has begun, as fast as the other side reads.
+
+        If it cannot be read to its end, all ends: what was promised is not complete.
+        """
+        try:
+            async for piece in body.pieces():
+                if not self.alive:
+                    return
+                self._transport.write(piece)
+                await self._drained()
+        except Exception:
+            log.exception("upload_unreadable")
+            self.abort()
+            return
+        self._unfed = False
+
+    async def _drained(self) -> None:
+        while self._writing_paused and self.alive:
+            self._writable = self._loop.create_future()
+            await self._writable
 
     def stale(self, now: float) -> bool:
         """Whether it ended, or the kernel knows that it did: the loop may not have looked."""
@@ -131,6 +167,7 @@ class Connection(asyncio.Protocol):
             self._keep
             and self.alive
             and self._unsent is None
+            and not self._unfed
             and not self._writing_paused
             and not self._transport.is_closing()
         )
@@ -186,6 +223,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self.alive = False
         self._unsent = None
+        self._wake_writer()
         self._break_off()
         self._lost(self)
         del self._parser  # it knows us, too
@@ -195,6 +233,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writing_paused = False
+        self._wake_writer()
         self._write_on()
 
     # httptools' callbacks
@@ -241,6 +280,10 @@ class Connection(asyncio.Protocol):
         if answer is not None and answer.status:
             answer.complete = True
             self._keep = self._framing.certain and self._parser.should_keep_alive()
+
+    def _wake_writer(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
 
     def _write_on(self) -> None:
         while self._unsent is not None and not self._writing_paused and self.alive:

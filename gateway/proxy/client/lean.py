@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.errors import GatewayBusy, UpstreamUnreachable
+from gateway.openai.content import Content
 from gateway.proxy.client import Sent
 from gateway.proxy.client.connection import Connection
 from gateway.proxy.client.dial import dial, new_ssl_context
@@ -74,18 +75,31 @@ class HttptoolsClient:
         return len(self._idle)
 
     async def exchange(
-        self, method: str, target: bytes, headers: RawHeaders, body: bytes, sent: Sent
+        self, method: str, target: bytes, headers: RawHeaders, body: bytes | Content, sent: Sent
     ) -> Arriving:
         head = self._heads.write(method, target, headers, len(body))
         loop = asyncio.get_running_loop()
         connection = self._pop(loop.time()) or await self._new(loop)
         answer = connection.begin(head, body, sent, bodiless=method == "HEAD")
         try:
-            await answer.head()
+            if isinstance(body, bytes):
+                await answer.head()
+            else:
+                await self._answered(connection, answer, body)
         except BaseException:
             answer.close()
             raise
         return answer
+
+    @staticmethod
+    async def _answered(connection: Connection, answer: Arriving, body: Content) -> None:
+        """Write `body` until the answer begins; an upstream that refuses need not read it all."""
+        feeding = asyncio.create_task(connection.feed(body))
+        try:
+            await answer.head()
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
 
     async def aclose(self) -> None:
         """End all connections; answers still arriving break off."""

@@ -7,6 +7,7 @@ that is the dialect's own stands in `rows.py` (insert), `schema.py`, `past.py`, 
 """
 
 from gateway.store.archive.archive import FILE_NAME, PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.reratings import Rerated, UnpricedUse
@@ -19,14 +20,17 @@ __all__ = [
     "Archive",
     "ArchivedEvent",
     "CustomerUse",
+    "Delivery",
     "LogFilter",
     "Metric",
     "ModelUse",
+    "Outbox",
     "Page",
     "PastDay",
     "Rerated",
     "SlotUse",
     "Slots",
+    "State",
     "Summary",
     "Timing",
     "UnpricedUse",

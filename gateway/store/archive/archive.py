@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from sqlalchemy import Engine, Executable, Select, create_engine, event, func, select, tuple_
 from sqlalchemy.engine import URL
 
+from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.queries import (
     CustomerUse,
@@ -83,6 +84,11 @@ class Archive:
         self._engine = engine
         self._insert_new = insert_new(engine.dialect)
         self._insert_once = insert_once(engine.dialect)
+
+    @property
+    def outbox(self) -> Outbox:
+        """In the same database."""
+        return Outbox(self._engine)
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:

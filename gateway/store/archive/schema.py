@@ -5,11 +5,12 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from gateway.store.archive.outbox import ALERTS, DELIVERIES
 from gateway.store.archive.past import PAST
 from gateway.store.archive.rows import KEEP_LATER, WRITTEN
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, SCHEMA_VERSION, TRIGGERS
 
-_TABLES: Final = (EVENTS, PAST)
+_TABLES: Final = (EVENTS, PAST, ALERTS, DELIVERIES)
 
 
 def create(engine: Engine, name: str) -> None:

@@ -45,7 +45,7 @@ class ArchivedEvent(Struct, frozen=True, gc=False):
 METADATA: Final = MetaData()
 
 # SQLite's INTEGER is 64 bits wide; as a primary key it must be spelled so to be the rowid.
-_RowId = BigInteger().with_variant(Integer, "sqlite")
+ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
 NOT_OK: Final = text("status <> 'ok'")
 """Said to the database in these words, or it does not find the index that is made of them."""
@@ -53,7 +53,7 @@ NOT_OK: Final = text("status <> 'ok'")
 EVENTS: Final = Table(
     "events",
     METADATA,
-    Column("id", _RowId, primary_key=True),
+    Column("id", ROW_ID, primary_key=True),
     Column("partition", Integer, nullable=False),
     Column("once", Text, nullable=False),
     Column("stream_ms", BigInteger, nullable=False),  # the stream id, in halves that compare

@@ -23,6 +23,8 @@ VERBS: Final = (
     "key_change",
     "key_use",
     "lease",
+    "mark",
+    "page",
     "profile",
     "rebuild",
     "refuse",
@@ -36,6 +38,7 @@ VERBS: Final = (
     "snapshot",
     "tally",
     "trim",
+    "written",
 )
 
 _INCLUDE = re.compile(r"^ *--@include (\w+)\n", re.MULTILINE)

@@ -8,6 +8,8 @@
 -- KEYS[4] {p}h             hash    request id -> hold record
 -- KEYS[5] {p}hx            zset    request id -> lease expiry, Unix ms
 -- KEYS[6] {p}d:<hour>      set     request ids that have ended
+-- and, where the call says something of its customer:
+-- KEYS[7] {p}r             zset    customers whose row in the roster is out of date
 -- ARGV[1] request id       ARGV[2] customer number (a fresh one when believed new)
 -- ARGV[3] profile version the caller decided with; 0: believed new
 -- ARGV[4] wanted, ARGV[5] least, pico-USD: the call's bound, and the least that serves it
@@ -152,8 +154,9 @@ if not is_plain then
 end
 
 if #ARGV >= UPSERT_FROM then
+    --@include mark
     --@include upsert
-    upsert(number_key, profile, number, UPSERT_FROM)
+    upsert(number_key, profile, number, UPSERT_FROM, KEYS[7])
 end
 if outcome == HELD then
     if tat then

@@ -4,6 +4,7 @@
 -- KEYS[1] {p}n:<customer>  string  customer number
 -- KEYS[2] {p}p:<number>    hash    profile, version
 -- KEYS[3] {p}a:<number>    hash    account
+-- KEYS[4] {p}r             zset    customers whose row in the roster is out of date
 -- ARGV[1] customer number (a fresh one when believed new)
 -- ARGV[2] profile version the caller decided with; 0: believed new
 -- ARGV[3] 1: the anchor of the custom window changes
@@ -17,7 +18,7 @@
 -- changed, load it and try again.
 
 local WRITTEN, POLICY = 1, 5
-local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
+local number_key, profile, account, changed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local number, version, reset_custom = ARGV[1], ARGV[2], ARGV[3]
 local window_ids, count = ARGV[4], ARGV[5]
 local before, after = {ARGV[6], ARGV[7], ARGV[8]}, {ARGV[9], ARGV[10], ARGV[11]}
@@ -31,13 +32,14 @@ local UPSERT_FROM = 12
 --@include beyond
 --@include lowered
 --@include versions
+--@include mark
 --@include upsert
 
 if not is_current(number_key, profile, number, version) then
     return POLICY
 end
 count_lowered(account, split_ids(window_ids), count, before, after)
-upsert(number_key, profile, number, UPSERT_FROM)
+upsert(number_key, profile, number, UPSERT_FROM, changed)
 local windows = reset_custom == '1' and redis.call('HGET', account, 'windows')
 if windows then
     -- Management that moves the anchor starts the custom window afresh; a call does not.

@@ -11,15 +11,20 @@ import pytest
 import redis
 from starlette.applications import Starlette
 
+from gateway.alerts.watch import Watch
 from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
+from gateway.api.user_service import UserService
 from gateway.customers.apps import App, Apps, token_digest
+from gateway.customers.scopes import NO_SCOPES
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster
 from gateway.rating import Rating
 from gateway.store.archive import Archive
 from gateway.telemetry import Telemetry
@@ -94,6 +99,8 @@ class Api:
     async def flush(self) -> None:
         while await self.flusher.step():
             pass
+        while await self.services.users.indexer.step():
+            pass
 
     def serving(self, **changes) -> httpx.AsyncClient:
         """A client of the same API with other services."""
@@ -140,10 +147,30 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             directory=bench_.directory,
             ledger=bench_.ledger,
             counters=Counters(bench_.store, UTC),
+            users=UserService(
+                directory=bench_.directory,
+                ledger=bench_.ledger,
+                counters=Counters(bench_.store, UTC),
+                archive=archive,
+                roster=Roster(bench_.store),
+                indexer=Indexer(bench_.store),
+                clock=bench_.clock,
+                zone=UTC,
+            ),
             archive=archive,
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
+            outbox=archive.outbox,
+            watch=Watch(
+                bench_.store,
+                outbox=archive.outbox,
+                ledger=bench_.ledger,
+                directory=bench_.directory,
+                scopes=NO_SCOPES,
+                clock=bench_.clock,
+                endpoints=(),
+            ),
             clock=bench_.clock,
             zone=UTC,
             provider_of=lambda model: "lab" if model != "unheard-of" else "",

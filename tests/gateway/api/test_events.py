@@ -10,6 +10,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
 from gateway.rating import Fallback, Rating, Unpriced
 from pricing.money import pico_usd
+from pricing.names import OwnNames, Target
 
 from .conftest import BARE_TOKEN, BOOK, MANAGER_TOKEN, OTHER_TOKEN, TOKEN, usage
 
@@ -418,3 +419,27 @@ async def test_without_the_ledger_nothing_is_taken(api, monkeypatch) -> None:
         single.json()["error"]["code"],
     )
     assert ["rejected", "accepted"] == [r["status"] for r in partly.json()["results"]]
+
+
+@pytest.mark.parametrize(
+    ("told", "provider", "priced"),
+    [
+        ({"model": "fast"}, "lab", True),
+        ({"model": "prod"}, "azure", False),
+        ({"model": "fast", "provider": "lab"}, "lab", True),
+        ({"model": "fast", "provider": "other"}, "other", False),
+    ],
+)
+async def test_an_operators_name_is_priced_as_what_it_stands_for(
+    api, told, provider, priced
+) -> None:
+    """Its provider is that of the target, where the report names none."""
+    names = OwnNames(aliases={"fast": Target("lab", "small"), "prod": Target("azure", "gpt-4o")})
+    async with api.serving(rating=Rating(BOOK.named(names))) as client:
+        response = await client.post(
+            "/v1/events", json=usage(**told), headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+
+    assert (COST if priced else None) == response.json()["costUsd"]
+    (event,) = await api.bench.events("acme")
+    assert (told["model"], provider) == (event.model, event.provider)

@@ -9,7 +9,6 @@ import pytest
 from gateway.customers import directory as directory_module
 from gateway.customers.profile import Limits, Profile
 from gateway.errors import BudgetExceeded, Conflict, InvalidCall, NotFound, PermissionRefused
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
 from tests.support.ledgers import bench
 
 pytestmark = pytest.mark.anyio
@@ -62,8 +61,6 @@ async def test_a_customer_is_created_once(url: str) -> None:
         created = [o for o in outcomes if not isinstance(o, BaseException)]
         assert [Conflict] * 7 == [type(o) for o in outcomes if isinstance(o, BaseException)]
         assert created == [await benches[0].directory.load("acme")]
-        listed = await benches[0].command("ZRANGE", CUSTOMERS_BY_FIRST_SEEN, 0, -1)
-        assert [b"acme"] == listed
 
 
 async def test_a_customer_that_called_exists(url: str) -> None:

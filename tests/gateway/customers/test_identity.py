@@ -11,14 +11,22 @@ from gateway.customers.identity import PARAMS_BYTES_MAX, Caller, identify, refus
 from gateway.customers.profile import ANONYMOUS
 from gateway.errors import InvalidCall
 from gateway.openai.carriers import CustomerFields
+from gateway.openai.flat_carriers import from_query
 
 
 def app(**options) -> App:
     return App(id="app", token_sha256="", **options)
 
 
-def called(headers: dict[bytes, bytes] | None = None, *, by: App | None = None, **body) -> Caller:
-    return identify(by or app(), CustomerFields(**body), headers or {})
+def called(
+    headers: dict[bytes, bytes] | None = None,
+    *,
+    by: App | None = None,
+    query: bytes = b"",
+    **body,
+) -> Caller:
+    asked = from_query(query).fields
+    return identify(by or app(), CustomerFields(**body), headers or {}, asked)
 
 
 def params(**fields) -> dict[str, Any]:
@@ -381,3 +389,51 @@ def test_a_naming_header_that_stands_twice_must_agree():
         refuse_repeated([*same, (b"x-farebox-customer", b"c")])
 
     assert ("customer_conflict", "x-farebox-customer") == (refusal.value.code, refusal.value.param)
+
+
+IN_QUERY = b"customer_params%5Bcustomer_identifier%5D=acme"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "body"),
+    [
+        (IN_QUERY, {}, {}),
+        (b"customer_identifier=acme", {}, {}),
+        (IN_QUERY + b"&customer_identifier=acme", {}, {}),
+        (IN_QUERY, {b"x-farebox-customer": b"acme"}, params()),
+        (IN_QUERY, {}, {"user": "somebody"}),
+    ],
+)
+def test_the_query_names_the_customer(query, headers, body) -> None:
+    """In both styles, alone or beside others that agree."""
+    assert "acme" == called(headers, query=query, **body).customer
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "body"),
+    [
+        (IN_QUERY, {}, {"customer_identifier": "other"}),
+        (IN_QUERY, {b"x-farebox-customer": b"other"}, {}),
+        (IN_QUERY + b"&customer_identifier=other", {}, {}),
+    ],
+)
+def test_a_query_that_disagrees_is_refused(query, headers, body) -> None:
+    with pytest.raises(InvalidCall) as refusal:
+        called(headers, query=query, **body)
+    assert "customer_conflict" == refusal.value.code
+    assert "query: " in str(refusal.value)
+
+
+def test_what_the_query_says_is_taken() -> None:
+    """As text, as queries have it; the body has the last word, faults are as ever."""
+    more = b"&customer_params[period_budget]=2.5&customer_params[rate_limit]=9"
+    caller = called(query=IN_QUERY + more + b"&thread_identifier=t", **params(rate_limit=5))
+    assert {"period_budget": 2_500_000_000_000, "rate_limit": 5} == caller.change
+    assert {"thread_identifier": "t"} == caller.recorded
+    with pytest.raises(InvalidCall) as refusal:
+        called(query=IN_QUERY + b"&customer_params[period_budget]=abc")
+    assert "customer_params.period_budget" == refusal.value.param
+
+
+def test_a_query_does_not_count_where_only_headers_do() -> None:
+    assert ANONYMOUS == called(by=app(identity=Identity.HEADER), query=IN_QUERY).customer

@@ -186,16 +186,16 @@ async def test_a_call_goes_with_its_customer_that_was_made_anew(mortal, tmp_path
         assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
 
 
-async def test_a_call_that_ends_while_it_is_put_back_is_not_kept_alive(mortal, folder):
+async def test_a_call_that_ends_while_it_is_put_back_is_not_kept_alive(mortal, folder, monkeypatch):
     """Its customer had come back as another meanwhile."""
     async with bench(mortal.url, wal=folder) as b:
         hold = await b.hold("acme", 10)
 
-        async def ends_first(_identifier, number, _stored) -> int:
+        async def ends_first(_identifier, number: int, _stored) -> int:
             await b.settle(hold, 7)
             return number + 1
 
-        b.directory.restore = ends_first
+        monkeypatch.setattr(b.directory, "restore", ends_first)
         await b.ledger._put_back()
         assert [] == list(b.ledger._leases.live())
         assert (7, 0) == (await b.spent("acme"), await b.held("acme"))

@@ -303,9 +303,10 @@ async def test_with_a_full_store_nothing_begins_and_everything_ends(url: str) ->
             await b.ledger.renew()
             assert await b.ledger.restore(lost)
             assert await Lease(b.store).take()
-            keys = [lapsed.partition.cursors, lapsed.partition.stream]
+            home = lapsed.partition
+            keys = [home.cursors, home.stream, home.changed]
             ((last, _),) = await b.command("XREVRANGE", keys[1], "+", "-", "COUNT", 1)
-            assert 1 == await b.store.script("apply", keys, ["flush", "", last])
+            assert 1 == await b.store.script("apply", keys, ["flush", "", last, 0])
             assert (17, 10) == (await b.spent("acme"), await b.held("acme"))
         finally:
             await b.store.command("CONFIG", "SET", "maxmemory", "0", node_of=here)

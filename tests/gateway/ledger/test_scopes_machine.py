@@ -28,6 +28,7 @@ from gateway.metering.reader import Reader
 from gateway.metering.scope_sink import ScopeSink
 from tests.gateway.ledger.scopes import Shared, shared
 from tests.support.ledgers import UTC
+from tests.support.sizes import sized
 from tests.support.stores import empty
 
 GROUPS = {"even": Limits(period_budget_pico=100), "odd": Limits(total_budget_pico=2**60)}
@@ -216,7 +217,9 @@ class ScopesMachine(RuleBasedStateMachine):
             assert sum(h.amount_pico for h in running if h.scope.name == scope) <= held
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "examples", [10, pytest.param(sized(100, full=500), marks=pytest.mark.slow)]
+)
 def test_the_accounts_of_groups_agree_with_the_model(url: str, examples: int) -> None:
     """Never admitted beyond a limit; spent = Σ events that name it; nothing held at the end."""
     machine = type("Machine", (ScopesMachine,), {"url": url})

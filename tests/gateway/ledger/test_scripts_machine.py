@@ -24,6 +24,7 @@ from gateway.ledger.ledger import Hold
 from gateway.ledger.requests import new_request_id
 from tests.support.ledger_model import IN_FLIGHT, REFUSED, Model
 from tests.support.ledgers import bench
+from tests.support.sizes import sized
 from tests.support.stores import empty
 
 CUSTOMERS = st.sampled_from(["acme", "globex", "~anonymous"])
@@ -255,7 +256,9 @@ class LedgerMachine(RuleBasedStateMachine):
             assert set(account.holds) == {i.decode() for i in held}
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "examples", [10, pytest.param(sized(50, full=100), marks=pytest.mark.slow)]
+)
 def test_the_scripts_agree_with_the_model(url: str, examples: int) -> None:
     """Held = Σ holds, spent = Σ events, one end per call, and no admission beyond a limit."""
     machine = type("Machine", (LedgerMachine,), {"url": url})

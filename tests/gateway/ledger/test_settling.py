@@ -152,7 +152,7 @@ async def test_a_renewed_lease_keeps_a_call_from_the_sweeper(url: str) -> None:
         assert 0 == await b.held("acme")
 
 
-async def test_a_lease_renewed_while_it_is_swept_is_not_over(url: str) -> None:
+async def test_a_lease_renewed_while_it_is_swept_is_not_over(url: str, monkeypatch) -> None:
     """The sweeper has read it as over; its gateway was faster than what follows from that."""
     async with bench(url) as b:
         hold = await b.hold("acme", 5)
@@ -165,7 +165,7 @@ async def test_a_lease_renewed_while_it_is_swept_is_not_over(url: str) -> None:
                 await b.ledger.renew()
             return due
 
-        b.sweeper._due = then_renewed
+        monkeypatch.setattr(b.sweeper, "_due", then_renewed)
         assert 0 == await b.sweeper.step()
         assert 5 == await b.held("acme")
 

@@ -12,7 +12,6 @@ from gateway.metering.archive_sink import RETRY_SECONDS
 from gateway.metering.flusher import Flusher
 from gateway.metering.reader import BATCH_EVENTS_MAX
 from gateway.store.archive import Archive, LogFilter
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
 from tests.gateway.metering.faults import Faulty, Jittery, Sleeper
 from tests.gateway.metering.posting import (
     NOON_MS,
@@ -214,20 +213,6 @@ async def test_passes_over_what_is_no_event(store, archive, flusher, caplog) -> 
     assert junk_id == await store.command("HGET", home(store, 1).cursors, "flush")
     assert junk_id.decode() in caplog.text
     assert "sk-secret" not in caplog.text
-
-
-async def test_indexes_customers_by_first_seen(store, flusher) -> None:
-    """An earlier event lowers the score, a later one leaves it; deleted customers stay out."""
-    await store.command("HSET", home(store, 1).profile(1), "identifier", "acme")
-    await post(store, call(8, number=1), call(0, number=2))
-    await drain(flusher)
-    index = ("ZRANGE", CUSTOMERS_BY_FIRST_SEEN, 0, -1, "WITHSCORES")
-    assert [b"acme", str(call(8).at_ms).encode()] == await store.command(*index)
-
-    await post(store, call(9, number=1), call(4, number=1))
-    await drain(flusher)
-
-    assert [b"acme", str(call(4).at_ms).encode()] == await store.command(*index)
 
 
 async def test_says_how_old_the_oldest_event_is(store, flusher, clock) -> None:

@@ -26,6 +26,7 @@ from tests.gateway.metering.posting import (
     home,
     post,
 )
+from tests.support.sizes import sized
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +65,7 @@ async def in_streams(store) -> tuple[int, Counter[int]]:
     return entries, charges
 
 
-@pytest.mark.parametrize("runs", [30, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [30, pytest.param(sized(110, full=400), marks=pytest.mark.slow)])
 async def test_r05_killed_between_any_two_steps(store, archive, runs) -> None:
     """However it dies, wherever: the next one makes the sums those of the streams.
 
@@ -102,7 +103,7 @@ async def test_r05_killed_between_any_two_steps(store, archive, runs) -> None:
     assert len(places) == min(runs, witness.steps * len(WAYS))
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(sized(12, full=40), marks=pytest.mark.slow)])
 async def test_r30_three_flushers_and_a_stolen_lease(server, store, archive, rounds) -> None:
     """One that was thought dead wakes with an old batch, one never asks, one has the lease."""
     events = []

@@ -16,6 +16,7 @@ from gateway.metering.reader import Reader
 from gateway.metering.scope_sink import ASIDE_SECONDS, STORED_SECONDS, ScopeSink
 from gateway.store.keys import SCOPES
 from tests.gateway.metering.posting import NOON_MS, ZONE, StillClock, call, home, post
+from tests.support.sizes import sized
 
 pytestmark = pytest.mark.anyio
 GROUPS = [f"team {n}" for n in range(5)]
@@ -95,7 +96,7 @@ async def test_without_scopes_nothing_is_read(store, archive, clock):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 20))]
+    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, sized(6, full=20)))]
 )
 async def test_flushers_that_meet_die_and_come_back_count_once(
     store, archive, clock, registry, seed

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.openai.counts import TOKENS_MAX, UsageUnreadable
-from gateway.openai.usage import KEYS_MAX, merge, usage_blocks, usage_from
+from gateway.openai.usage import KEYS_MAX, merge, told_in, usage_blocks, usage_from
 from pricing.usage import Usage
 
 
@@ -289,3 +289,96 @@ def test_a_merged_block_is_bounded() -> None:
         merge(block, {f"k{n}-{i}": i for i in range(100)} | {"prompt_tokens": n})
 
     assert (KEYS_MAX, 99) == (len(block), block["prompt_tokens"])
+
+
+@pytest.mark.parametrize(
+    ("details", "cut"),
+    [
+        # Exactly the whole is no contradiction, one more is.
+        ({"prompt_tokens_details": {"cached_tokens": 100}}, ()),
+        ({"prompt_tokens_details": {"cached_tokens": 101}}, ("cache_read",)),
+        ({"cached_tokens": 101}, ("cache_read",)),
+        ({"prompt_cache_hit_tokens": 101}, ("cache_read",)),
+        ({"prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 40}}, ()),
+        (
+            {"prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 41}},
+            ("cache_write",),
+        ),
+        ({"prompt_tokens_details": {"audio_tokens": 70, "image_tokens": 30}}, ()),
+        ({"prompt_tokens_details": {"audio_tokens": 70, "image_tokens": 31}}, ("image_in",)),
+        ({"prompt_tokens_details": {"audio_tokens": 101}}, ("audio_in",)),
+        (
+            {
+                "prompt_tokens_details": {
+                    "cached_tokens": 9,
+                    "cached_tokens_details": {"audio_tokens": 10, "image_tokens": 1},
+                }
+            },
+            ("audio_cached", "image_cached"),
+        ),
+        ({"completion_tokens_details": {"reasoning_tokens": 50}}, ()),
+        ({"completion_tokens_details": {"reasoning_tokens": 51}}, ("reasoning",)),
+        (
+            {"completion_tokens_details": {"reasoning_tokens": 50, "audio_tokens": 1}},
+            ("audio_out",),
+        ),
+        ({"completion_tokens_details": {"audio_tokens": 50, "image_tokens": 1}}, ("image_out",)),
+        (
+            {
+                "prompt_tokens_details": {"cached_tokens": 999},
+                "completion_tokens_details": {"reasoning_tokens": 999},
+            },
+            ("cache_read", "reasoning"),
+        ),
+        # No numbers are no parts; so they contradict nothing.
+        ({"prompt_tokens_details": {"cached_tokens": "999"}}, ()),
+        ({"prompt_tokens_details": {"cached_tokens": -1}}, ()),
+    ],
+)
+def test_r11_parts_above_their_whole_are_named(details, cut) -> None:
+    """They are cut down to it, and what was cut is told, since the amounts may be wrong."""
+    told = told_in({"prompt_tokens": 100, "completion_tokens": 50, **details})
+
+    assert cut == told.cut
+    assert (100, 50) == (told.usage.input_total, told.usage.output_total)
+
+
+@pytest.mark.parametrize(
+    ("block", "cut"),
+    [
+        # On top of the input, there is no whole to pass; of the writes, those of an hour are a part.
+        ({"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 999}, ()),
+        (
+            {
+                "input_tokens": 1,
+                "output_tokens": 1,
+                "cache_creation_input_tokens": 5,
+                "cache_creation": {"ephemeral_1h_input_tokens": 6},
+            },
+            ("cache_write_1h",),
+        ),
+        # Where the total says so, the cached ones came on top.
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 45,
+                "prompt_tokens_details": {"cached_tokens": 30},
+            },
+            (),
+        ),
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 44,
+                "prompt_tokens_details": {"cached_tokens": 30},
+            },
+            ("cache_read",),
+        ),
+        # Perplexity's reasoning is beside the answer.
+        ({"prompt_tokens": 1, "completion_tokens": 5, "reasoning_tokens": 900}, ()),
+    ],
+)
+def test_r11_what_comes_on_top_is_no_contradiction(block, cut) -> None:
+    assert cut == told_in(block).cut

@@ -120,3 +120,19 @@ def test_no_value_can_split_a_header(customer, warnings):
 def test_what_is_none_is_left_out():
     assert [(b"x-farebox-request-id", b"r")] == ours(request_id="r")
     assert (b"x-farebox-charge-usd", b"0") in ours(request_id="r", charge_usd="0")
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"api-key", b"x-api-key"])
+@pytest.mark.parametrize("scheme", [b"", b"Bearer "])
+def test_the_app_token_never_goes_up_beside_the_callers_key(name, scheme):
+    """Not where it stands once more in a header that a key of the caller's own may be in."""
+    own = next((n, b"sk") for n in (b"authorization", b"api-key") if n != name)
+    headers = [(b"x-farebox-app-token", b"token"), (name, scheme + b"token"), own]
+
+    assert [own] == to_upstream(headers, identity=False, passthrough=True)
+
+
+def test_an_encoding_that_stays_on_the_connection_is_not_asked_for():
+    headers = [(b"connection", b"accept-encoding"), (b"accept-encoding", b"gzip")]
+
+    assert [] == to_upstream(headers, identity=False)

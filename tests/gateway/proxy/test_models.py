@@ -23,11 +23,11 @@ def upstream(name, *models, url="http://127.0.0.1:1", **changes):
     )
 
 
-def listed(*upstreams, app=APP, times=1):
+def listed(*upstreams, app=APP, times=1, aliases=None):
     """The ids in the list, the last of so many times."""
 
     async def run():
-        models = Models(Upstreams(upstreams), SystemClock())
+        models = Models(Upstreams(upstreams, aliases=aliases), SystemClock())
         content = b""
         for _ in range(times):
             content = await models.listed(app)
@@ -124,3 +124,11 @@ def test_one_model_or_none():
             await models.one(APP, "b")
 
     asyncio.run(run())
+
+
+def test_aliases_that_lead_somewhere_are_models_too():
+    """Of two things of one name there is one; what the app may not use is not there."""
+    aliases = {"fast": "b", "b": "a", "lost": "c", "hidden": "up/a"}
+    app = App(id="a", token_sha256="", models=("a", "b", "fast", "lost"))
+
+    assert ["b", "a", "fast"] == listed(upstream("up", "b", "a"), app=app, aliases=aliases)

@@ -83,3 +83,61 @@ def test_a_prefix_widens_no_permission(upstreams):
     assert upstreams.serving("openai/gpt-4o", app(models=("openai/*",)))
     with pytest.raises(NotFound):
         upstreams.serving("gpt-4o", app(models=("openai/*",)))
+
+
+ALIASES = {
+    "fast": "gpt-4o-mini",
+    "gpt-4.1": "azure/gpt-4o",
+    "oss": "groq/openai/gpt-oss-20b",
+    "eu": "azure-openai/gpt-4o",
+    "mistral": "mistral/large",
+    "azure/gpt-5": "openai/gpt-5",
+    "lost": "groq/llama-3",
+}
+
+
+@pytest.fixture(scope="module")
+def aliased(upstreams):
+    return Upstreams(upstreams.all, aliases=ALIASES)
+
+
+@pytest.mark.parametrize(
+    ("model", "upstream", "name"),
+    [
+        ("fast", "openai", "gpt-4o-mini"),
+        ("gpt-4.1", "azure", "gpt-4o"),  # an alias goes before a model of that name
+        ("openai/gpt-4.1", "openai", "gpt-4.1"),  # who names an upstream asks for no alias
+        ("oss", "groq", "openai/gpt-oss-20b"),
+        ("eu", "azure", "gpt-4o"),  # a provider, under another name of it
+        ("mistral", "openrouter", "mistral/large"),
+        ("azure/gpt-5", "openai", "gpt-5"),
+        ("Fast", "openrouter", "Fast"),
+        ("gpt-4o", "azure", "gpt-4o"),
+    ],
+)
+def test_an_alias_goes_where_its_target_does(aliased, model, upstream, name):
+    found, called = aliased.serving(model, app())
+
+    assert (upstream, name) == (found.settings.name, called)
+
+
+def test_who_may_use_an_alias_may_use_it_alone(aliased):
+    """The target needs no permission of its own, and gets none by it."""
+    narrow = app(models=("fast",))
+
+    assert "gpt-4o-mini" == aliased.serving("fast", narrow)[1]
+    for model in ("gpt-4o-mini", "openai/gpt-4o-mini", "oss"):
+        with pytest.raises(NotFound):
+            aliased.serving(model, narrow)
+    with pytest.raises(NotFound):
+        aliased.serving("fast", app(models=("gpt-4o-mini",)))
+
+
+def test_an_alias_reaches_no_upstream_that_the_app_may_not_use(aliased):
+    narrow = app(upstreams=("azure", "openai"))
+
+    assert {"fast": "openai", "gpt-4.1": "azure", "eu": "azure", "azure/gpt-5": "openai"} == {
+        name: upstream.settings.name for name, upstream in aliased.aliases(narrow)
+    }
+    with pytest.raises(NotFound):
+        aliased.serving("lost", narrow)

@@ -86,7 +86,7 @@ def test_an_estimate_is_not_held_against_a_figure() -> None:
 
 def test_a_drift_is_said_once_a_model(caplog, monkeypatch) -> None:
     """Each is counted; the log has both figures, and is not flooded."""
-    monkeypatch.setattr(verdicts, "MODELS_MAX", 2)
+    monkeypatch.setattr(verdicts, "SAID_MAX", 2)
     names = ["a", "a", "b", "b", "c"]
     with caplog.at_level(logging.WARNING):
         found = counted(*(event(model=name, reported_cost_pico=2_000) for name in names))
@@ -96,3 +96,17 @@ def test_a_drift_is_said_once_a_model(caplog, monkeypatch) -> None:
     assert "model=a" in first
     assert "model=b" in second
     assert "cost_usd=0.000000001 reported_usd=0.000000002" in first
+
+
+def test_r11_counts_that_contradict_each_other_are_counted_and_said_once(caplog) -> None:
+    """Of each model; a drift of the same call is another matter."""
+    odd = event(usage_cut="cache_read,reasoning", reported_cost_pico=2_000)
+
+    with caplog.at_level(logging.WARNING):
+        counts = counted(odd, odd, event())
+
+    assert {("calls_usage_cut", ""): 2, ("reported_cost_drifts", ""): 2} == counts
+    assert ["usage_cut", "reported_cost_drifts"] == [
+        record.getMessage().split(" ")[0] for record in caplog.records
+    ]
+    assert "parts=cache_read,reasoning" in caplog.text

@@ -221,8 +221,8 @@ async def test_a_key_on_its_way_is_asked_for_where_it_is(nodes: ClusterOfServers
             for _ in range(3):
                 assert b"1-0" == await b.command("HGET", partition.cursors, "flush")
             assert home is nodes.owner(slot)
-            keys = [partition.cursors, partition.stream]
-            assert 1 == await b.store.script("apply", keys, ["flush", "1-0", "2-0"])
+            keys = [partition.cursors, partition.stream, partition.changed]
+            assert 1 == await b.store.script("apply", keys, ["flush", "1-0", "2-0", 0])
         with nodes.migrating(slot, home):
             pass
 

@@ -12,6 +12,7 @@ from gateway.customers.apps import Apps
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKey, TemporaryKeys
+from gateway.metering.roster.indexer import Indexer
 from gateway.store import keys
 from gateway.store.keys import CLUSTER_SLOTS, HOUR_MS, KEYS, WEEK_MS, Keyspace
 from tests.support.ledgers import bench
@@ -25,7 +26,7 @@ def pattern(name: str) -> re.Pattern[str]:
     """The keys that a documented name stands for."""
     spelled = re.escape(name).replace(re.escape("{p}"), r"\{fb\d+\.\d+\}")
     spelled = re.sub(r"<(number|hour|week|yyyymm)>", r"\\d+", spelled)
-    return re.compile(re.sub("<(customer|scope|key)>", ".+", spelled))
+    return re.compile(re.sub("<(customer|scope|response|key|order)>", ".+", spelled))
 
 
 def test_every_key_is_documented_as_it_is() -> None:
@@ -33,6 +34,9 @@ def test_every_key_is_documented_as_it_is() -> None:
     documented = {name: tuple(rest) for name, *rest, _ in ROW.findall(PAGE)}
     assert {k.name: (k.type, k.lifetime, k.writer) for k in KEYS} == documented
     assert all(holds.strip() for *_, holds in ROW.findall(PAGE))
+
+
+_EXPIRING = {"{p}d", "{p}o", "{p}k", "{p}gd", "{p}t", "{fb}background"}
 
 
 @pytest.mark.anyio
@@ -50,6 +54,8 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
         event = b.event(await b.hold("acme", 0), 5)
         for key in (None, "k"):
             await b.ledger.record("acme", lambda _: event, idempotency_key=key, fingerprint="f")
+        await b.ledger.entrusted.entrust(await b.hold("acme", 5), "resp_1", b"{}", 2**41)
+        await Indexer(b.store).step()
         wanted = TemporaryKey(id="", digest="", app="app", made_ms=0, until_ms=2**42)
         await TemporaryKeys(b.store, Apps([]), b.clock).make(wanted)
         seen = set()
@@ -58,9 +64,7 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
             assert 1 == len(specs), key
             assert specs[0].type.encode() == await b.command("TYPE", key)
             ttl = await b.command("TTL", key)
-            assert (specs[0].name.split(":")[0] in {"{p}d", "{p}o", "{p}k", "{p}gd", "{p}t"}) == (
-                ttl > 0
-            ), key
+            assert (specs[0].name.split(":")[0] in _EXPIRING) == (ttl > 0), key
             seen.add(specs[0].name)
         background = {
             "apply, rebuild",
@@ -69,7 +73,10 @@ async def test_every_key_in_use_is_documented(url: str) -> None:
             "auditor",
             "every worker",
         }
-        unused = {k.name for k in KEYS if k.writer in background} | {keys.BACKGROUND_LEASE}
+        unused = {k.name for k in KEYS if k.writer in background} | {
+            keys.BACKGROUND_LEASE,
+            keys.ROSTER_GONE,
+        }
         assert {k.name for k in KEYS} - unused == seen
 
 

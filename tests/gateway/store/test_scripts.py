@@ -19,13 +19,14 @@ LIBRARY = {
     for file in (FOLDER / "lib").iterdir()
     if file.name.endswith(".lua")
 }
-READ_ONLY = {"backlog", "snapshot"}
+READ_ONLY = {"backlog", "page", "snapshot"}
 RUN_WHEN_FULL = {
     "adjust",
     "apply",
     "expire",
     "index",
     "lease",
+    "mark",
     "release",
     "renew",
     "restore",
@@ -34,6 +35,7 @@ RUN_WHEN_FULL = {
     "settle",
     "tally",
     "trim",
+    "written",
 }
 BOUNDARIES = [
     sign * (base + near)

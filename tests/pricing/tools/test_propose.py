@@ -94,7 +94,7 @@ def test_entries_are_what_a_price_file_takes(out) -> None:
     assert (2 * 10**9, 8 * 10**9) == (new.base.input, new.base.output)
     assert [200_000] == [tier.over_tokens for tier in new.tiers]
     assert 10**9 == new.service["batch"].rates.input
-    assert {"eu": (11, 10)} == dict(new.factors)
+    assert {"global": (1, 1), "eu": (11, 10)} == dict(new.factors)
     assert (1000, 100, "max_tokens") == (
         card.context_tokens,
         card.output_max_tokens,

@@ -61,7 +61,7 @@ def test_every_part_of_a_price_is_written() -> None:
         [tier.over_tokens for tier in price.service[name].tiers] for name in ("batch", "flex")
     )
     assert {"page", "image:a-1x1"} == price.fees.keys()
-    assert {"eu": (11, 10)} == dict(price.factors)
+    assert {"global": (1, 1), "eu": (11, 10)} == dict(price.factors)
     assert "https://developers.openai.com/api/docs/pricing" == price.sources[0].url
 
 

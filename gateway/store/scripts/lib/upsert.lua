@@ -1,10 +1,11 @@
 -- upsert: write a customer's mapping and profile, as decided by the caller.
 --
 -- `pairs_from` is the first index of ARGV's field, value, field, value ...; a value of
--- one byte 0x00 removes the field.
+-- one byte 0x00 removes the field. `changed` is {p}r: the customer's row in the roster is to
+-- be written anew. Needs mark.
 local REMOVE = '\0'
 
-local function upsert(number_key, profile, number, pairs_from)
+local function upsert(number_key, profile, number, pairs_from, changed)
     if #ARGV < pairs_from then
         return
     end
@@ -17,4 +18,5 @@ local function upsert(number_key, profile, number, pairs_from)
         end
     end
     redis.call('HINCRBY', profile, 'version', 1)
+    mark(changed, {number})
 end
