@@ -177,13 +177,14 @@ def _fill(client: redis.Redis, customers: int) -> None:
     for i in range(customers):
         identifier, number = f"customer {i:06}", chance.getrandbits(62) + 1
         partition, calls = keyspace.partition_of(identifier), chance.randrange(1_000)
-        profile = {"identifier": identifier, "version": 1, "created_ms": BEGAN_MS + 1_000 * i}
+        seen_ms = BEGAN_MS + 1_000 * i
+        profile: dict[Any, Any] = {"identifier": identifier, "version": 1, "created_ms": seen_ms}
         if i % 2:
             names = {"name": f"{chance.choice(['Alice', 'Bob', 'Zoë'])} {i}"}
             profile |= {**names, "email": f"mail{i}@example.org"}
         pipeline.set(partition.number(identifier), number)
         pipeline.hset(partition.profile(number), mapping=profile)
-        counters = {
+        counters: dict[Any, Any] = {
             "calls": calls,
             "input_tokens": calls * chance.randrange(1_000),
             "output_tokens": calls * chance.randrange(500),
@@ -191,7 +192,7 @@ def _fill(client: redis.Redis, customers: int) -> None:
             "cost_pico": calls,
             "latency_ms_sum": calls * chance.randrange(9_000),
             "latency_calls": calls,
-            "first_seen_ms": BEGAN_MS + 1_000 * i,
+            "first_seen_ms": seen_ms,
             "last_seen_ms": BEGAN_MS + chance.randrange(10**10),
             "active_days": min(calls, chance.randrange(1, 365)),
         }

@@ -141,6 +141,7 @@ def build_app(
         ledger=parts.ledger,
         counters=Counters(parts.store, parts.zone),
         users=users_of(parts),
+        groups=parts.groups,
         archive=parts.archive,
         rating=parts.rating,
         apps=apps,
@@ -199,12 +200,14 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
     """Flush and sweep, without serving, until cancelled."""
     crash.arm(os.environ)
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
-    async with parts.open():
+    async with parts.open(), asyncio.TaskGroup() as tasks:
+        tasks.create_task(parts.groups.run())
         await _background(parts).run()
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention, parts.auditor]
+    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention]
+    jobs += [parts.erasure, parts.auditor]
     if parts.deliveries:
         jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)
@@ -229,6 +232,7 @@ def _tasks(
         asyncio.create_task(parts.ledger.run(), name="ledger"),
         asyncio.create_task(pipeline.progress.run(), name="progress"),
         asyncio.create_task(tallies.run(), name="tallies"),
+        asyncio.create_task(parts.groups.run(), name="groups"),
         asyncio.create_task(reload.run(), name="reload"),
     ]
 

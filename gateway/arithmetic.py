@@ -115,6 +115,7 @@ _BY_KIND: Final = {
     Kind.ORPHAN: Why.UNRESOLVED,
     Kind.ADJUST: Why.DIFFERENCE,
     Kind.RELEASE: Why.NOTHING_USED,
+    Kind.CREDIT: Why.NOTHING_USED,
     Kind.REFUSE: Why.NOTHING_USED,
 }
 

@@ -6,7 +6,8 @@ once; the sixth is the rest, as JSON, which only Python reads:
     k   kind            n   customer number    a   charge, pico-USD, signed
     id  request id      c   cost, pico-USD     e   details, JSON
 
-An ``adjust`` of an orphan has a seventh, ``o``: the charge that the orphan was posted with.
+An ``adjust`` of an orphan has a seventh, ``o``: the charge that the orphan was posted with;
+a ``credit`` has its amount there once more, as ``r``, for those who only add up.
 
 A script may post details written at the hold under another kind and amount (``orphan``,
 ``adjust``); the outer fields win. Events are immutable, and readers skip what they do not
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     ORPHAN = "orphan"
     ADJUST = "adjust"
     EVENT = "event"
+    CREDIT = "credit"
 
 
 class Status(StrEnum):
@@ -84,6 +86,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
         scope: Where it was served, if that has a price of its own (``us``).
         key: The temporary key that the call was made with, by its id.
         adjusts: In an ``adjust`` that re-rates: the request id of that call.
+        credit_pico: In a ``credit``: by how much it raises what the customer may spend in
+            all; signed. It is charged nothing.
     """
 
     request_id: str
@@ -122,6 +126,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
     upstream_request_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     adjusts: str | None = None
+    credit_pico: Int64 = 0
     key: str | None = None
     upstream_model: str | None = None
     usage_cut: str | None = None

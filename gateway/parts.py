@@ -5,7 +5,7 @@ Making them opens nothing; `Parts.open` does, and closes in the reverse order.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -19,11 +19,14 @@ from gateway.clock import Clock
 from gateway.config import Config, UnpricedRates, price_book
 from gateway.customers import fields
 from gateway.customers.directory import Directory
+from gateway.customers.groups import Groups
 from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes, app_name, group_name
 from gateway.customers.windows import Calendar, Duration
+from gateway.errors import LedgerUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
+from gateway.metering.erasure import Erasure
 from gateway.metering.flusher import Flusher
 from gateway.metering.retention import Retention
 from gateway.metering.roster.indexer import Indexer
@@ -50,6 +53,7 @@ class Parts:
     background_store: Store
     archive: Archive
     directory: Directory
+    groups: Groups
     ledger: Ledger
     wal: Log | None
     rating: Rating
@@ -57,6 +61,7 @@ class Parts:
     indexer: Indexer
     trimmer: Trimmer
     retention: Retention
+    erasure: Erasure
     auditor: Auditor
     watch: Watch
     deliveries: Deliveries | None
@@ -67,6 +72,8 @@ class Parts:
         await self.ledger.open()
         await asyncio.gather(self.store.connect(), self.background_store.connect())
         try:
+            with suppress(LedgerUnavailable):  # asked again when it is back
+                await self.groups.refresh()
             yield
         finally:
             await self.ledger.close()
@@ -83,6 +90,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
     Raises:
         ValueError: a price of the configuration is wrong; names the entry and the field.
     """
+    scopes = _scopes(config)
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
     archive = Archive.at(config.data_dir)
@@ -100,7 +108,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         clock,
         binding=config.budgets.policy != "soft",
         registered_only=config.customers.registered_only,
-        scopes=_scopes(config),
+        scopes=scopes,
         reject_status=config.budgets.reject_status,
         count=config.budgets.count,
         orphans=config.budgets.orphans,
@@ -108,15 +116,13 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         when_down=config.budgets.when_ledger_down,
     )
     endpoints = _endpoints(config)
-    scope_sink = ScopeSink(
-        background_store, _calendar(config), clock, _scopes(config), config.budgets.count
-    )
+    scope_sink = ScopeSink(background_store, _calendar(config), clock, scopes, config.budgets.count)
     watch = Watch(
         background_store,
         outbox=archive.outbox,
         ledger=ledger,
         directory=directory,
-        scopes=_scopes(config),
+        scopes=scopes,
         clock=clock,
         endpoints=endpoints,
     )
@@ -129,6 +135,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         background_store=background_store,
         archive=archive,
         directory=directory,
+        groups=Groups(store, scopes),
         ledger=ledger,
         wal=wal,
         rating=Rating(price_book(config), unpriced=_unpriced(config)),
@@ -138,6 +145,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         retention=Retention(
             background_store, archive, zone=zone, days=config.events.retention_days
         ),
+        erasure=Erasure(background_store, archive),
         auditor=Auditor(background_store, clock),
         watch=watch,
         deliveries=Deliveries(archive.outbox, watch, endpoints, clock) if endpoints else None,

@@ -7,7 +7,7 @@ from gateway.api.figures import dollars, percent, seconds
 from gateway.arithmetic import Arithmetic, arithmetic_json, item_json
 from gateway.clock import rfc3339
 from gateway.customers.profile import Profile
-from gateway.event import UsageEvent
+from gateway.event import Kind, UsageEvent
 from pricing.money import usd
 
 Json = dict[str, Any]
@@ -67,6 +67,7 @@ def one(
         "cost_usd": usd(event.cost_pico) if event.amounts_known else None,
         "charge_usd": usd(event.charge_pico) if event.amounts_known else None,
         "hold_usd": usd(event.hold_pico),
+        "credit_usd": usd(event.credit_pico) if event.kind is Kind.CREDIT else None,
         "output_cap": event.output_cap_tokens,
         "markup_percentage": percent(event.markup_ppm),
         "line_items": [item_json(item) for item in found.items],

@@ -9,6 +9,7 @@ from gateway.api.analytics import Analytics
 from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.events import Events
+from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
@@ -28,6 +29,7 @@ def routes(services: Services) -> list[Endpoint]:
     guard = Guard(services)
     return [
         *Users(services).routes(guard.managed),
+        *GroupRoutes(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),

@@ -10,6 +10,7 @@ from gateway.api.user_service import UserService
 from gateway.clock import Clock
 from gateway.customers.apps import Apps
 from gateway.customers.directory import Directory
+from gateway.customers.groups import Groups
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
 from gateway.metering.counters import Counters
@@ -63,6 +64,7 @@ class Services:
     outbox: Outbox
     watch: Watch
     users: UserService
+    groups: Groups
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

@@ -5,7 +5,8 @@ warning: who manages is waiting for the answer.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,7 @@ from gateway.customers.profile import ANONYMOUS, Profile
 from gateway.errors import NotFound
 
 IDENTIFIER: Final = "customer_identifier"
+KEY_CHARACTERS_MAX: Final = 128
 
 _FIELDS: Final[Mapping[str, Field]] = {**FIELDS, "blocked": Field(fields.flag, is_limit=False)}
 
@@ -53,6 +55,50 @@ def changed(identifier: str, body: Any) -> dict[str, Canonical]:
     if errors:
         raise InvalidFields(errors)
     return change
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What a customer is to be credited; `key` None: counted each time it is asked for."""
+
+    amount_pico: int
+    reason: str | None = None
+    key: str | None = None
+
+
+def credited(body: Any) -> Credit:
+    """A credit.
+
+    Raises:
+        InvalidFields: names every faulty field.
+    """
+    content = _object(body)
+    known: dict[str, Callable[[Any], Any]] = {
+        "amount_usd": fields.credit,
+        "reason": fields.text,
+        "idempotency_key": _key,
+    }
+    errors = {n[:64]: "Unknown field. A credit has " + ", ".join(known) + "." for n in content}
+    found: dict[str, Any] = {}
+    for name, parse in known.items():
+        errors.pop(name, None)
+        try:
+            if content.get(name) is not None:
+                found[name] = parse(content[name])
+        except ValueError as exc:
+            errors[name] = f"{name} {exc}."
+    if "amount_usd" not in {**found, **errors}:
+        errors["amount_usd"] = "amount_usd is required."
+    if errors:
+        raise InvalidFields(errors)
+    return Credit(found["amount_usd"], found.get("reason"), found.get("idempotency_key"))
+
+
+def _key(value: object) -> str:
+    text = fields.text(value)
+    if not text or len(text) > KEY_CHARACTERS_MAX:
+        raise ValueError(f"must have 1 to {KEY_CHARACTERS_MAX} characters")
+    return text
 
 
 def check_merged_metadata(profile: Profile, change: Mapping[str, Canonical]) -> None:

@@ -89,9 +89,9 @@ def detail(standing: Standing) -> Json:
         "rate_limit": limits.rate_limit,
         "blocked": profile.blocked,
         "pinned": sorted(profile.pinned),
-        "spent_usd": usd(spent),
-        "held_usd": usd(standing.balance.held_pico),
-        **_tightest(standing),
+        **remaining(standing.terms, standing.balance, _period_kind(standing), standing.count),
+        "credits_usd": usd(limits.credit_pico),
+        "carried_over_usd": usd(limits.carried_pico),
         "overshoot_usd": {
             "settle": usd(standing.balance.over_settle_pico),
             "event": usd(standing.balance.over_event_pico),
@@ -130,20 +130,26 @@ def _spent_in(standing: Standing, kind: str) -> int:
     return standing.balance.by_kind.get(kind, _NOTHING).charge_pico
 
 
-def _tightest(standing: Standing) -> Json:
-    """What is left of the limit that has the least room; below zero: overspent."""
-    limits = standing.terms.limits
-    balance, count = standing.balance, standing.count
+def remaining(terms: Terms, balance: Balance, kind: str, count: Count) -> Json:
+    """What is spent and held, and left of the limit with the least room; below zero: overspent.
+
+    Args:
+        kind: Of the window that a period budget counts in.
+    """
+    limits = terms.limits
     rooms: list[tuple[int, int | None]] = []
     if limits.period_budget_pico is not None:
-        spent = balance.by_kind.get(_period_kind(standing), _NOTHING).of(count)
-        rooms.append((limits.period_budget_pico - spent, standing.terms.period_resets_ms))
-    if limits.total_budget_pico is not None:
-        rooms.append((limits.total_budget_pico - balance.spent.of(count), None))
-    if not rooms:
-        return {"remaining_usd": None, "resets_at": None}
-    room, resets_ms = min(rooms, key=lambda pair: pair[0])
-    return {"remaining_usd": usd(room - balance.held_pico), "resets_at": _time(resets_ms)}
+        spent = balance.by_kind.get(kind, _NOTHING).of(count)
+        rooms.append((limits.period_budget_pico - spent, terms.period_resets_ms))
+    if limits.total_limit_pico is not None:
+        rooms.append((limits.total_limit_pico - balance.spent.of(count), None))
+    room, resets_ms = min(rooms, key=lambda pair: pair[0], default=(None, None))
+    return {
+        "spent_usd": usd(balance.spent.charge_pico),
+        "held_usd": usd(balance.held_pico),
+        "remaining_usd": None if room is None else usd(room - balance.held_pico),
+        "resets_at": _time(resets_ms),
+    }
 
 
 def _average_monthly_cost(standing: Standing) -> float:

@@ -9,19 +9,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
+from hashlib import sha256
+from typing import Final
 
-from gateway.api.user_fields import check_merged_metadata
+import orjson
+
+from gateway.api.user_fields import IDENTIFIER, Credit, check_merged_metadata
 from gateway.api.user_rows import Standing
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
-from gateway.customers.profile import Profile
-from gateway.errors import LedgerUnavailable
-from gateway.ledger.ledger import Ledger
+from gateway.customers.profile import ANONYMOUS, Profile
+from gateway.errors import Conflict, InvalidCall, LedgerUnavailable
+from gateway.event import Kind, UsageEvent
+from gateway.ledger.ledger import Ledger, Receipt, Recorded
+from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.roster.roster import Found, Roster, Wanted
 from gateway.store.archive import Archive, LogFilter
+
+FINGERPRINT_DIGITS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +77,59 @@ class UserService:
         check_merged_metadata(await self.directory.known(identifier), change)
         return await self._written(await self.directory.change(identifier, change))
 
+    async def delete(self, identifier: str) -> None:
+        """Forget who a customer is. Its events stay, under a number that nothing names.
+
+        Raises:
+            NotFound: there is no such customer.
+        """
+        if identifier == ANONYMOUS:
+            raise InvalidCall("The anonymous customer cannot be deleted.", param=IDENTIFIER)
+        profile = await self.directory.delete(identifier)
+        await self._list(profile)
+
+    async def credit(self, identifier: str, credit: Credit) -> tuple[Receipt, Standing]:
+        """Give credit, once a key; with the customer as it stands then.
+
+        Raises:
+            NotFound: there is no such customer.
+            Conflict: the key was used for another credit.
+        """
+        now_ms = self.clock.now_ms()
+        request_id = new_request_id(now_ms)
+        event = UsageEvent(
+            request_id=request_id,
+            kind=Kind.CREDIT,
+            at_ms=now_ms,
+            endpoint="credits",
+            credit_pico=credit.amount_pico,
+            metadata={"reason": credit.reason} if credit.reason else None,
+        )
+        asked = orjson.dumps([credit.amount_pico, credit.reason])
+        receipt = await self.ledger.credits.record(
+            identifier,
+            event,
+            # No app is called so: an application's own keys are others.
+            idempotency_key=f"~credit\n{credit.key or request_id}",
+            fingerprint=sha256(asked).hexdigest()[:FINGERPRINT_DIGITS],
+        )
+        if receipt.outcome is Recorded.CONFLICT:
+            raise Conflict(
+                "This idempotency_key was used before, for another credit.",
+                param="idempotency_key",
+                code="credit_conflict",
+            )
+        return receipt, await self.show(identifier)
+
     async def _written(self, profile: Profile) -> Standing:
+        await self._list(profile)
+        return await self._standing(profile)
+
+    async def _list(self, profile: Profile) -> None:
+        """So that who has written it sees it in the list."""
         partition = self.directory.partition_of(profile.identifier)
         with suppress(LedgerUnavailable):  # the indexer comes by, too
             await self.indexer.refresh(partition, profile.number)
-        return await self._standing(profile)
 
     async def _standing(self, profile: Profile) -> Standing:
         partition = self.directory.partition_of(profile.identifier)

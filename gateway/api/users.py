@@ -11,8 +11,10 @@ from gateway.api.bodies import read_json
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.query import Query
 from gateway.api.services import Services
-from gateway.api.user_fields import IDENTIFIER, changed, created, looked_up
+from gateway.api.user_fields import IDENTIFIER, changed, created, credited, looked_up
 from gateway.api.user_rows import detail
+from gateway.ledger.results import Recorded
+from pricing.money import usd
 
 
 class Users:
@@ -22,12 +24,15 @@ class Users:
 
     def routes(self, guarded: Callable[[Handler], Handler]) -> list[Endpoint]:
         create, show, change = guarded(self.create), guarded(self.show), guarded(self.change)
+        delete, credit = guarded(self.delete), guarded(self.credit)
+        every = {"GET": show, "PATCH": change, "DELETE": delete}
         listed, filtered = guarded(self.page), guarded(self.filtered_page)
         return [
-            Endpoint("/api/users", {"GET": guarded(self.index), "POST": create, "PATCH": change}),
+            Endpoint("/api/users", {**every, "GET": guarded(self.index), "POST": create}),
             Endpoint("/api/users/create", {"POST": create}),
             Endpoint("/api/users/list", {"GET": listed, "POST": filtered}),
-            Endpoint("/api/users/{id}", {"GET": show, "PATCH": change}),
+            Endpoint("/api/users/{id}", every),
+            Endpoint("/api/users/{id}/credits", {"POST": credit}),
             Endpoint("/api/user/detail", {"GET": show}),
             Endpoint("/api/user/detail/{id}", {"GET": show}),
             Endpoint("/api/user/update", {"PATCH": change}),
@@ -51,6 +56,26 @@ class Users:
         identifier = _asked_for(request)
         change = changed(identifier, await self._body(request))
         return answer(detail(await self._users.change(identifier, change)))
+
+    async def delete(self, request: Request) -> Response:
+        await self._users.delete(_asked_for(request))
+        return Response(status_code=204)
+
+    async def credit(self, request: Request) -> Response:
+        identifier = looked_up(request.path_params["id"])
+        credit = credited(await self._body(request))
+        receipt, standing = await self._users.credit(identifier, credit)
+        is_new = receipt.outcome is Recorded.ACCEPTED
+        shown = detail(standing)
+        content = {
+            "id": receipt.event_id,
+            "customer_identifier": identifier,
+            "amount_usd": usd(receipt.charge_pico),
+            "reason": credit.reason,
+            "duplicate": not is_new,
+            **{name: shown[name] for name in ("credits_usd", "remaining_usd")},
+        }
+        return answer(content, 201 if is_new else 200)
 
     async def page(self, request: Request) -> Response:
         return await self._page(request)

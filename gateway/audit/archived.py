@@ -72,7 +72,7 @@ async def archived(
             for place, event in old:
                 found.groups.add(place, event)
             found.rows |= {
-                thing(event): Sums(event.charge_pico, event.cost_pico)
+                thing(event): Sums(event.charge_pico, event.cost_pico, event.credit_pico)
                 for place, event in placed
                 if place > trimmed
             }
@@ -93,7 +93,9 @@ def before_the_stream(
     """Each customer's checkpoint against the rows of what was trimmed."""
     for number in sorted({*first.checkpoints, *before}):
         totals = before[number].lifetime.totals if number in before else None
-        found = Sums(totals.charge_pico, totals.cost_pico) if totals else NOTHING
+        found = (
+            Sums(totals.charge_pico, totals.cost_pico, totals.credit_pico) if totals else NOTHING
+        )
         expected = Sums(*first.checkpoints.get(number, NOTHING))
         for name, of_checkpoint, of_rows in zip(Sums._fields, expected, found, strict=True):
             if of_checkpoint != of_rows:
@@ -122,8 +124,8 @@ class BesideTheStream:
         if row is None:
             yield self._difference(event, "row", 1, 0, Unit.COUNT)
             return
-        amounts = (event.charge_pico, event.cost_pico)
-        for name, expected, found in zip(("charge", "cost"), amounts, row, strict=True):
+        amounts = (event.charge_pico, event.cost_pico, event.credit_pico)
+        for name, expected, found in zip(("charge", "cost", "credit"), amounts, row, strict=True):
             if expected != found:
                 yield self._difference(event, name, expected, found, Unit.USD)
 

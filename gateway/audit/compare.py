@@ -37,7 +37,7 @@ def account(
 
 def amounts(fields: Fields, spent: Sums) -> Iterator[tuple[Finding, str, int, int]]:
     """What an account has spent, in all and in its windows: field, expected, found."""
-    for name, expected in zip(("spent", "cost"), spent, strict=True):
+    for name, expected in zip(("spent", "cost", "credit"), spent, strict=True):
         if (found := whole(fields, name.encode())) != expected:
             yield Finding.SPENT, name, expected, found
     for kind in KINDS:
@@ -85,7 +85,7 @@ def endings(partition: int, twice: Mapping[str, tuple[int, int]]) -> Iterator[Di
 def money_counters(
     partition: int, number: int, fields: Fields, counted: Sums
 ) -> Iterator[Difference]:
-    """The two counters that a checkpoint has too, so that no history is needed."""
+    """The counters that a checkpoint has too, so that no history is needed."""
     for name, expected in counted._asdict().items():
         if (found := whole(fields, name.encode())) != expected:
             yield _counter(partition, number, name, expected, found)

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.audit.snapshot import Position, position, spelled
 from gateway.event import UsageEvent, decode
+from gateway.metering.checkpoints import credited
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -26,6 +27,7 @@ class Entry(NamedTuple):
     number: int
     charge_pico: int
     cost_pico: int
+    credit_pico: int
     fields: Sequence[bytes]
 
     def event(self) -> UsageEvent:
@@ -85,6 +87,7 @@ def _page(found: Sequence[Any]) -> Page:
                     int(number),
                     int(charge),
                     int(cost),
+                    credited(fields),
                     fields,
                 )
             )

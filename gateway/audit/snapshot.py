@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from gateway.metering.checkpoints import read
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -40,7 +41,8 @@ class Snapshot:
         now_ms: Server time.
         last: Of the stream's entries; its beginning when it has none.
         cursors: By name.
-        checkpoints: Customer number -> charge and cost of what was trimmed; empty unless asked.
+        checkpoints: Customer number -> charge, cost and credit of what was trimmed; empty
+            unless asked.
         held_pico: Customer number -> the sum of its holds.
         no_lease, no_hold: Request ids of holds without a lease, and of leases without a hold.
         hashes: The keys that were asked for, with their fields.
@@ -49,7 +51,7 @@ class Snapshot:
     now_ms: int
     last: Position
     cursors: Mapping[str, Position]
-    checkpoints: Mapping[int, tuple[int, int]]
+    checkpoints: Mapping[int, Sequence[int]]
     holds: Sequence[OpenHold]
     held_pico: Mapping[int, int]
     no_lease: Sequence[str]
@@ -88,7 +90,7 @@ async def snapshot(
         now_ms=int(now),
         last=position(last),
         cursors={name.decode(): position(at) for name, at in _pairs(cursors)},
-        checkpoints={int(number): _two(amounts) for number, amounts in _pairs(sums)},
+        checkpoints={int(number): tuple(read(amounts)) for number, amounts in _pairs(sums)},
         holds=opened,
         held_pico=dict(held_pico),
         no_lease=[request_id.decode() for request_id in no_lease],
@@ -115,11 +117,6 @@ def spelled(at: Position) -> str:
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)
-
-
-def _two(amounts: bytes) -> tuple[int, int]:
-    charge, cost = amounts.split()
-    return int(charge), int(cost)
 
 
 def _holds(flat: Sequence[Any]) -> Iterator[OpenHold]:

@@ -4,7 +4,7 @@ Takes a few microseconds an event: details stay unread. Pure.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -17,20 +17,24 @@ IDS_MAX: Final = 1_000_000
 
 ENDS: Final = frozenset(
     kind.value.encode()
-    for kind in (Kind.SETTLE, Kind.RELEASE, Kind.REFUSE, Kind.ORPHAN, Kind.EVENT)
+    for kind in (
+        *(Kind.SETTLE, Kind.RELEASE, Kind.REFUSE, Kind.ORPHAN),
+        *(Kind.EVENT, Kind.CREDIT),
+    )
 )
 
 
 class Sums(NamedTuple):
     charge_pico: int = 0
     cost_pico: int = 0
+    credit_pico: int = 0
 
 
 NOTHING: Final = Sums()
 
 
 def plus(a: Sums, b: Sums) -> Sums:
-    return Sums(a.charge_pico + b.charge_pico, a.cost_pico + b.cost_pico)
+    return Sums(*map(sum, zip(a, b, strict=True)))
 
 
 class Tally:
@@ -46,7 +50,7 @@ class Tally:
         events: How many there were.
     """
 
-    def __init__(self, checkpoints: Mapping[int, tuple[int, int]], counted_to: Position) -> None:
+    def __init__(self, checkpoints: Mapping[int, Sequence[int]], counted_to: Position) -> None:
         self._sums = {number: Sums(*amounts) for number, amounts in checkpoints.items()}
         self._counted = dict(self._sums)
         self._counted_to = counted_to
@@ -97,5 +101,7 @@ class Tally:
 
 
 def _add(sums: dict[int, Sums], entry: Entry) -> None:
-    charge, cost = sums.get(entry.number, NOTHING)
-    sums[entry.number] = Sums(charge + entry.charge_pico, cost + entry.cost_pico)
+    charge, cost, credit = sums.get(entry.number, NOTHING)
+    sums[entry.number] = Sums(
+        charge + entry.charge_pico, cost + entry.cost_pico, credit + entry.credit_pico
+    )

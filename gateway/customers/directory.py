@@ -9,11 +9,15 @@ is only good to tell it what it lacks.
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from gateway.clock import Clock
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import (
+    LEFT_FIELDS,
+    Count,
+    Left,
     Limits,
     Profile,
     Terms,
@@ -27,7 +31,7 @@ from gateway.customers.profile import (
 from gateway.customers.windows import CUSTOM, Calendar
 from gateway.errors import Conflict, InvalidCall, LedgerUnavailable, NotFound
 from gateway.store.client import Store
-from gateway.store.keys import Partition
+from gateway.store.keys import TOMBSTONE_SECONDS, Partition
 
 CACHED_MAX: Final = 50_000
 TRIES_MAX: Final = 8
@@ -49,7 +53,7 @@ class Directory:
         defaults: Limits,
         calendar: Calendar,
         clock: Clock,
-        count: Literal["charge", "cost"] = "charge",
+        count: Count = "charge",
     ) -> None:
         self.calendar = calendar
         self._count = count
@@ -85,8 +89,13 @@ class Directory:
         """Read from the store; a customer that is not there gets version 0 and a fresh number."""
         partition = self.partition_of(identifier)
         since = self._store.changes
-        number = await self._store.command("GET", partition.number(identifier))
-        profile = new_profile(identifier)
+        number, left = await self._store.commands(
+            [
+                ("GET", partition.number(identifier)),
+                ("HMGET", partition.left(identifier), *LEFT_FIELDS),
+            ]
+        )
+        profile = replace(new_profile(identifier), left=Left.from_reply(left))
         if number is not None:
             reply = await self._store.command("HGETALL", partition.profile(int(number)))
             profile = Profile.from_reply(identifier, int(number), reply)
@@ -131,14 +140,14 @@ class Directory:
         of, made = self._terms.get(profile.identifier, (None, None))
         if of is profile and made and made.windows.from_ms <= now_ms < made.windows.until_ms:
             return made
-        made = terms(profile, self._defaults, self.calendar, now_ms)
+        made = terms(profile, self._defaults, self.calendar, now_ms, self._count)
         if len(self._terms) >= CACHED_MAX:
             self._terms.clear()
         self._terms[profile.identifier] = (profile, made)
         return made
 
     def told(self, profile: Profile) -> ToldLimits:
-        limits = profile.limits(self._defaults)
+        limits = profile.limits(self._defaults, self._count)
         return told(limits, period_kind(limits, profile.anchor))
 
     async def create(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
@@ -148,13 +157,14 @@ class Directory:
             Conflict: the customer exists.
             InvalidCall: as `plan`.
         """
-        profile = await self.load(identifier)
-        if profile.version:
-            raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
-        created = await self._write(profile, self._planned(profile, change))
-        if created is None:
-            raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
-        return created
+        for _ in range(TRIES_MAX):
+            profile = await self.load(identifier)
+            if profile.version:
+                raise Conflict(f"Customer {identifier!r} exists.", code="customer_exists")
+            created = await self._write(profile, self._planned(profile, change))
+            if created is not None:
+                return created
+        raise _busy(identifier)
 
     async def change(self, identifier: str, change: Mapping[str, Canonical]) -> Profile:
         """Change and pin fields.
@@ -168,33 +178,72 @@ class Directory:
             changed = await self._write(profile, self._planned(profile, change))
             if changed is not None:
                 return changed
-        raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
+        raise _busy(identifier)
 
-    async def number_of(self, identifier: str, change: Mapping[str, Canonical]) -> int:
+    async def delete(self, identifier: str) -> Profile:
+        """Forget who a customer is; what it was.
+
+        What still ends of its calls is counted on its number. What it has spent of a total
+        budget, whoever comes back under that name has spent.
+
+        Raises:
+            NotFound: there is no such customer.
+        """
+        partition = self.partition_of(identifier)
+        for _ in range(TRIES_MAX):
+            profile = await self.known(identifier)
+            outcome = await self._store.script(
+                "delete",
+                [
+                    partition.number(identifier),
+                    partition.profile(profile.number),
+                    partition.account(profile.number),
+                    partition.changed,
+                    partition.left(identifier),
+                    partition.gone,
+                ],
+                [profile.number, profile.version, TOMBSTONE_SECONDS * 1000],
+            )
+            self._forget(identifier)
+            if outcome == WRITTEN:
+                return profile
+        raise _busy(identifier)
+
+    def _forget(self, identifier: str) -> None:
+        for known in (self._cache, self._before, self._terms):
+            known.pop(identifier, None)
+
+    async def number_of(
+        self, identifier: str, change: Mapping[str, Canonical], *, started_ms: int
+    ) -> int:
         """A customer's number, after what an earlier call has said of it was written.
 
-        A change that contradicts what is stored is left out: its call has been served.
+        A change that contradicts what is stored is left out: its call has been served. A
+        customer who was deleted since the call started is not brought back by it: the call
+        counts on a number that nobody has.
         """
         for _ in range(TRIES_MAX):
             profile = await self.load(identifier)
+            if profile.version == 0 and started_ms <= profile.left.at_ms:
+                return profile.number
             try:
                 planned = self.plan(profile, change)
             except InvalidCall:
                 planned = self.plan(profile, {})
             if not planned.pairs or await self._put(profile, planned):
                 return profile.number
-        raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
+        raise _busy(identifier)
 
-    async def restore(self, identifier: str, number: int, stored: Mapping[str, str]) -> int:
+    async def restore(self, identifier: str, number: int, stored: Mapping[str, str]) -> int | None:
         """Bring a customer back that the store has lost, as far as it is remembered.
 
         Args:
             stored: Its fields, where the cache has nothing newer.
 
         Returns:
-            The number under which the store has the customer now.
+            The number under which the store has the customer now; None: it was deleted.
         """
-        key = self.partition_of(identifier).number(identifier)
+        partition = self.partition_of(identifier)
         for known in (self._before.get(identifier), self._cache.get(identifier)):
             if known is not None and known.number == number and known.version:
                 stored = known.stored
@@ -202,15 +251,23 @@ class Directory:
             now_ms = str(self._clock.now_ms())
             stored = {"identifier": identifier, "created_ms": now_ms, "updated_ms": now_ms}
         for _ in range(TRIES_MAX):
-            there = await self._store.command("GET", key)
+            gone, there, left = await self._store.commands(
+                [
+                    ("ZSCORE", partition.gone, number),
+                    ("GET", partition.number(identifier)),
+                    ("HMGET", partition.left(identifier), *LEFT_FIELDS),
+                ]
+            )
+            if gone is not None:
+                return None
             if there is not None:
                 return int(there)
-            lost = Profile(identifier, number, 0, {})
+            lost = Profile(identifier, number, 0, {}, Left.from_reply(left))
             back = Upsert(Profile(identifier, number, 1, stored), tuple(_flat(stored)), False)
             if await self._put(lost, back):
                 await self.load(identifier)
                 return number
-        raise LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
+        raise _busy(identifier)
 
     def _planned(self, profile: Profile, change: Mapping[str, Canonical]) -> Upsert:
         """What management's change would write."""
@@ -239,9 +296,10 @@ class Directory:
                 partition.profile(profile.number),
                 partition.account(profile.number),
                 partition.changed,
+                partition.left(profile.identifier),
             ],
             [
-                *(profile.number, profile.version, int(afresh), windows.ids, self._count),
+                *(profile.number, profile.told_version, int(afresh), windows.ids, self._count),
                 *(*before, *after, *planned.pairs),
             ],
         )
@@ -257,6 +315,10 @@ class Directory:
             if profile.anchor and (problem := self.calendar.problem(profile.anchor)):
                 raise InvalidCall(f"{problem}.", param="period_end", code="invalid_value")
         return planned
+
+
+def _busy(identifier: str) -> LedgerUnavailable:
+    return LedgerUnavailable(f"Customer {identifier!r} is being changed by others; try again.")
 
 
 def new_profile(identifier: str) -> Profile:

@@ -103,6 +103,15 @@ def budget(value: object) -> int:
     return pico_usd(amount)
 
 
+def credit(value: object) -> int:
+    """USD, signed, a number or decimal string -> pico-USD; as `budget`."""
+    amount = _decimal(value)
+    if not amount:
+        raise ValueError("must not be zero")
+    pico = budget(float(abs(amount)) if isinstance(value, float) else abs(amount))
+    return pico if amount > 0 else -pico
+
+
 def markup(value: object) -> int:
     """Percent, at most four decimals -> parts per million."""
     percent = _decimal(value)

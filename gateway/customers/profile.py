@@ -6,9 +6,9 @@ Every write raises `version`, and who decides by a profile hands its version to 
 which refuses when it is no longer current.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -19,6 +19,9 @@ ANONYMOUS: Final = "~anonymous"
 REMOVE: Final = "\0"
 """What the scripts take as: remove this field."""
 
+Count = Literal["charge", "cost"]
+"""What limits are about: what customers are charged, or what it cost."""
+
 ToldLimits = tuple[str, str | int, str | int]
 """As the scripts take limits: the period's window kind and amount, the total; '' for none."""
 
@@ -28,17 +31,56 @@ _ANCHOR_FIELDS: Final = _PERIOD_FIELDS | {"budget_duration"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Amounts in pico-USD; None: none."""
+    """Amounts in pico-USD; None: none.
+
+    Attributes:
+        credit_pico: What was credited, in sum; signed.
+        carried_pico: What deleted customers of that name had spent, less their credits.
+    """
 
     period_budget_pico: int | None = None
     total_budget_pico: int | None = None
     budget_duration: Duration = Duration.MONTHLY
     rate_limit: int | None = None
     markup_ppm: int = 0
+    credit_pico: int = 0
+    carried_pico: int = 0
+
+    @property
+    def total_limit_pico(self) -> int | None:
+        """What may be spent in all: the budget and what was credited, less what was carried."""
+        if self.total_budget_pico is None:
+            return None
+        return self.total_budget_pico + self.credit_pico - self.carried_pico
 
     @property
     def limited(self) -> bool:
         return self.period_budget_pico is not None or self.total_budget_pico is not None
+
+
+class Left(NamedTuple):
+    """What is left of deleted customers of one name.
+
+    Attributes:
+        mark: As the scripts want it told by who makes one anew.
+        charge_pico, cost_pico: What they have spent and held, less their credits.
+        at_ms: When the last of them was deleted.
+    """
+
+    mark: str = ""
+    charge_pico: int = 0
+    cost_pico: int = 0
+    at_ms: int = 0
+
+    @classmethod
+    def from_reply(cls, reply: Sequence[bytes | None]) -> "Left":
+        """Read what `LEFT_FIELDS` say."""
+        mark, charge, cost, at_ms = reply
+        return cls((mark or b"").decode(), int(charge or 0), int(cost or 0), int(at_ms or 0))
+
+
+NOTHING_LEFT: Final = Left()
+LEFT_FIELDS: Final = ("mark", "charge", "cost", "at_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +91,14 @@ class Profile:
         number: Names the customer in every key and event.
         version: 0 for a customer that is not stored yet.
         stored: The hash: field name -> encoded value.
+        left: Of one that is not stored: what is left of others of that name.
     """
 
     identifier: str
     number: int
     version: int
     stored: Mapping[str, str]
+    left: Left = NOTHING_LEFT
 
     @classmethod
     def from_reply(cls, identifier: str, number: int, reply: list[bytes]) -> "Profile":
@@ -67,6 +111,11 @@ class Profile:
     def numbered(self, number: int) -> "Profile":
         """The same customer, made anew under another number."""
         return replace(self, number=number)
+
+    @property
+    def told_version(self) -> int | str:
+        """As the scripts take it."""
+        return self.version or f"0{self.left.mark}"
 
     @property
     def blocked(self) -> bool:
@@ -99,8 +148,12 @@ class Profile:
             return None
         return Anchor(start, self.text("period_end"), self._duration(Duration.MONTHLY))
 
-    def limits(self, defaults: Limits) -> Limits:
-        """Its own limits, and the defaults where it has none. The anonymous have no defaults."""
+    def limits(self, defaults: Limits, count: Count = "charge") -> Limits:
+        """Its own limits, and the defaults where it has none. The anonymous have no defaults.
+
+        Args:
+            count: What limits are about.
+        """
         if self.identifier == ANONYMOUS:
             return Limits()
         return Limits(
@@ -109,6 +162,8 @@ class Profile:
             budget_duration=self._duration(defaults.budget_duration),
             rate_limit=self._or("rate_limit", defaults.rate_limit),
             markup_ppm=self._or("markup_percentage", defaults.markup_ppm) or 0,
+            credit_pico=self.whole("credit") or 0,
+            carried_pico=self.whole(f"carried_{count}") or 0,
         )
 
     def _or(self, field: str, default: int | None) -> int | None:
@@ -179,6 +234,9 @@ def _written(
     if profile.version == 0:
         changed["identifier"] = stored["identifier"] = profile.identifier
         changed["created_ms"] = stored["created_ms"] = str(now_ms)
+        for count, amount in zip(("charge", "cost"), profile.left[1:3], strict=True):
+            if amount:
+                changed[f"carried_{count}"] = stored[f"carried_{count}"] = str(amount)
     if not changed:
         return Upsert(profile, (), moves_anchor=False, warnings=warnings)
     changed["updated_ms"] = stored["updated_ms"] = str(now_ms)
@@ -215,8 +273,10 @@ class Terms:
         return self.windows.by_kind[self.period_kind].end_ms if self.period_kind else None
 
 
-def terms(profile: Profile, defaults: Limits, calendar: Calendar, now_ms: int) -> Terms:
-    return terms_of(profile.limits(defaults), profile.anchor, calendar, now_ms)
+def terms(
+    profile: Profile, defaults: Limits, calendar: Calendar, now_ms: int, count: Count = "charge"
+) -> Terms:
+    return terms_of(profile.limits(defaults, count), profile.anchor, calendar, now_ms)
 
 
 def terms_of(limits: Limits, anchor: Anchor | None, calendar: Calendar, now_ms: int) -> Terms:
@@ -232,7 +292,7 @@ def period_kind(limits: Limits, anchor: Anchor | None) -> str | None:
 
 
 def told(limits: Limits, kind: str | None) -> ToldLimits:
-    period, total = limits.period_budget_pico, limits.total_budget_pico
+    period, total = limits.period_budget_pico, limits.total_limit_pico
     return kind or "", "" if period is None else period, "" if total is None else total
 
 

@@ -4,7 +4,7 @@ A scope is named ``group:<identifier>``, ``app:<id>`` or ``key:<id>``, in keys a
 is counted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,7 +68,7 @@ def key_name(key: str) -> str:
 
 
 class Scopes:
-    """The groups and apps that have limits.
+    """The groups and apps that have limits, as the configuration and `Groups` say.
 
     Args:
         groups: Identifier -> limits.
@@ -86,7 +86,17 @@ class Scopes:
         limits |= {app_name(app): of_app for app, of_app in (apps or {}).items()}
         anchors = anchors or {}
         self._apps = frozenset(apps or {})
-        self._scopes = {n: Scope(n, of_scope, anchors.get(n)) for n, of_scope in limits.items()}
+        self._configured = {n: Scope(n, of_scope, anchors.get(n)) for n, of_scope in limits.items()}
+        self._scopes = self._configured
+
+    @property
+    def configured(self) -> Mapping[str, Scope]:
+        """What the configuration says, by name."""
+        return self._configured
+
+    def adopt(self, scopes: Iterable[Scope]) -> None:
+        """These hold from now on, before what the configuration says of others of their names."""
+        self._scopes = {**self._configured, **{scope.name: scope for scope in scopes}}
 
     def named(self, name: str) -> Scope:
         """One that is not configured has no limits."""

@@ -144,7 +144,7 @@ class Admission:
             partition.holds,
             partition.expiries,
             partition.tombstones(hour_of(attempt.request_id)),
-            *((partition.changed,) if planned.pairs else ()),
+            *((partition.left(profile.identifier), partition.changed) if planned.pairs else ()),
         ]
 
     def _args(
@@ -153,7 +153,7 @@ class Admission:
         return [
             attempt.request_id,
             profile.number,
-            profile.version,
+            profile.told_version,
             asked.wanted_pico,
             asked.least_pico,
             asked.share,

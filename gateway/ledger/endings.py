@@ -18,8 +18,11 @@ from gateway import crash
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
+from gateway.event import Kind, UsageEvent
 from gateway.ledger.dead_letters import DeadLetters
 from gateway.ledger.leases import ending_keys
+from gateway.ledger.requests import made_ms
+from gateway.ledger.results import Hold
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Ending, KnownProfile
 from gateway.store.client import Part, Store
@@ -89,9 +92,7 @@ class Endings:
         """
         since = self._store.changes  # one that has lost the names may not be told what names them
         try:
-            number = ending.number or await self._directory.number_of(
-                ending.customer, ending.change or {}
-            )
+            number = ending.number or await self._number_of(ending)
             await self._announce()
             if not ending.number:
                 await self._announce_named(ending.details)
@@ -229,9 +230,15 @@ class Endings:
 
     async def _restored(self, ending: Ending, known: KnownProfile | None) -> int:
         if not ending.number:
-            return await self._directory.number_of(ending.customer, ending.change or {})
+            return await self._number_of(ending)
         stored = known.stored if known is not None and known.number == ending.number else {}
-        return await self._directory.restore(ending.customer, ending.number, stored)
+        number = await self._directory.restore(ending.customer, ending.number, stored)
+        return ending.number if number is None else number
+
+    async def _number_of(self, ending: Ending) -> int:
+        return await self._directory.number_of(
+            ending.customer, ending.change or {}, started_ms=made_ms(ending.request_id)
+        )
 
     async def _tell_some(self, endings: list[Ending]) -> None:
         async def told(ending: Ending) -> None:
@@ -251,6 +258,24 @@ class Endings:
         since = [self._on_disk_since] if self._on_disk else []
         since += [waiting.since for waiting in islice(self._waiting.values(), 1)]
         return self._clock.monotonic() - min(since) if since else 0.0
+
+
+def ending_of(hold: Hold, event: UsageEvent) -> Ending:
+    """As the scripts take it. An unheld call's customer is looked up when it is told."""
+    if not hold.is_held:
+        event = replace(event, unheld=True)
+    return Ending(
+        request_id=hold.request_id,
+        customer=hold.profile.identifier,
+        verb="settle" if event.kind is Kind.SETTLE else "release",
+        kind=event.kind,
+        number=hold.profile.number if hold.is_held else 0,
+        window_ids=hold.window_ids,
+        charge_pico=event.charge_pico,
+        cost_pico=event.cost_pico,
+        details=event.details(),
+        change=hold.change,
+    )
 
 
 def script_of(

@@ -19,14 +19,15 @@ from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import NO_SCOPES, Scope, Scopes
 from gateway.errors import LedgerUnavailable
-from gateway.event import Kind, UsageEvent
+from gateway.event import UsageEvent
 from gateway.ledger.adjustments import Adjustments
 from gateway.ledger.admission import Admission
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
 from gateway.ledger.continuity import Continuity
+from gateway.ledger.credits import Credits
 from gateway.ledger.dead_letters import DeadLetters
-from gateway.ledger.endings import Endings
+from gateway.ledger.endings import Endings, ending_of
 from gateway.ledger.entrusted import EntrustedCalls
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
@@ -68,6 +69,7 @@ class Ledger:
     Attributes:
         endings: How calls ended, on the way to the store.
         adjustments: What corrects a charge after its call has ended.
+        credits: What customers may spend beside their total budgets.
         entrusted: Calls that no gateway is serving, and that have not ended.
         continuity: What happens when the store comes back as another.
     """
@@ -98,7 +100,10 @@ class Ledger:
             reject_status=reject_status,
         )
         self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
-        self._reports = Reports(store, directory, clock, self.rules, self._scopes, wal=wal)
+        self.credits = Credits(store, directory, clock, wal=wal)
+        self._reports = Reports(
+            store, directory, clock, self.rules, self._scopes, credits_=self.credits, wal=wal
+        )
         self.adjustments = Adjustments(store, directory, clock, self.rules, self._scopes)
         self._leases = Leases(store)
         self._wal = wal
@@ -235,7 +240,7 @@ class Ledger:
     async def note(self, hold: Hold, event: UsageEvent) -> None:
         """Write down how the call ended: booked from here on, whoever dies."""
         if self._wal is not None and hold.request_id not in self._noted:
-            self._noted[hold.request_id] = ending = _ending(self._leases.current(hold), event)
+            self._noted[hold.request_id] = ending = ending_of(self._leases.current(hold), event)
             self._wal.end(ending)
             await self._written("after_final")
 
@@ -358,7 +363,7 @@ class Ledger:
     async def _hold_again(self, hold: Hold) -> None:
         profile = hold.profile
         number = await self._directory.restore(profile.identifier, profile.number, profile.stored)
-        if number != profile.number:  # somebody has made the customer anew: the call is its now
+        if number is not None and number != profile.number:  # made anew: the call is its now
             hold = replace(hold, profile=profile.numbered(number))
             self._leases.move(hold)
         await self.restore(hold)
@@ -372,7 +377,7 @@ class Ledger:
     async def _end(self, hold: Hold, event: UsageEvent) -> None:
         try:
             if self._wal is None:
-                ending = _ending(self._leases.current(hold), event)
+                ending = ending_of(self._leases.current(hold), event)
             else:
                 await self.note(hold, event)
                 ending = self._noted.pop(hold.request_id)
@@ -380,21 +385,3 @@ class Ledger:
         finally:
             # Even if it failed: a hold that nobody ends any more must not be kept alive.
             self._leases.end(hold.request_id)
-
-
-def _ending(hold: Hold, event: UsageEvent) -> Ending:
-    """As the scripts take it. An unheld call's customer is looked up when it is told."""
-    if not hold.is_held:
-        event = replace(event, unheld=True)
-    return Ending(
-        request_id=hold.request_id,
-        customer=hold.profile.identifier,
-        verb="settle" if event.kind is Kind.SETTLE else "release",
-        kind=event.kind,
-        number=hold.profile.number if hold.is_held else 0,
-        window_ids=hold.window_ids,
-        charge_pico=event.charge_pico,
-        cost_pico=event.cost_pico,
-        details=event.details(),
-        change=hold.change,
-    )

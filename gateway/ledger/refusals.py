@@ -45,7 +45,7 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
     """The error for a call that a budget has no room for."""
     limits = refusal.terms.limits
     taken = refusal.held_pico + refusal.needed_pico
-    period, total = limits.period_budget_pico, limits.total_budget_pico
+    period, total = limits.period_budget_pico, limits.total_limit_pico
     by_period = period is not None and (
         total is None or period - refusal.spent_period_pico <= total - refusal.spent_total_pico
     )
@@ -55,6 +55,8 @@ def refused(refusal: Refusal, *, in_flight: bool) -> GatewayError:
         else ("total_budget", total, refusal.spent_total_pico)
     )
     assert limit is not None, "a call was refused by a limit that is not there"
+    if not by_period:  # as the customer has it: with what others of that name have spent
+        limit, spent = limit + limits.carried_pico, spent + limits.carried_pico
     assert spent + taken > limit, "a call was refused that fits"
     resets_ms = refusal.terms.period_resets_ms if by_period else None
     resets_at = rfc3339(resets_ms) if resets_ms is not None else None

@@ -15,6 +15,7 @@ from gateway.customers.profile import Profile, Terms
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
+from gateway.ledger.credits import Credits, is_credit
 from gateway.ledger.endings import all_of
 from gateway.ledger.outcomes import Outcome
 from gateway.ledger.requests import hour_of
@@ -41,8 +42,10 @@ class Reports:
         rules: Rules,
         scopes: ScopeHolds,
         *,
+        credits_: Credits,
         wal: Log | None = None,
     ) -> None:
+        self._credits = credits_
         self._scopes = scopes
         self._store = store
         self._directory = directory
@@ -85,13 +88,19 @@ class Reports:
         for start in range(0, len(reports), AGAIN_AT_ONCE_MAX):
             some = reports[start : start + AGAIN_AT_ONCE_MAX]
             customers = {counted.customer: counted.number for counted in some}
+            deleted = set()
             for name, number in customers.items():
                 known = debts.profiles.get(name)
                 stored = known.stored if known is not None and known.number == number else {}
-                await self._directory.restore(name, number, stored)
-            await all_of(self._count_once_more(counted) for counted in some)
+                if await self._directory.restore(name, number, stored) is None:
+                    deleted.add(name)
+            await all_of(self._count_once_more(c) for c in some if c.customer not in deleted)
 
     async def _count_once_more(self, counted: Counted) -> None:
+        if is_credit(counted):
+            await self._credits.again(counted, _event_of(counted, Kind.CREDIT))
+            return
+
         def as_it_was(_profile: Profile, _terms: Terms) -> UsageEvent:
             return _event_of(counted)
 
@@ -124,12 +133,13 @@ class Reports:
                     partition.stream,
                     partition.tombstones(hour_of(priced.request_id)),
                     partition.changed,
+                    partition.left(customer),
                     *(partition.idempotency(now_ms) if idempotency_key else ()),
                 ],
                 [
                     priced.request_id,
                     profile.number,
-                    profile.version,
+                    profile.told_version,
                     f"{profile.number} {idempotency_key}" if idempotency_key else "",
                     fingerprint,
                     priced.charge_pico,
@@ -169,10 +179,10 @@ class Reports:
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
 
-def _event_of(counted: Counted) -> UsageEvent:
+def _event_of(counted: Counted, kind: Kind = Kind.EVENT) -> UsageEvent:
     return decode(
         [
-            *(b"k", Kind.EVENT.encode()),
+            *(b"k", kind.encode()),
             *(b"id", counted.request_id.encode()),
             *(b"n", b"%d" % counted.number),
             *(b"a", b"%d" % counted.charge_pico),

@@ -111,7 +111,7 @@ def _rooms(account: Hold | ScopeHold) -> Iterator[_Room]:
     terms = account.terms
     for limit, spent in (
         (terms.limits.period_budget_pico, account.spent_period_pico),
-        (terms.limits.total_budget_pico, account.spent_total_pico),
+        (terms.limits.total_limit_pico, account.spent_total_pico),
     ):
         if limit is not None:
             yield _Room(limit - spent - account.held_pico, terms.period_resets_ms)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.customers.profile import Count
 from gateway.ledger.bounds import Bound
 
-Count = Literal["charge", "cost"]
+__all__ = ["Count", "Orphans", "Rules"]
+
 Orphans = Literal["hold", "input", "progress"]
 
 

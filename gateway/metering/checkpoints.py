@@ -1,6 +1,7 @@
 """Checkpoints: what the trimmed part of each stream came to, customer by customer.
 
-    {p}ck   hash   customer number -> "<charge> <cost>", pico-USD, signed
+    {p}ck   hash   customer number -> "<charge> <cost> <credit>", pico-USD, signed; a credit of
+                   nothing is left out
 
 At every moment what a customer's account has spent is its checkpoint plus the charges of
 the entries that are still in the stream. Both sums are over the outer fields of an entry,
@@ -11,6 +12,7 @@ not.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from gateway.event import Kind
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -20,13 +22,16 @@ class Money(NamedTuple):
 
     charge_pico: int = 0
     cost_pico: int = 0
+    credit_pico: int = 0
 
     def plus(self, other: "Money") -> "Money":
-        return Money(self.charge_pico + other.charge_pico, self.cost_pico + other.cost_pico)
+        return Money(*map(sum, zip(self, other, strict=True)))
 
 
 NOTHING: Final = Money()
 _NAMES: Final = [b"k", b"id", b"n", b"a", b"c"]
+_CREDIT: Final = Kind.CREDIT.encode()
+_AMOUNT: Final = b"r"
 
 
 def money_by_customer(entries: Iterable[Sequence[bytes]]) -> dict[int, Money]:
@@ -36,7 +41,7 @@ def money_by_customer(entries: Iterable[Sequence[bytes]]) -> dict[int, Money]:
         if entry[:10:2] != _NAMES:
             continue
         try:
-            number, money = int(entry[5]), Money(int(entry[7]), int(entry[9]))
+            number, money = int(entry[5]), Money(int(entry[7]), int(entry[9]), credited(entry))
         except ValueError:
             continue
         if any(money):
@@ -61,14 +66,22 @@ async def checkpoints(
 def read(text: bytes | None) -> Money:
     if text is None:
         return NOTHING
-    charge, cost = text.split()
-    return Money(int(charge), int(cost))
+    return Money(*map(int, text.split()))
 
 
 def fields(sums: Mapping[int, Money]) -> list[str]:
     """What to write: field, value, field, value ..."""
-    return [
-        part
-        for number, money in sums.items()
-        for part in (str(number), f"{money.charge_pico} {money.cost_pico}")
-    ]
+    return [part for number, money in sums.items() for part in (str(number), _written(money))]
+
+
+def credited(entry: Sequence[bytes]) -> int:
+    """What an entry (field, value, field, value ...) credits its customer, pico-USD.
+
+    Raises:
+        ValueError: it does not say it in a number.
+    """
+    return int(entry[13]) if entry[1] == _CREDIT and entry[12:13] == [_AMOUNT] else 0
+
+
+def _written(money: Money) -> str:
+    return " ".join(map(str, money if money.credit_pico else money[:2]))

@@ -43,6 +43,7 @@ class Totals(NamedTuple):
         belong on no bill. Moves to another source when the truth arrives.
     estimated_pico, event_pico: Of that, by source. `reported_pico` is the rest.
     latency_ms_sum, latency_calls: An average's two halves; so for the first token.
+    credit_pico: What was credited, in sum; it is no charge.
     """
 
     calls: int = 0
@@ -63,6 +64,7 @@ class Totals(NamedTuple):
     latency_calls: int = 0
     first_token_ms_sum: int = 0
     first_token_calls: int = 0
+    credit_pico: int = 0
 
     @property
     def reported_pico(self) -> int:
@@ -90,6 +92,8 @@ def totals_of(event: UsageEvent) -> Totals:
     """What one event adds."""
     if event.kind is Kind.REFUSE:
         return Totals(rejected=1)
+    if event.kind is Kind.CREDIT:
+        return Totals(credit_pico=event.credit_pico)
     if event.kind not in MONEY_KINDS:
         return Totals(errors=int(event.failed), aborted=int(event.status is Status.ABORTED))
     calls = int(event.is_usage)

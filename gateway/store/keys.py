@@ -44,6 +44,7 @@ GATEWAYS: Final = "{fb}gateways"
 ROSTER_ROWS: Final = "{fb}rows"
 ROSTER_GONE: Final = "{fb}gone"
 SCOPES: Final = "{fb}scopes"
+GROUPS: Final = "{fb}groups"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
 _LOGINS: Final = "{fb}login:"
@@ -64,12 +65,12 @@ class KeySpec(NamedTuple):
 
 KEYS: Final = (
     KeySpec("{p}n:<customer>", "string", "until deleted", "hold, event, profile"),
-    KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile"),
+    KeySpec("{p}p:<number>", "hash", "until deleted", "hold, event, profile, credit"),
     KeySpec(
         "{p}a:<number>",
         "hash",
         "for ever",
-        "hold, restore, settle, release, expire, event, adjust, profile",
+        "hold, restore, settle, release, expire, event, adjust, credit, profile",
     ),
     KeySpec(
         "{p}h", "hash", "while calls run", "hold, restore, renew; settle, release, expire remove"
@@ -81,18 +82,23 @@ KEYS: Final = (
         "{p}ev",
         "stream",
         "hot_hours",
-        "settle, release, expire, event, adjust, refuse; trim removes",
+        "settle, release, expire, event, adjust, credit, refuse; trim removes",
     ),
     KeySpec("{p}d:<hour>", "set", "50 h", "settle, release, expire, refuse, event"),
     KeySpec("{p}o:<hour>", "hash", "50 h", "expire; settle, release remove"),
-    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event, adjust"),
+    KeySpec("{p}k:<week>", "hash", "35 to 42 days", "event, adjust, credit"),
     KeySpec("{p}cur", "hash", "for ever", "apply, scope_apply, trim"),
     KeySpec("{p}ck", "hash", "for ever", "trim"),
     KeySpec("{p}c:<number>", "hash", "for ever", "apply, rebuild"),
     KeySpec("{p}cd:<number>:<yyyymm>", "hash", "for ever", "apply, rebuild"),
     KeySpec(
-        "{p}r", "zset", "for ever", "hold, event, profile, apply, rebuild, mark; written removes"
+        "{p}r",
+        "zset",
+        "for ever",
+        "hold, event, profile, delete, apply, rebuild, mark; written removes",
     ),
+    KeySpec("{p}x:<hash>", "hash", "for ever", "delete"),
+    KeySpec("{p}x", "zset", "50 h", "delete"),
     KeySpec("{p}g:<scope>", "hash", "for ever", "scope_hold, scope_apply, scope_expire"),
     KeySpec("{p}gh", "hash", "while calls run", "scope_hold; scope_apply, scope_expire remove"),
     KeySpec("{p}gd:<hour>", "hash", "50 h", "scope_apply"),
@@ -108,6 +114,7 @@ KEYS: Final = (
     KeySpec(f"{_LOGINS}<link>", "string", "a day", "the dashboard's login"),
     KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
+    KeySpec(GROUPS, "hash", "until deleted", "groups API"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 
@@ -125,6 +132,7 @@ class Partition:
         "checkpoints",
         "cursors",
         "expiries",
+        "gone",
         "holds",
         "index",
         "scope_holds",
@@ -142,6 +150,7 @@ class Partition:
         self.checkpoints = f"{tag}ck"
         self.scope_holds = f"{tag}gh"
         self.changed = f"{tag}r"
+        self.gone = f"{tag}x"
 
     def number(self, customer: str) -> str:
         return f"{self.tag}n:{customer}"
@@ -151,6 +160,10 @@ class Partition:
 
     def account(self, number: int) -> str:
         return f"{self.tag}a:{number}"
+
+    def left(self, customer: str) -> str:
+        """What is left of deleted customers of that name; the name cannot be read from it."""
+        return f"{self.tag}x:{sha256(customer.encode()).hexdigest()}"
 
     def tombstones(self, hour: int) -> str:
         return f"{self.tag}d:{hour}"

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import Engine, Executable, Select, create_engine, event, func, select, tuple_
+from sqlalchemy import (
+    Engine,
+    Executable,
+    Select,
+    create_engine,
+    event,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.engine import URL
 
 from gateway.store.archive.outbox import Outbox
@@ -59,7 +69,8 @@ ADJUSTMENTS_MAX: Final = 100
 """Shown of one call."""
 
 RETIRED_MAX: Final = 2_000
-"""In one transaction of `retire`: others who write wait that long."""
+FORGOTTEN_MAX: Final = 2_000
+"""In one transaction of `retire`, of `forget`: others who write wait that long."""
 
 BUSY_SECONDS_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 8
@@ -247,6 +258,14 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, statement)
         return [from_row(row._mapping) for row in rows]  # noqa: SLF001 - its public name
 
+    async def forget(self, customer_number: int, since_ms: int = 0) -> int:
+        """Remove `metadata`, what a customer's calls said of it, from its oldest rows.
+
+        Of those that count from `since_ms` on, and at most of `FORGOTTEN_MAX`. Returns how
+        many they were.
+        """
+        return await asyncio.to_thread(self._forget, customer_number, since_ms)
+
     async def past(self, partition: int) -> list[PastDay]:
         """What has been removed from the partition, summed up; by customer, then by day."""
         return await asyncio.to_thread(self._past, partition)
@@ -258,6 +277,17 @@ class Archive:
         many they were.
         """
         return await asyncio.to_thread(self._retire, partition, until, fold)
+
+    def _forget(self, customer_number: int, since_ms: int) -> int:
+        said = select(EVENTS.c.id).where(
+            EVENTS.c.customer_number == customer_number,
+            EVENTS.c.at_ms >= since_ms,
+            EVENTS.c.metadata.is_not(None),
+        )
+        forget = update(EVENTS).values(metadata=None)
+        with self._engine.begin() as connection:
+            some = said.order_by(EVENTS.c.at_ms).limit(FORGOTTEN_MAX)
+            return connection.execute(forget.where(EVENTS.c.id.in_(some))).rowcount
 
     def _past(self, partition: int) -> list[PastDay]:
         with self._engine.connect() as connection:

@@ -8,9 +8,10 @@
 -- KEYS[4] {p}ev            stream  usage events
 -- KEYS[5] {p}d:<hour>      set     ids that have ended
 -- KEYS[6] {p}r             zset    customers whose row in the roster is out of date
--- KEYS[7..] {p}k:<week>    hash    idempotency key -> mark; the bucket of now first
+-- KEYS[7] {p}x:<hash>      hash    what was left of one of that name who was deleted
+-- KEYS[8..] {p}k:<week>    hash    idempotency key -> mark; the bucket of now first
 -- ARGV[1] event id         ARGV[2] customer number (a fresh one when believed new)
--- ARGV[3] profile version the caller decided with; 0: believed new
+-- ARGV[3] profile version the caller decided with; 0 and the mark of KEYS[7]: believed new
 -- ARGV[4] idempotency key, '' for none
 -- ARGV[5] fingerprint of the body
 -- ARGV[6] charge, pico-USD ARGV[7] cost, pico-USD
@@ -36,7 +37,7 @@
 local ACCEPTED, DUPLICATE, CONFLICT, POLICY, STALE = 1, 2, 3, 5, 6
 local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended, changed_rows = KEYS[4], KEYS[5], KEYS[6]
-local FIRST_BUCKET, UPSERT_FROM = 7, 17
+local FIRST_BUCKET, UPSERT_FROM = 8, 17
 local event_id, number, version = ARGV[1], ARGV[2], ARGV[3]
 local idempotency_key, fingerprint, charge, cost = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local window_ids, valid_from, valid_until = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -54,7 +55,7 @@ local details, keep_seconds = ARGV[15], ARGV[16]
 --@include mark
 --@include upsert
 
-if not is_current(number_key, profile, number, version) then
+if not is_current(number_key, profile, number, version, KEYS[7]) then
     return {POLICY, ''}
 end
 local mark = fingerprint .. ' ' .. event_id .. ' ' .. charge
@@ -85,7 +86,7 @@ local ids = current_ids(opened, split_ids(window_ids))
 local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
 count_reported(account, changed, row, opened, ids, charge, cost, count, limits)
 
-if version == '0' then
+if string.sub(version, 1, 1) == '0' then
     upsert(number_key, profile, number, UPSERT_FROM, changed_rows)
 end
 if idempotency_key == '' then

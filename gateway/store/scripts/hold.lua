@@ -8,10 +8,11 @@
 -- KEYS[4] {p}h             hash    request id -> hold record
 -- KEYS[5] {p}hx            zset    request id -> lease expiry, Unix ms
 -- KEYS[6] {p}d:<hour>      set     request ids that have ended
--- and, where the call says something of its customer:
--- KEYS[7] {p}r             zset    customers whose row in the roster is out of date
+-- KEYS[7] {p}x:<hash>      hash    what was left of one of that name who was deleted
+-- KEYS[8] {p}r             zset    customers whose row in the roster is out of date; both
+--                                  where the call says something of its customer
 -- ARGV[1] request id       ARGV[2] customer number (a fresh one when believed new)
--- ARGV[3] profile version the caller decided with; 0: believed new
+-- ARGV[3] profile version the caller decided with; 0 and the mark of KEYS[7]: believed new
 -- ARGV[4] wanted, ARGV[5] least, pico-USD: the call's bound, and the least that serves it
 -- ARGV[6] share: 1, or n: of what remains the n-th part at most, unless `least` is more
 -- ARGV[7] orphan, pico-USD: what to post should the call never end, '' for what is held
@@ -77,7 +78,7 @@ if not record then
     if now_ms < valid_from or now_ms >= valid_until then
         return {STALE, '0', '0', '0', '0', now_ms, ''}
     end
-    if not is_current(number_key, profile, number, version) then
+    if not is_current(number_key, profile, number, version, KEYS[7]) then
         return {POLICY, '0', '0', '0', '0', 0, ''}
     end
 end
@@ -156,7 +157,7 @@ end
 if #ARGV >= UPSERT_FROM then
     --@include mark
     --@include upsert
-    upsert(number_key, profile, number, UPSERT_FROM, KEYS[7])
+    upsert(number_key, profile, number, UPSERT_FROM, KEYS[8])
 end
 if outcome == HELD then
     if tat then

@@ -5,8 +5,9 @@
 -- KEYS[2] {p}p:<number>    hash    profile, version
 -- KEYS[3] {p}a:<number>    hash    account
 -- KEYS[4] {p}r             zset    customers whose row in the roster is out of date
+-- KEYS[5] {p}x:<hash>      hash    what was left of one of that name who was deleted
 -- ARGV[1] customer number (a fresh one when believed new)
--- ARGV[2] profile version the caller decided with; 0: believed new
+-- ARGV[2] profile version the caller decided with; 0 and the mark of KEYS[5]: believed new
 -- ARGV[3] 1: the anchor of the custom window changes
 -- ARGV[4] ids of the windows of now, as in hold.lua
 -- ARGV[5] `charge` or `cost`: which of the two the limits are about
@@ -18,7 +19,7 @@
 -- changed, load it and try again.
 
 local WRITTEN, POLICY = 1, 5
-local number_key, profile, account, changed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local number_key, profile, account, changed, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local number, version, reset_custom = ARGV[1], ARGV[2], ARGV[3]
 local window_ids, count = ARGV[4], ARGV[5]
 local before, after = {ARGV[6], ARGV[7], ARGV[8]}, {ARGV[9], ARGV[10], ARGV[11]}
@@ -35,7 +36,7 @@ local UPSERT_FROM = 12
 --@include mark
 --@include upsert
 
-if not is_current(number_key, profile, number, version) then
+if not is_current(number_key, profile, number, version, left) then
     return POLICY
 end
 count_lowered(account, split_ids(window_ids), count, before, after)

@@ -16,8 +16,13 @@ from gateway.api.routes import routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
 from gateway.api.user_service import UserService
+from gateway.audit.check import Check
+from gateway.audit.differences import Difference
+from gateway.audit.walk import verify
 from gateway.customers.apps import App, Apps, token_digest
-from gateway.customers.scopes import NO_SCOPES
+from gateway.customers.groups import Groups
+from gateway.customers.profile import Limits
+from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.requests import new_request_id
@@ -102,6 +107,14 @@ class Api:
         while await self.services.users.indexer.step():
             pass
 
+    async def differences(self) -> list[Difference]:
+        """As `farebox ledger verify --full` finds them."""
+        store, archive = self.bench.store, self.services.archive
+        check = Check(store, zone=UTC, rating=Rating(BOOK), archive=archive)
+        report = await verify(store, check, progress=lambda _: None)
+        assert report.complete
+        return list(report.differences)
+
     def serving(self, **changes) -> httpx.AsyncClient:
         """A client of the same API with other services."""
         return _client(replace(self.services, **changes))
@@ -141,7 +154,8 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
     with redis.Redis.from_url(store_server) as client:
         client.flushall()
     archive = await Archive.open(tmp_path)
-    async with bench(store_server) as bench_:
+    scopes = Scopes(groups={"configured": Limits(total_budget_pico=10**12)})
+    async with bench(store_server, scopes=scopes) as bench_:
         services = Services(
             store=bench_.store,
             directory=bench_.directory,
@@ -157,6 +171,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 clock=bench_.clock,
                 zone=UTC,
             ),
+            groups=Groups(bench_.store, scopes),
             archive=archive,
             rating=Rating(BOOK),
             apps=Apps(APPS),
@@ -167,7 +182,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 outbox=archive.outbox,
                 ledger=bench_.ledger,
                 directory=bench_.directory,
-                scopes=NO_SCOPES,
+                scopes=scopes,
                 clock=bench_.clock,
                 endpoints=(),
             ),

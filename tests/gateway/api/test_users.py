@@ -50,6 +50,8 @@ DETAIL = {
     "remaining_usd",
     "resets_at",
     "usage_sources",
+    "credits_usd",
+    "carried_over_usd",
     "overshoot_usd",
 }
 

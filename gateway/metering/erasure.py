@@ -1,0 +1,65 @@
+"""Erasure: what calls of deleted customers said of them goes from the archive's rows.
+
+The rows stay, under a number that nothing names; what could name it, the metadata that calls
+and reports have brought along, is removed. A call can end a day after its customer was
+deleted, so it is looked for as long as it is known that the number is gone.
+"""
+
+from typing import Final
+
+from gateway.metering.loop import repeat
+from gateway.store.archive import Archive
+from gateway.store.client import Store
+from gateway.store.keys import HOUR_MS
+
+BUSY_SECONDS: Final = 0.5
+"""Between two batches: those who write rows come first."""
+
+IDLE_SECONDS: Final = 60.0
+CALL_MS_MAX: Final = 24 * HOUR_MS
+
+
+class Erasure:
+    """Of one archive.
+
+    Attributes:
+        erased: Rows whose metadata this one has removed.
+    """
+
+    def __init__(self, store: Store, archive: Archive) -> None:
+        self._store = store
+        self._archive = archive
+        self._through: set[int] = set()
+        self.erased = 0
+
+    async def run(self) -> None:
+        """For ever; never raises. Cancel it to stop: no moment is a bad one."""
+        await repeat("erasure", self.step, busy_seconds=BUSY_SECONDS, idle_seconds=IDLE_SECONDS)
+
+    async def step(self) -> int:
+        """One batch of rows of every customer that is gone; how many there were.
+
+        Raises:
+            LedgerUnavailable: the store is away.
+            sqlalchemy.exc.SQLAlchemyError: the archive is.
+        """
+        partitions = self._store.keyspace.partitions
+        replies = await self._store.commands(
+            [("ZRANGE", p.gone, 0, -1, "WITHSCORES") for p in partitions]
+        )
+        gone = {
+            int(number): int(float(at_ms))
+            for reply in replies
+            for number, at_ms in zip(reply[::2], reply[1::2], strict=True)
+        }
+        self._through &= gone.keys()
+        count = 0
+        for number, deleted_ms in gone.items():
+            # Once through them all, only what has ended since is looked for.
+            since_ms = deleted_ms - CALL_MS_MAX if number in self._through else 0
+            erased = await self._archive.forget(number, since_ms)
+            if not erased:
+                self._through.add(number)
+            count += erased
+        self.erased += count
+        return count
