@@ -1,7 +1,7 @@
-"""Board: who there is, and how each stands with its budget, read in the background.
+"""Board: how customers with a limit stand with it, read in the background.
 
-No page reads all customers. One that needs to search or compare them asks the board, which
-is read again, in chunks, when it is older than a few seconds and somebody looks.
+No page reads all customers. What has to compare them all (who is over, who is near) asks
+the board, which goes through the roster in pieces, when it has grown old and somebody looks.
 """
 
 import asyncio
@@ -9,112 +9,79 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.api.customers import Customers
 from gateway.api.services import Services
-from gateway.customers.profile import ANONYMOUS, Profile
+from gateway.customers.profile import Profile
 from gateway.dashboard.budgets import Standing, standing
+from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import Person, person
 from gateway.ledger.ledger import Balance
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
+from gateway.metering.roster.roster import PAGE_SIZE_MAX, Wanted
+from gateway.metering.roster.rows import Row
 
-CHUNK: Final = 250
 CUSTOMERS_MAX: Final = 100_000
-FRESH_MS: Final = 5_000
+ROUNDS_MAX: Final = CUSTOMERS_MAX // PAGE_SIZE_MAX
+AT_ONCE: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """A customer that has a limit, or is blocked."""
+
+    row: Row
+    person: Person
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Everybody:
     """Attributes:
-    partition: Its index.
-    text: What is searched, in lower case.
+    entries: Those with a limit and those that are blocked; the fullest first.
+    count: How many customers there are in all.
     """
 
-    person: Person
-    partition: int
-    first_seen_ms: int
-    standing: Standing
-    group: str | None
-    text: str
+    entries: Sequence[Entry]
+    count: int
 
 
 class Board:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, customers: Customers) -> None:
         self._services = services
-        self._entries: Sequence[Entry] = ()
-        self._read_ms = 0
-        self._reading: asyncio.Task[None] | None = None
+        self._customers = customers
+        self._kept = Kept(services.clock)
 
-    async def entries(self) -> Sequence[Entry]:
-        """Newest first. A few seconds old at most, but for who comes after a pause."""
-        if self._services.clock.now_ms() - self._read_ms > FRESH_MS and self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="dashboard-board")
-            self._reading.add_done_callback(self._done)
-        if self._read_ms == 0 and self._reading is not None:
-            await asyncio.shield(self._reading)
-        return self._entries
+    async def everybody(self) -> Everybody:
+        return await self._kept.get("board", self._read)
 
     def forget(self) -> None:
         """Something was changed here: whoever looks next sees it."""
-        self._read_ms = 0
+        self._kept.forget()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._reading = None
-        if not task.cancelled():
-            task.exception()
-
-    async def _read(self) -> None:
-        found: list[Entry] = []
-        store = self._services.store
-        for start in range(0, CUSTOMERS_MAX, CHUNK):
-            reply = await store.command(
-                "ZRANGE", CUSTOMERS_BY_FIRST_SEEN, start, start + CHUNK - 1, "REV", "WITHSCORES"
-            )
-            if not reply:
-                break
-            seen = {
-                name.decode(): int(float(score))
-                for name, score in zip(reply[::2], reply[1::2], strict=True)
-            }
-            found += await self._chunk(seen)
-            await asyncio.sleep(0)  # calls come first
-        self._entries, self._read_ms = found, self._services.clock.now_ms()
-
-    async def _chunk(self, seen: dict[str, int]) -> list[Entry]:
-        profiles = await profiles_of(self._services, list(seen))
-        standings = await standings_of(self._services, profiles)
-        directory = self._services.directory
+    async def standings(self, rows: Sequence[Row]) -> list[Entry]:
+        """How these stand, in two round trips; who is gone meanwhile is left out."""
+        profiles = await self._customers.profiles({row.number: row.partition for row in rows})
+        found = [(row, profiles[row.number]) for row in rows if row.number in profiles]
+        stand = await standings_of(self._services, [profile for _, profile in found])
         return [
-            Entry(
-                person(profile),
-                directory.partition_of(profile.identifier).index,
-                seen[profile.identifier],
-                stands,
-                profile.group,
-                " ".join(
-                    (profile.identifier, profile.text("name") or "", profile.text("email") or "")
-                ).lower(),
-            )
-            for profile, stands in zip(profiles, standings, strict=True)
-            if profile.identifier != ANONYMOUS
+            Entry(row, person(profile), stands)
+            for (row, profile), stands in zip(found, stand, strict=True)
         ]
 
-
-async def profiles_of(services: Services, identifiers: Sequence[str]) -> list[Profile]:
-    """Of those that exist, in two round trips."""
-    store, directory = services.store, services.directory
-    partitions = [directory.partition_of(name) for name in identifiers]
-    numbers = await store.commands(
-        [("GET", p.number(i)) for p, i in zip(partitions, identifiers, strict=True)]
-    )
-    found = [
-        (identifier, partition, int(number))
-        for identifier, partition, number in zip(identifiers, partitions, numbers, strict=True)
-        if number is not None
-    ]
-    replies = await store.commands([("HGETALL", p.profile(number)) for _, p, number in found])
-    return [
-        Profile.from_reply(identifier, number, reply)
-        for (identifier, _, number), reply in zip(found, replies, strict=True)
-    ]
+    async def _read(self) -> Everybody:
+        entries: list[Entry] = []
+        after, count = None, 0
+        for _ in range(ROUNDS_MAX):
+            found = await self._services.users.page(Wanted(size=PAGE_SIZE_MAX, after=after))
+            count = count or found.count
+            for start in range(0, len(found.rows), AT_ONCE):
+                some = await self.standings(found.rows[start : start + AT_ONCE])
+                entries += [e for e in some if e.standing.limits or e.person.blocked]
+                await asyncio.sleep(0)  # calls come first
+            after = found.following
+            if after is None:
+                break
+        entries.sort(key=lambda entry: -entry.standing.share)
+        return Everybody(entries, count)
 
 
 async def standings_of(services: Services, profiles: Sequence[Profile]) -> list[Standing]:

@@ -41,7 +41,7 @@ class Limit:
     def share(self) -> float:
         """Percent used, what is held included. A limit of zero is used up."""
         used = self.spent_pico + self.held_pico
-        return 100 * used / self.limit_pico if self.limit_pico else 100.0
+        return 100 * used / self.limit_pico if self.limit_pico > 0 else 100.0
 
     @property
     def left_pico(self) -> int:
@@ -116,11 +116,11 @@ def _limits(
             held_pico=balance.held_pico,
             window=(window.start_ms, window.end_ms),
         )
-    if limits.total_budget_pico is not None:
+    if limits.total_limit_pico is not None:
         yield Limit(
             name="total_budget",
             words="in total",
-            limit_pico=limits.total_budget_pico,
+            limit_pico=limits.total_limit_pico,
             spent_pico=balance.spent.of(count),
             held_pico=balance.held_pico,
         )

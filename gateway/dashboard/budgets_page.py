@@ -48,7 +48,7 @@ class BudgetsPage:
             "limited": len(limited),
             "over": sum(entry.standing.share >= 100 for entry in limited),
             "near": sum(NEAR <= entry.standing.share < 100 for entry in limited),
-            "everybody": len(await self._board.entries()),
+            "everybody": (await self._board.everybody()).count,
             "show": SHOW,
         }
         return self._renderer.page("budgets.html", visit, context)
@@ -62,8 +62,9 @@ class BudgetsPage:
         return file
 
     async def _limited(self) -> list[Entry]:
-        limited = [entry for entry in await self._board.entries() if entry.standing.limits]
-        return sorted(limited, key=lambda entry: -entry.standing.share)
+        """The fullest first."""
+        everybody = await self._board.everybody()
+        return [entry for entry in everybody.entries if entry.standing.limits]
 
     async def _rows(self, visit: Visit, entries: Sequence[Entry]) -> list[Row]:
         numbers = tuple(entry.person.number for entry in entries)

@@ -16,7 +16,9 @@ from gateway.dashboard.spans import Span
 SERIES_MAX: Final = 8
 OTHER: Final = "other"
 GAP: Final = 0.26
-"""Of a slot's width, what stays free between bars."""
+WIDE_GAP: Final = 0.5
+FEW: Final = 12
+"""Of a slot's width, what stays free between bars; more where there are few of them."""
 
 LABELS_MAX: Final = 8
 
@@ -97,11 +99,12 @@ def stacked(
     top = ceiling(max(sums, default=0))
     bars = []
     step = 100 / max(len(slots), 1)
+    gap = WIDE_GAP if len(slots) <= FEW else GAP
     for i, label in enumerate(slots):
         bars.append(
             Bar(
-                x=_r(i * step + step * GAP / 2),
-                width=_r(step * (1 - GAP)),
+                x=_r(i * step + step * gap / 2),
+                width=_r(step * (1 - gap)),
                 left=_r(i * step),
                 step=_r(step),
                 pieces=list(_pieces(series, i, top)),

@@ -57,7 +57,7 @@ def compact(number: float | None) -> str:
     if abs(number) < 10_000 and number == int(number):
         return f"{number:,.0f}"
     for size, unit in _STEPS:
-        if abs(number) >= size:
+        if abs(number) >= 0.9995 * size:
             scaled = number / size
             digits = 0 if abs(scaled) >= 99.95 else 1
             return f"{scaled:.{digits}f}".removesuffix(".0") + unit

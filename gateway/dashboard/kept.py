@@ -49,6 +49,10 @@ class Kept:
             return cast("T", await asyncio.shield(answer.making))
         return cast("T", answer.value)
 
+    def forget(self) -> None:
+        """Something has changed that these answers are about."""
+        self._answers.clear()
+
     async def _make(self, answer: _Answer, make: Callable[[], Awaitable[T]]) -> T:
         begun = self._clock.monotonic()
         try:

@@ -73,7 +73,7 @@ class Overview:
         )
         spenders, everybody, pipeline, latest = await asyncio.gather(
             reports.top(span, Metric.COST, SERIES_MAX),
-            self._board.entries(),
+            self._board.everybody(),
             self._pipeline.now(),
             self._latest(),
         )
@@ -92,7 +92,7 @@ class Overview:
             "paces": how_long(labels, paces),
             "errors": troubles(labels, slots),
             "unpriced": unpriced,
-            "risks": at_risk(everybody)[:RISKS],
+            "risks": at_risk(everybody.entries)[:RISKS],
             "pipeline": pipeline,
             "latest": latest,
         }
@@ -140,5 +140,4 @@ FILE_COLUMNS: Final = (
 
 def at_risk(entries: Sequence[Entry]) -> list[Entry]:
     """Those near a limit or beyond it, the fullest first; who is blocked spends nothing."""
-    near = [e for e in entries if e.standing.share >= NEAR and not e.person.blocked]
-    return sorted(near, key=lambda e: -e.standing.share)
+    return [e for e in entries if e.standing.share >= NEAR and not e.person.blocked]

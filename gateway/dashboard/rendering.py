@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,32 +41,39 @@ TITLES: Final = {
 }
 
 
+@cache
+def _environment() -> Environment:
+    """One for all: templates are compiled once."""
+    assets = Assets()
+    environment = Environment(
+        loader=PackageLoader("gateway.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {name: getattr(formats, name) for name in _FILTERS}
+    environment.filters["tojson_text"] = _json
+    environment.globals |= {
+        "asset": assets.path,
+        "sprite": Markup(assets.text("icons.svg")),  # noqa: S704 - our own file
+        "presets": PRESETS,
+        "share": formats.share,
+    }
+    return environment
+
+
+_FILTERS: Final = (
+    *("money", "exact", "count", "compact", "percent", "duration", "machine"),
+    *("ago", "when", "initials", "short_money"),
+)
+
+
 class Renderer:
-    def __init__(self, assets: Assets, about: About, zone_name: str) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("gateway.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters |= {
-            name: getattr(formats, name)
-            for name in (
-                *("money", "exact", "count", "compact", "percent", "duration", "machine"),
-                *("ago", "when", "initials", "short_money"),
-            )
-        }
-        self._environment.filters["tojson_text"] = _json
-        self._environment.globals |= {
-            "asset": assets.path,
-            "sprite": Markup(assets.text("icons.svg")),  # noqa: S704 - our own file
-            "about": about,
-            "presets": PRESETS,
-            "zone_name": zone_name,
-            "share": formats.share,
-        }
+    def __init__(self, about: About, zone_name: str) -> None:
+        self._environment = _environment()
+        self._known = {"about": about, "zone_name": zone_name}
 
     def page(
         self, name: str, visit: Visit, context: Mapping[str, Any], status: int = 200
@@ -86,7 +94,7 @@ class Renderer:
         )
 
     def answer(self, name: str, context: Mapping[str, Any], status: int = 200) -> Response:
-        text = self._environment.get_template(name).render(context)
+        text = self._environment.get_template(name).render(self._known | dict(context))
         return Response(text, status, HEADERS, "text/html")
 
     def error(self, error: GatewayError) -> Response:

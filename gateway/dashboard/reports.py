@@ -11,8 +11,9 @@ from gateway.api.services import Services
 from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
+from gateway.metering.roster.rows import Column, Row, unpacked
 from gateway.store.archive import CustomerUse, LogFilter, Metric, SlotUse, Summary, UnpricedUse
-from gateway.store.keys import CUSTOMERS_BY_FIRST_SEEN
+from gateway.store.keys import ROSTER_ROWS, roster_order
 
 TOP_MAX: Final = 8
 
@@ -87,15 +88,22 @@ class Reports:
     async def slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, list[Slot]]:
         """Customer number -> its slots."""
         key = tuple(sorted(numbers))
+        if not key:
+            return {}
         return await self._get("slots_of", span, key, lambda: self._slots_of(span, numbers))
 
     async def top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
         key = (metric, limit)
         return await self._get("top", span, key, lambda: self._top(span, metric, limit))
 
-    async def used(self, span: Span, limit: int) -> Mapping[int, CustomerUse]:
-        """Customer number -> what it used; of the dearest ones."""
-        return await self._get("used", span, limit, lambda: self._used(span, limit))
+    async def used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
+        """Customer number -> what it used, of these; who used nothing is missing."""
+        key = tuple(sorted(numbers))
+        return await self._get("used", span, key, lambda: self._used(span, key))
+
+    async def dearest(self, span: Span, limit: int) -> Sequence[Row]:
+        """Those whose calls cost most, as the roster has them."""
+        return await self._get("dearest", span, limit, lambda: self._dearest(span, limit))
 
     async def models(self, span: Span, *numbers: int) -> list[ModelRow]:
         """The dearest first; those without a price by their calls, behind."""
@@ -168,9 +176,19 @@ class Reports:
         people = await self.people.of((u.customer_number, u.partition) for u in users)
         return [Top(people[user.customer_number], user) for user in users]
 
-    async def _used(self, span: Span, limit: int) -> dict[int, CustomerUse]:
-        top = await self._archive.top_users(self.of(span), Metric.COST, limit)
-        return {use.customer_number: use for use in top}
+    async def _used(self, span: Span, numbers: Sequence[int]) -> dict[int, Slot]:
+        if not numbers:
+            return {}
+        rows = await self._archive.use(self.of(span, numbers), by="customer")
+        return {row.key: _slot(row) for row in rows}
+
+    async def _dearest(self, span: Span, limit: int) -> list[Row]:
+        users = await self._archive.top_users(self.of(span), Metric.COST, limit)
+        members = [f"{user.partition}:{user.customer_number}" for user in users]
+        if not members:
+            return []
+        stored = await self._services.store.command("HMGET", ROSTER_ROWS, *members)
+        return [unpacked(row) for row in stored if row is not None]
 
     async def _models(self, wanted: LogFilter) -> list[ModelRow]:
         """The dearest first; those without a price by their calls, behind."""
@@ -215,7 +233,7 @@ class Reports:
         ends = [*starts[1:], span.end_ms]
         replies = await self._services.store.commands(
             [
-                ("ZCOUNT", CUSTOMERS_BY_FIRST_SEEN, start, f"({end}")
+                ("ZCOUNT", roster_order(Column.FIRST_SEEN), start, f"({end}")
                 for start, end in zip(starts, ends, strict=True)
             ]
         )

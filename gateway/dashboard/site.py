@@ -20,7 +20,8 @@ from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
 from gateway.dashboard.sessions import Credentials, Sessions
 from gateway.dashboard.settings import choose_theme
-from gateway.dashboard.user import UserCard, UserPages
+from gateway.dashboard.user import UserPages
+from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.users import Users
 from gateway.dashboard.visits import Page, Visits
 
@@ -29,10 +30,11 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
     assets = Assets()
     zone = services.zone
     zone_name = zone.key if isinstance(zone, ZoneInfo) else str(zone)
-    renderer = Renderer(assets, services.about, zone_name)
+    renderer = Renderer(services.about, zone_name)
     sessions = Sessions(credentials, services.store)
     visits = Visits(services, sessions)
-    reports, board = Reports(services), Board(services)
+    reports = Reports(services)
+    board = Board(services, reports.customers)
     example, pipeline = Example(services.about, services.rating.book), Pipeline(services)
     card = UserCard(services, reports, example)
     overview = Overview(reports, services.archive, board, pipeline, renderer, example)
@@ -64,6 +66,8 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
         at("/users/{id}", user.page, user.change),
         at("/users/{id}/edit", user.form),
         at("/users/{id}/block", None, user.block),
+        at("/users/{id}/credit", None, user.credit),
+        at("/users/{id}/delete", None, user.erase),
         at("/suggest", users.suggest),
         at("/logs", logs.page),
         at("/logs/{id}", logs.one),

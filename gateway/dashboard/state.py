@@ -65,6 +65,9 @@ def read_state(request: Request, *, now_ms: int, zone: tzinfo) -> State:
     """Never refuses: who follows an old link sees the page, and why it is not as asked."""
     items = request.query_params.multi_items()[:PARAMETERS_MAX]
     params = {name: value[:CHARACTERS_MAX] for name, value in items if value}
+    if "col" in params:  # of a form, one a checkbox
+        params["cols"] = ".".join(value for name, value in items if name == "col")
+        del params["col"]
     problem, days = None, None
     name = params.get("range", DEFAULT)
     if name not in PRESETS:

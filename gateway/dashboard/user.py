@@ -1,6 +1,6 @@
-"""One user: who it is, its budget, what it used in the range, its last calls; and changing it."""
+"""One user's page, and what can be done to it: create, change, block, credit, delete."""
 
-import asyncio
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,19 +8,14 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.api.answers import InvalidFields
 from gateway.api.services import Services
-from gateway.api.user_fields import changed, check_merged_metadata, created, looked_up
-from gateway.api.user_rows import first_seen_ms
-from gateway.customers.profile import ANONYMOUS, Profile
-from gateway.dashboard import formats
-from gateway.dashboard.board import Board, standings_of
-from gateway.dashboard.charts import Series, slot_labels, stacked
-from gateway.dashboard.example import Example
+from gateway.api.user_fields import changed, created, credited, looked_up
+from gateway.customers.profile import Profile
+from gateway.dashboard.board import Board
 from gateway.dashboard.people import person, user_path
 from gateway.dashboard.rendering import Renderer
-from gateway.dashboard.reports import Reports
+from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.visits import Visit
-from gateway.errors import Conflict, GatewayError, InvalidCall, NotFound
-from gateway.store.archive import LogFilter
+from gateway.errors import Conflict, GatewayError, InvalidCall
 from pricing.money import usd
 
 CALLS: Final = 10
@@ -30,59 +25,6 @@ _TEXTS: Final = ("name", "email", "group_identifier")
 _AMOUNTS: Final = ("period_budget", "total_budget")
 _NUMBERS: Final = ("markup_percentage", "rate_limit")
 FIELDS: Final = (*_TEXTS, *_AMOUNTS, "budget_duration", *_NUMBERS)
-
-
-class UserCard:
-    """What panel and page show of a user."""
-
-    def __init__(self, services: Services, reports: Reports, example: Example) -> None:
-        self._services = services
-        self._reports = reports
-        self._example = example
-
-    async def context(self, visit: Visit, identifier: str) -> dict[str, Any] | None:
-        """None: there is no such user."""
-        try:
-            profile = await self._services.directory.known(looked_up(identifier))
-        except NotFound:
-            return None
-        return await self.of(visit, profile)
-
-    async def of(self, visit: Visit, profile: Profile) -> dict[str, Any]:
-        services, reports, span = self._services, self._reports, visit.state.span
-        number = profile.number
-        partition = services.directory.partition_of(profile.identifier)
-        standings, lifetime, totals, before, slots, models, calls = await asyncio.gather(
-            standings_of(services, [profile]),
-            services.counters.lifetime(partition, number),
-            reports.totals(span, number),
-            reports.before(span, number),
-            reports.slots(span, number),
-            reports.models(span, number),
-            services.archive.newest(LogFilter(customer_numbers=(number,)), CALLS),
-        )
-        labels = slot_labels(span)
-        cost = Series("Cost", "1", [slot.cost_pico for slot in slots])
-        dearest = max((model.cost_pico for model in models), default=0)
-        return {
-            "profile": profile,
-            "person": person(profile),
-            "path": user_path(profile.identifier),
-            "created": _how_created(profile),
-            "standing": standings[0],
-            "lifetime": lifetime,
-            "first_seen_ms": first_seen_ms(profile, lifetime),
-            "totals": totals,
-            "before": before,
-            "chart": stacked(labels, [cost], short=formats.short_money, exact=formats.money),
-            "models": [
-                (model, round(formats.share(model.cost_pico, dearest), 2)) for model in models
-            ],
-            "calls": [archived.event for _, archived in calls],
-            "example": self._example.of(visit.request, profile.identifier),
-            "editable": profile.identifier != ANONYMOUS,
-            "values": values_of(profile),
-        }
 
 
 class UserPages:
@@ -114,7 +56,7 @@ class UserPages:
         content = {name: v for name, v in _content(values).items() if v is not None}
         try:
             named, change = created({"customer_identifier": identifier or None, **content})
-            await self._services.directory.create(
+            await self._services.users.create(
                 named, {name: value for name, value in change.items() if value is not None}
             )
         except (InvalidFields, InvalidCall, Conflict) as exc:
@@ -132,8 +74,7 @@ class UserPages:
         content = _content({n: v for n, v in values.items() if v != before.get(n, "")})
         try:
             change = changed(profile.identifier, content)
-            check_merged_metadata(profile, change)
-            await directory.change(profile.identifier, change)
+            await self._services.users.change(profile.identifier, change)
         except (InvalidFields, InvalidCall) as exc:
             return self._form(visit, profile, {**before, **values}, errors_of(exc), 422)
         return self._back(visit, profile, "saved")
@@ -142,8 +83,32 @@ class UserPages:
         directory = self._services.directory
         profile = await directory.known(looked_up(_named(visit)))
         blocks = visit.form.get("blocked") == "1"
-        await directory.change(profile.identifier, {"blocked": blocks or None})
+        await self._services.users.change(profile.identifier, {"blocked": blocks or None})
         return self._back(visit, profile, "blocked" if blocks else "unblocked")
+
+    async def credit(self, visit: Visit) -> Response:
+        """Raise what remains of the limit in total, once a form however often it is sent."""
+        profile = await self._services.directory.known(looked_up(_named(visit)))
+        content = {"amount_usd": visit.form.get("amount", "").strip() or None}
+        content |= {
+            name: visit.form[name] for name in ("reason", "idempotency_key") if visit.form.get(name)
+        }
+        try:
+            await self._services.users.credit(profile.identifier, credited(content))
+        except (InvalidFields, InvalidCall, Conflict) as exc:
+            errors = {"credit": next(iter(errors_of(exc).values()))}
+            return self._form(visit, profile, values_of(profile), errors, 422)
+        return self._back(visit, profile, "credited")
+
+    async def erase(self, visit: Visit) -> Response:
+        """Delete; the identifier has to be typed, since nothing brings it back."""
+        profile = await self._services.directory.known(looked_up(_named(visit)))
+        if visit.form.get("confirm", "").strip() != profile.identifier:
+            errors = {"confirm": "Type the identifier exactly as it is."}
+            return self._form(visit, profile, values_of(profile), errors, 422)
+        await self._services.users.delete(profile.identifier)
+        self._board.forget()
+        return RedirectResponse(visit.state.link("/users", said="deleted"), 303)
 
     def _back(self, visit: Visit, profile: Profile, said: str) -> Response:
         self._board.forget()
@@ -164,6 +129,7 @@ class UserPages:
             "path": user_path(profile.identifier) if profile else None,
             "values": values,
             "errors": errors,
+            "once": secrets.token_urlsafe(12),
             "durations": DURATIONS,
         }
         return self._renderer.page("user_form.html", visit, context, status)
@@ -208,8 +174,3 @@ def _said(name: str, text: str) -> str:
 def _named(visit: Visit) -> str:
     identifier: str = visit.request.path_params["id"]
     return identifier
-
-
-def _how_created(profile: Profile) -> str:
-    """By management, if it has set anything; a call pins nothing."""
-    return "API or dashboard" if "pinned" in profile.stored else "first call"

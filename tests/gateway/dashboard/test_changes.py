@@ -7,7 +7,11 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_user_is_created_without_a_call(admin) -> None:
     response = await admin.post(
-        "/users", customer_identifier="a/b 🦊", name="Zoë", period_budget="2.50", budget_duration="daily"
+        "/users",
+        customer_identifier="a/b 🦊",
+        name="Zoë",
+        period_budget="2.50",
+        budget_duration="daily",
     )
 
     assert 303 == response.status_code
@@ -91,3 +95,27 @@ async def test_a_key_with_a_fault_is_not_made(admin) -> None:
 
     assert 422 == response.status_code
     assert "No temporary keys" in response.text
+
+
+async def test_a_credit_is_given_once_a_form(admin) -> None:
+    """However often it is sent; what it changes is what may be spent in all."""
+    await admin.api.post("/api/users/", {"customer_identifier": "acme", "total_budget": 1})
+
+    for _ in range(2):
+        sent = await admin.post(
+            "/users/acme/credit", amount="2.5", reason="sorry", idempotency_key="k1"
+        )
+        assert 303 == sent.status_code
+    assert "of $3.50 in total" in " ".join((await admin.page("/users/acme")).text.split())
+    wrong = await admin.post("/users/acme/credit", amount="much")
+    assert 422 == wrong.status_code
+
+
+async def test_a_user_is_deleted_only_when_it_is_named(admin) -> None:
+    await admin.api.post("/api/users/", {"customer_identifier": "acme"})
+
+    assert 422 == (await admin.post("/users/acme/delete", confirm="acm")).status_code
+    assert 200 == (await admin.api.get("/api/users/acme/")).status_code
+    assert 303 == (await admin.post("/users/acme/delete", confirm="acme")).status_code
+    assert 404 == (await admin.api.get("/api/users/acme/")).status_code
+    assert 404 == (await admin.get("/users/acme")).status_code

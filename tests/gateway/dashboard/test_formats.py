@@ -41,7 +41,14 @@ def test_what_costs_something_is_never_shown_as_nothing(pico) -> None:
 
 @pytest.mark.parametrize(
     ("number", "shown"),
-    [(0, "0"), (9_999, "9,999"), (12_345, "12.3k"), (999_960, "1M"), (1_250_000, "1.2M"), (None, "–")],  # noqa: RUF001
+    [
+        (0, "0"),
+        (9_999, "9,999"),
+        (12_345, "12.3k"),
+        (999_960, "1M"),
+        (1_250_000, "1.2M"),
+        (None, "–"),
+    ],  # noqa: RUF001
 )
 def test_counts(number, shown) -> None:
     assert shown == formats.compact(number)
@@ -55,7 +62,8 @@ def test_durations(ms, shown) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0%"), (0.01, "<0.1%"), (1.66, "1.7%"), (99.95, ">99.9%"), (134, "134%")]
+    ("value", "shown"),
+    [(0.0, "0%"), (0.01, "<0.1%"), (1.66, "1.7%"), (99.95, ">99.9%"), (134, "134%")],
 )
 def test_percents(value, shown) -> None:
     assert shown == formats.percent(value)
@@ -69,7 +77,8 @@ def test_initials(name, shown) -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "shown"), [(0, "100 s ago"), (99_000, "just now"), (220_000, "in 2 min"), (None, "never")]
+    ("then", "shown"),
+    [(0, "100 s ago"), (99_000, "just now"), (220_000, "in 2 min"), (None, "never")],
 )
 def test_ago(then, shown) -> None:
     assert shown.replace("100 s", "1 min") == formats.ago(then, 100_000)

@@ -19,7 +19,7 @@ EVIL = [
     "مرحبا/..%2F\u202etxt",
     "🦊" * 60,
     "x" * 256,
-    "{{ 7 * 7 }}",
+    "a{{ 7 * 7 }}",
     "a'b\"c&d",
 ]
 PAGES = [
@@ -48,25 +48,23 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_a_page_of_a_new_gateway_says_what_to_do(admin, path) -> None:
+async def test_a_page_of_a_new_gateway_says_what_to_do(admin) -> None:
     """Without a single call, every page is there."""
-    page = await admin.page(path)
+    for path in PAGES:
+        page = await admin.page(path)
+        assert "main" in page.tags, path
 
-    assert "main" in page.tags
 
-
-@pytest.mark.parametrize("path", PAGES)
-async def test_hostile_names_are_text(admin, path) -> None:
+async def test_hostile_names_are_text(admin) -> None:
     """Whatever customers and models are called, nothing of it is markup."""
     await fill(admin.api)
 
-    page = await admin.page(path)
-
-    assert "img" not in page.tags or all(link.startswith("/") for link in page.links)
-    assert 2 == page.tags.count("script")  # our two files
-    assert all(link.startswith(("/", "#")) for link in page.links if link), page.links
-    assert "49" not in page.text or "{{ 7 * 7 }}" in page.text
+    for path in PAGES:
+        page = await admin.page(path)
+        assert 1 == page.tags.count("img"), path  # our mark
+        assert 2 == page.tags.count("script"), path  # our two files
+        assert all(link.startswith(("/", "#")) for link in page.links if link), path
+        assert "a49" not in page.text, path
 
 
 async def test_hostile_users_have_their_pages(admin) -> None:
@@ -78,9 +76,9 @@ async def test_hostile_users_have_their_pages(admin) -> None:
     assert len(EVIL) == len(panels)
     for link in panels:
         panel = await admin.page(link)
-        [full] = {link for link in panel.links if link.startswith("/users/") and "/edit" in link}
-        await admin.page(full.partition("#")[0])
-        await admin.page(full.partition("/edit")[0])
+        [form] = {link.partition("#")[0] for link in panel.links if "/edit" in link}
+        await admin.page(form)
+        await admin.page(form.removesuffix("/edit"))
 
 
 async def test_every_answer_forbids_what_is_not_ours(admin) -> None:
@@ -160,13 +158,12 @@ async def test_files_have_what_pages_show_exactly(admin) -> None:
     assert {"0.0013"} == {row["cost_usd"] for row in rows}
 
 
-@pytest.mark.parametrize("name", ["overview", "users", "logs", "budgets", "prices"])
-@pytest.mark.parametrize("kind", ["csv", "json"])
-async def test_every_list_has_its_files(admin, name, kind) -> None:
-    response = await admin.get(f"/{name}.{kind}")
-
-    assert 200 == response.status_code
-    assert f".{kind}" in response.headers["content-disposition"]
+async def test_every_list_has_its_files(admin) -> None:
+    for name in ("overview", "users", "logs", "budgets", "prices"):
+        for kind in ("csv", "json"):
+            response = await admin.get(f"/{name}.{kind}")
+            assert 200 == response.status_code
+            assert f".{kind}" in response.headers["content-disposition"]
 
 
 async def test_the_days_of_a_range_add_up_to_it(admin) -> None:
@@ -203,7 +200,9 @@ async def fill(api) -> None:
             {**USAGE, "consumerId": name, "eventId": f"e{i}", "metadata": {name[:30]: name}}
         )
         assert 202 == answer.status_code, answer.text
-        await api.patch("/api/users/", {"name": name, "metadata": {name[:9]: name}}, customer_identifier=name)
+        await api.patch(
+            "/api/users/", {"name": name, "metadata": {name[:9]: name}}, customer_identifier=name
+        )
     await api.flush()
 
 
