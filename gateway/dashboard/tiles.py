@@ -45,7 +45,7 @@ def tiles(
         return 100 * (of(totals) - earlier) / earlier if earlier else None
 
     error_share = formats.share(totals.errors, totals.requests)
-    unpriced = f"{totals.unpriced:,} calls without a price" if totals.unpriced else ""
+    unpriced = f"{totals.unpriced:,} unpriced calls" if totals.unpriced else ""
     return [
         Tile(
             label="LLM cost",
