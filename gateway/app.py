@@ -42,14 +42,18 @@ from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
+from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
+from gateway.proxy.passthrough import Passthrough
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
+from gateway.proxy.verdicts import Verdicts
 from gateway.reload import Reload, Wanted
+from gateway.reports import Reports
 from gateway.version import installed_version
 from pricing.book import BOOK_PATH, PriceBook
 
@@ -93,7 +97,12 @@ def build_app(
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
     tallies = Tallies(parts.background_store, telemetry, parts.clock)
-    background = Background(parts.ledger, parts.rating, parts.clock)
+    background = Background(parts.ledger, parts.rating, parts.clock, Verdicts(telemetry))
+    budgeting = Budgeting(
+        binding=config.budgets.policy != "soft",
+        fit=config.budgets.policy == "fit",
+        output_tokens_min=config.budgets.min_output_tokens,
+    )
     pipeline = Pipeline(
         background=background,
         telemetry=telemetry,
@@ -103,17 +112,28 @@ def build_app(
         clock=parts.clock,
         keys=keys,
         on_disconnect=config.on_disconnect,
-        budgeting=Budgeting(
-            binding=config.budgets.policy != "soft",
-            fit=config.budgets.policy == "fit",
-            output_tokens_min=config.budgets.min_output_tokens,
-        ),
+        budgeting=budgeting,
         reject_status=config.budgets.reject_status,
     )
     body_limits = BodyLimits(
         request_bytes=config.limits.request_bytes,
         decoded_bytes=config.limits.decoded_bytes,
         seconds=config.limits.body_seconds,
+    )
+    uploads = Uploads(
+        folder=config.data_dir / "uploads",
+        bytes_max=config.limits.upload_bytes,
+        limits=body_limits,
+    )
+    passthrough = Passthrough(
+        ledger=parts.ledger,
+        directory=parts.directory,
+        rating=parts.rating,
+        upstreams=upstreams,
+        uploads=uploads,
+        clock=parts.clock,
+        limits=body_limits,
+        binding=config.budgets.policy != "soft",
     )
     data_plane = DataPlane(
         authentication=Authentication(apps, tokens, keys),
@@ -122,11 +142,8 @@ def build_app(
         models=Models(upstreams, parts.clock),
         upstreams=upstreams,
         kept=KeptResponses(upstreams, background),
-        uploads=Uploads(
-            folder=config.data_dir / "uploads",
-            bytes_max=config.limits.upload_bytes,
-            limits=body_limits,
-        ),
+        passthrough=passthrough,
+        uploads=uploads,
         clock=parts.clock,
         limits=DataPlaneLimits(
             body=body_limits,
@@ -135,14 +152,23 @@ def build_app(
         reject_status=config.budgets.reject_status,
     )
     draining = asyncio.Event()
+    counters = Counters(parts.store, parts.zone)
     services = Services(
         store=parts.store,
         directory=parts.directory,
         ledger=parts.ledger,
-        counters=Counters(parts.store, parts.zone),
+        counters=counters,
         users=users_of(parts),
         groups=parts.groups,
+        estimate=Estimator(
+            ledger=parts.ledger,
+            rating=parts.rating,
+            upstreams=upstreams,
+            clock=parts.clock,
+            budgeting=budgeting,
+        ).estimate,
         archive=parts.archive,
+        reports=Reports(parts.store, parts.archive, counters, parts.clock, parts.zone),
         rating=parts.rating,
         apps=apps,
         keys=keys,
@@ -167,6 +193,7 @@ def build_app(
             stack.push_async_callback(upstreams.aclose)
             stack.push_async_callback(tallies.leave)
             stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies, reload))
+            stack.push_async_callback(passthrough.drain)
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
             yield
@@ -206,8 +233,13 @@ async def run_flusher(config: Config, *, store_url: str) -> None:
 
 
 def _background(parts: Parts) -> BackgroundJobs:
-    jobs: list[Job] = [parts.indexer, parts.trimmer, parts.retention]
-    jobs += [parts.erasure, parts.auditor]
+    jobs: list[Job] = [
+        parts.indexer,
+        parts.trimmer,
+        parts.retention,
+        parts.erasure,
+        parts.auditor,
+    ]
     if parts.deliveries:
         jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)
@@ -255,6 +287,7 @@ def _app(app: configuration.App) -> App:
         customer_prefix=app.customer_prefix,
         user_is_customer=app.user_is_customer,
         cors_origins=app.cors_origins,
+        passthrough=app.passthrough,
         manage=app.manage,
     )
 
@@ -277,7 +310,7 @@ def _upstream(upstream: configuration.Upstream) -> UpstreamSettings:
         query={name: value.get_secret_value() for name, value in upstream.query.items()},
         models=upstream.models,
         include_usage=upstream.include_usage == "auto",
-        trust_reported_cost=upstream.reported_cost == "trust",
+        trust_reported_cost=upstream.trusts_reported_cost,
         scope=upstream.scope,
         timeouts=Timeouts(
             connect=timeouts.connect,

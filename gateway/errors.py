@@ -6,6 +6,7 @@
     + InvalidCall            a field of the request: names it and the remedy
     + PermissionRefused      this app or customer may not: a foreign app, a blocked customer
     + NotFound               no such route, model or record
+    + NotSupported           HTTP has it, and this gateway has not: realtime
     + MethodNotAllowed       the route has other methods
     + Conflict               the same idempotency key with another body; a name taken
     + RequestTooLarge
@@ -72,6 +73,10 @@ class PermissionRefused(CallerError):
 
 class NotFound(CallerError):
     code = "not_found"
+
+
+class NotSupported(CallerError):
+    code = "not_supported"
 
 
 class MethodNotAllowed(CallerError):

@@ -4,11 +4,14 @@ Making them opens nothing; `Parts.open` does, and closes in the reverse order.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.alerts.alert import Topic
 from gateway.alerts.delivery import Deliveries
@@ -35,6 +38,8 @@ from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
 from gateway.store.client import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ class Parts:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        await self.archive.prepare()
+        await _prepared(self.archive)
         await self.ledger.open()
         await asyncio.gather(self.store.connect(), self.background_store.connect())
         try:
@@ -81,6 +86,18 @@ class Parts:
             await self.archive.close()
 
 
+async def _prepared(archive: Archive) -> None:
+    """Calls are served without it: what it is to get waits in the streams until it is there."""
+    try:
+        await archive.prepare()
+    except SQLAlchemyError as exc:
+        if not archive.is_shared:
+            raise
+        # Not str(exc): SQLAlchemy puts statements into it.
+        cause = getattr(exc, "orig", exc)
+        log.warning("archive_away archive=%s error=%s", archive.name, type(cause).__name__)
+
+
 def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: bool = False) -> Parts:
     """Make the parts.
 
@@ -88,12 +105,13 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         writes_log: The process serves calls, and must not lose what they cost.
 
     Raises:
-        ValueError: a price of the configuration is wrong; names the entry and the field.
+        ValueError: a price of the configuration is wrong; names the entry and the field. The
+            archive's driver is not installed.
     """
     scopes = _scopes(config)
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
-    archive = Archive.at(config.data_dir)
+    archive = Archive.at(config.data_dir, config.archive.address)
     directory = Directory(
         store,
         defaults=_defaults(config),
@@ -109,6 +127,11 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         binding=config.budgets.policy != "soft",
         registered_only=config.customers.registered_only,
         scopes=scopes,
+        new_customers_per_day={
+            app.id: app.new_customers_per_day
+            for app in config.apps
+            if app.new_customers_per_day is not None
+        },
         reject_status=config.budgets.reject_status,
         count=config.budgets.count,
         orphans=config.budgets.orphans,

@@ -179,7 +179,10 @@ def _tiers(fields: Fields) -> tuple[Tier, ...]:
     for tier in fields.each("tiers"):
         tier.only({"over", "measure", "rates"})
         tier.optional("measure", one_of(("input_total",)))
-        tiers.append(Tier(tier.need("over", count), _rates(tier.inner("rates"))))
+        # {}: it is not served there, so that whoever is has no price.
+        not_served = tier.mapping.get("rates") == {}
+        rates = Rates() if not_served else _rates(tier.inner("rates"))
+        tiers.append(Tier(tier.need("over", count), rates))
     thresholds = [tier.over_tokens for tier in tiers]
     if thresholds != sorted(set(thresholds)):
         fields.fail("tiers", "must rise by `over`, each once")

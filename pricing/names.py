@@ -31,6 +31,9 @@ PROVIDER_ALIASES: Final = MappingProxyType(
         "azure-openai": "azure",
     }
 )
+STATE_THEIR_COST: Final = frozenset({"openrouter"})
+"""Providers without cards, whose answers say what they cost."""
+
 OWN_PREFIXES: Final = MappingProxyType(
     {
         "google": ("models/",),

@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (  # top to bottom: imports point down
     frozenset({"gateway.config"}),
     frozenset({"gateway.dashboard"}),
     frozenset({"gateway.proxy", "gateway.api", "gateway.demo"}),
-    frozenset({"gateway.alerts", "gateway.audit", "gateway.rerate"}),
+    frozenset({"gateway.alerts", "gateway.audit", "gateway.rerate", "gateway.reports"}),
     frozenset({"gateway.metering", "gateway.ledger"}),
     frozenset({"gateway.catalog", "gateway.reload"}),
     frozenset({"gateway.arithmetic"}),

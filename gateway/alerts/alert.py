@@ -89,7 +89,7 @@ def crossed(subject: Subject, now_ms: int) -> Iterator[Alert]:
     """The thresholds that its spending has reached, by what is spent now."""
     for use in _uses(subject):
         for percent in THRESHOLDS:
-            if use.limit_pico and use.spent_pico * 100 >= use.limit_pico * percent:
+            if use.limit_pico > 0 and use.spent_pico * 100 >= use.limit_pico * percent:
                 yield _alert(Topic.THRESHOLD, subject, use, now_ms, threshold_percent=percent)
 
 
@@ -138,9 +138,9 @@ def _uses(subject: Subject) -> Iterator[_Use]:
         yield _Use(
             "period_budget", limits.period_budget_pico, spent, window.start_ms, window.end_ms
         )
-    if limits.total_budget_pico is not None:
+    if limits.total_limit_pico is not None:
         spent = balance.spent.of(subject.count)
-        yield _Use("total_budget", limits.total_budget_pico, spent, FOR_EVER_MS, FOR_EVER_MS)
+        yield _Use("total_budget", limits.total_limit_pico, spent, FOR_EVER_MS, FOR_EVER_MS)
 
 
 def _alert(topic: Topic, subject: Subject, use: _Use, now_ms: int, **more: Any) -> Alert:

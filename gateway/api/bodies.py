@@ -20,12 +20,17 @@ async def read_json(request: Request, bytes_max: int) -> Any:
         RequestTooLarge: more than `bytes_max`; the rest is not read.
         MalformedBody: no JSON, or an object that has a key twice.
     """
+    return decode(await read_raw_json(request, bytes_max))
+
+
+async def read_raw_json(request: Request, bytes_max: int) -> bytes:
+    """The body, said to be JSON; raises as `read_json`, but for what is in it."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in _JSON_TYPES and not (media.startswith("application/") and "+json" in media):
         raise UnsupportedMedia("Send the body as JSON, with 'Content-Type: application/json'.")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMedia("Send the body uncompressed, without 'Content-Encoding'.")
-    return decode(await _read(request, bytes_max))
+    return await _read(request, bytes_max)
 
 
 def decode(body: bytes) -> Any:

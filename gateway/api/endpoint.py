@@ -11,19 +11,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from gateway.api.answers import MalformedRequest, refusal
-from gateway.errors import GatewayError, MethodNotAllowed
+from gateway.errors import GatewayBusy, GatewayError, MethodNotAllowed
 
 Handler = Callable[[Request], Awaitable[Response]]
 """Segments named ``{so}`` in the pattern are in ``request.path_params``."""
 
 REST: Final = "{rest}"
 """As a pattern's last segment: anything, or nothing, from here on."""
+
+ARCHIVE_AWAY: Final = "The archive cannot be read now. Calls are served and counted; try again."
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,10 @@ class Endpoint(BaseRoute):
             return self._on_error(exc)
         except ClientDisconnect:
             raise
+        except SQLAlchemyError as exc:
+            # Not str(exc): SQLAlchemy puts statements and rows into it.
+            log.warning("archive_failed path=%s error=%s", self.pattern, type(exc).__name__)
+            return self._on_error(GatewayBusy(ARCHIVE_AWAY, code="archive_unavailable"))
         except Exception:
             log.exception("unexpected_error path=%s", self.pattern)
             return self._on_error(GatewayError("internal error"))

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from redis.exceptions import ResponseError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,7 +37,11 @@ class Health:
             away = ["ledger: being restored"]
         final = [*(["draining"] if self._services.draining() else ()), *refuses]
         if not (final or away):
-            troubles = ledger.troubles() + self._services.price_troubles()
+            troubles = [
+                *ledger.troubles(),
+                *self._services.price_troubles(),
+                *await self._archive(),
+            ]
             return answer({"status": "ready", **_degraded(troubles)})
         if not final and ledger.unheld.passes_all:
             return answer({"status": "ready", **_degraded(away)})
@@ -52,6 +57,19 @@ class Health:
                 return [], [f"ledger: takes no new calls: {exc.__cause__}"]
             return self._services.ledger.troubles() or ["ledger: no answer"], []
         return [], []
+
+    async def _archive(self) -> list[str]:
+        """Why its server is away: calls are taken without it, and wait in the streams."""
+        if not self._services.archive.is_shared:
+            return []
+        try:
+            async with asyncio.timeout(PING_SECONDS_MAX):
+                await self._services.archive.ping()
+        except SQLAlchemyError as exc:
+            return [f"archive: {type(getattr(exc, 'orig', exc)).__name__}"]
+        except TimeoutError:
+            return ["archive: no answer"]
+        return []
 
 
 def _degraded(reasons: list[str]) -> dict[str, list[str]]:

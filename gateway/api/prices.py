@@ -11,7 +11,7 @@ from gateway.api.answers import answer
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.query import Query, page_of
 from gateway.api.services import Services
-from gateway.api.times import moment
+from gateway.api.times import instant_or_noon
 from gateway.catalog import card_json, matches, near, public_models, row_json
 from gateway.clock import rfc3339
 from pricing.book import PriceBook
@@ -95,5 +95,5 @@ class Prices:
         return book, await asyncio.to_thread(list, book.cards())
 
     def _at(self, query: Query) -> int:
-        at_ms = query.get("at", lambda text: moment(text, self._services.zone))
+        at_ms = query.get("at", instant_or_noon)
         return self._services.clock.now_ms() if at_ms is None else at_ms

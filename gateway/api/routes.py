@@ -8,6 +8,7 @@ from starlette.responses import Response
 from gateway.api.analytics import Analytics
 from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
+from gateway.api.estimate import Estimates
 from gateway.api.events import Events
 from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
@@ -30,6 +31,7 @@ def routes(services: Services) -> list[Endpoint]:
     return [
         *Users(services).routes(guard.managed),
         *GroupRoutes(services).routes(guard.managed),
+        *Estimates(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),

@@ -1,6 +1,6 @@
 """What the management routes are built from, wired together by `gateway.app`."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -8,13 +8,15 @@ from gateway.alerts.watch import Watch
 from gateway.api.tallies import Tallies
 from gateway.api.user_service import UserService
 from gateway.clock import Clock
-from gateway.customers.apps import Apps
+from gateway.customers.apps import App, Apps
 from gateway.customers.directory import Directory
 from gateway.customers.groups import Groups
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.prospects import Estimate
 from gateway.metering.counters import Counters
 from gateway.rating import Rating
+from gateway.reports import Reports
 from gateway.store.archive import Archive, Outbox
 from gateway.store.client import Store
 
@@ -48,6 +50,7 @@ class Services:
 
     Attributes:
         zone: The reporting zone, in which a date without a time is read.
+        estimate: Of a chat call, given its body, its app and its headers.
         provider_of: Whose prices a reported event has that names a model but no provider.
         admin_key_sha256: Hex digest; the key itself is never kept.
         hosts: Names under which the gateway may be addressed, besides loopback and IPs.
@@ -61,10 +64,12 @@ class Services:
     ledger: Ledger
     counters: Counters
     archive: Archive
+    reports: Reports
     outbox: Outbox
     watch: Watch
     users: UserService
     groups: Groups
+    estimate: Callable[[bytes, App, Mapping[bytes, bytes]], Awaitable[Estimate]]
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

@@ -1,8 +1,10 @@
 """Instants as callers write them: RFC 3339, and where a span is asked for, a bare date."""
 
 import re
-from datetime import date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Final
+
+NOON: Final = time(12, tzinfo=UTC)
 
 _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -36,6 +38,19 @@ def moment(text: str, zone: tzinfo) -> int:
     if not _RFC3339.fullmatch(unblanked):
         raise ValueError("must be a date like 2026-11-21, or a time like 2026-11-21T18:30:00Z")
     return instant(unblanked)
+
+
+def instant_or_noon(text: str) -> int:
+    """An instant, or a day, which is its noon in UTC: when a price of that day is in force.
+
+    A ``+`` that was not percent-encoded arrives in a query as a blank.
+
+    Raises:
+        ValueError: says what is expected.
+    """
+    if _DATE.fullmatch(text):
+        return _ms(datetime.combine(_parsed(text), NOON))
+    return moment(text, UTC)
 
 
 def day_start(day: date, zone: tzinfo) -> int:

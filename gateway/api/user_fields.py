@@ -19,6 +19,13 @@ from gateway.errors import NotFound
 
 IDENTIFIER: Final = "customer_identifier"
 KEY_CHARACTERS_MAX: Final = 128
+ELSEWHERE: Final = frozenset(
+    {
+        *("environment", "is_test", "organization", "organization_id", "organization_key"),
+        "unique_organization_id",
+    }
+)
+"""What Keywords AI's clients send along, for which there is nothing here: it is left aside."""
 
 _FIELDS: Final[Mapping[str, Field]] = {**FIELDS, "blocked": Field(fields.flag, is_limit=False)}
 
@@ -150,7 +157,7 @@ def _identifier(content: Mapping[str, Any], errors: dict[str, str]) -> str:
 def _change(content: Mapping[str, Any], errors: dict[str, str]) -> dict[str, Canonical]:
     change: dict[str, Canonical] = {}
     for name, value in content.items():
-        if name == IDENTIFIER:
+        if name == IDENTIFIER or name in ELSEWHERE:
             continue
         field = _FIELDS.get(name)
         if field is None:

@@ -129,7 +129,7 @@ class UserService:
         """So that who has written it sees it in the list."""
         partition = self.directory.partition_of(profile.identifier)
         with suppress(LedgerUnavailable):  # the indexer comes by, too
-            await self.indexer.refresh(partition, profile.number)
+            await self.indexer.refresh((partition, profile.number))
 
     async def _standing(self, profile: Profile) -> Standing:
         partition = self.directory.partition_of(profile.identifier)

@@ -37,6 +37,10 @@ class Finding(StrEnum):
     PRICE = "price"
     """An event's amount is not what its tokens cost by the price it names."""
 
+    ROSTER = "roster"
+    """A row of the users list, or its place in an order, is not what the customer's profile
+    and counters say."""
+
     ARCHIVE = "archive"
     """The archive's rows are not what the stream says, as far as its cursor has come."""
 

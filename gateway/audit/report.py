@@ -22,6 +22,7 @@ class Report:
         partial: Partitions of which only charge and cost were compared: the stream was
             trimmed, and the archive was not asked.
         unread: Partitions that could not be read.
+        listed: Rows of the users list that a rebuild has written anew.
         busy: Customers whose counters could not be mended: the flusher was always first.
     """
 
@@ -34,6 +35,7 @@ class Report:
     partial: list[int] = field(default_factory=list)
     unread: list[int] = field(default_factory=list)
     busy: list[int] = field(default_factory=list)
+    listed: int = 0
 
     @property
     def ok(self) -> bool:

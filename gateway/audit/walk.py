@@ -9,10 +9,12 @@ from redis.exceptions import ResponseError
 
 from gateway.audit.archived import Retired, archived
 from gateway.audit.check import TRIES_MAX, Check
+from gateway.audit.differences import DIFFERENCES_MAX
 from gateway.audit.entries import Trimmed
 from gateway.audit.reading import Reading
 from gateway.audit.rebuild import Mended, Rebuild
 from gateway.audit.report import Report
+from gateway.audit.roster import roster_differences, write_roster
 from gateway.audit.scopes import ScopeBook, scope_books, spent_differences
 from gateway.audit.snapshot import BEGINNING, snapshot
 from gateway.audit.survey import Known, survey
@@ -51,6 +53,8 @@ async def verify(store: Store, check: Check, *, progress: Progress) -> Report:
             report.partial.append(partition.index)
         for name, more in checked.groups.items():
             sums[name] = plus(sums.get(name, NOTHING), more)
+    wrong = await roster_differences(store)
+    report.add(wrong[:DIFFERENCES_MAX], len(wrong))
     if not report.partial and report.complete:
         wrong = list(spent_differences(groups.values(), sums))
         report.add(wrong, len(wrong))
@@ -77,7 +81,9 @@ async def rebuild(
     dry: bool,
     progress: Progress,
 ) -> Report:
-    """Mend every customer's counters; what differed is in the report.
+    """Mend every customer's counters, and write the users list anew.
+
+    What differed in the counters is in the report.
 
     A partition that was trimmed needs the archive; without it it is left as it is, and is
     in `partial`.
@@ -109,6 +115,8 @@ async def rebuild(
         report.events += events
         report.add(mended.differences, len(mended.differences))
         report.busy += mended.busy
+    if not dry:
+        report.listed = await write_roster(store)
     return report
 
 

@@ -12,6 +12,7 @@ import click
 
 from gateway.cli.options import CONFIG, FAULT, HOST, JSON, PORT, USAGE, explained
 from gateway.cli.prices import prices
+from gateway.cli.user_commands import users
 
 
 @click.group(
@@ -172,3 +173,4 @@ def schema() -> None:
 
 
 main.add_command(prices)
+main.add_command(users)

@@ -66,7 +66,8 @@ async def _prepare(parts: Parts) -> None:
 
 
 def has_archive(config: Config) -> bool:
-    return (config.data_dir / FILE_NAME).exists()
+    """One at a URL is taken to be there: what asks it says if it is not."""
+    return config.archive.url is not None or (config.data_dir / FILE_NAME).exists()
 
 
 @contextmanager

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 import click
 import redis
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.catalog import matches
 from gateway.config import Config, ConfigError, Upstream, aliases, load, price_book
+from gateway.store.archive import Archive
 from gateway.store.embedded import StoreError, binary, is_running
 from gateway.store.guarantees import EMBEDDED_STANDARD, EMBEDDED_STRICT, audited
 from gateway.store.identity import Unfit
@@ -48,6 +50,7 @@ def check_file(file: Path, env: Mapping[str, str]) -> list[Finding]:
         return [
             Finding(OK, "config", summary),
             *_store(config),
+            *_archive(config),
             *pool.map(_upstream, config.upstreams),
             *_names(config),
             *_prices(config),
@@ -101,6 +104,29 @@ def _external(url: str, *, strict: bool) -> Iterator[Finding]:
         return
     for promise in found.promises:
         yield Finding(promise.verdict, "store", promise.text)
+
+
+def _archive(config: Config) -> Iterator[Finding]:
+    """Of one at a URL; a file is made beside the embedded store."""
+    if config.archive.address is None:
+        return
+    try:
+        version = asyncio.run(_archive_version(config))
+    except (SQLAlchemyError, ValueError, RuntimeError) as exc:
+        # Not str of SQLAlchemy's: the driver's own message names host and user, no password.
+        reason = str(getattr(exc, "orig", exc)).strip().splitlines()[0]
+        yield Finding(FAULTY, "archive", f"archive.url: {reason}")
+        return
+    told = f"schema {version}" if version else "would create its tables there"
+    yield Finding(OK, "archive", f"PostgreSQL reachable, {told}")
+
+
+async def _archive_version(config: Config) -> int:
+    archive = Archive.at(config.data_dir, config.archive.address)
+    try:
+        return await archive.version()
+    finally:
+        await archive.close()
 
 
 def _upstream(upstream: Upstream) -> Finding:

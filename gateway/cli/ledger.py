@@ -37,6 +37,7 @@ _MEANINGS: Final = {
     Finding.COUNTER: "a counter is not what the events add up to",
     Finding.ENDED_TWICE: "a call that ended more than once",
     Finding.PRICE: "an amount that its tokens do not cost",
+    Finding.ROSTER: "the users list says otherwise",
     Finding.ARCHIVE: "the archive says otherwise",
 }
 
@@ -126,6 +127,8 @@ def _rebuilt(report: Report, *, dry: bool) -> Iterator[str]:
     wrong = {(d.partition, d.customer_number) for d in report.differences}
     mended = len(wrong) - len(report.busy)
     would = "would be" if dry else "were"
+    if not dry:
+        yield f"The users list was written anew: {report.listed:,} rows."
     yield f"Counters of {mended} customers {would} written anew. Balances are never touched."
 
 

@@ -25,7 +25,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="For a program to re
 @contextmanager
 def explained(fault: int = FAULT) -> Iterator[None]:
     """End a command with a sentence and its exit code, where we know what went wrong."""
-    from gateway.cli.fatal import Fatal
+    from gateway.cli.fatal import Fatal, Misused
     from gateway.config import ConfigError
     from gateway.store.embedded import StoreError
 
@@ -36,7 +36,7 @@ def explained(fault: int = FAULT) -> Iterator[None]:
         sys.exit(USAGE)
     except (Fatal, StoreError) as exc:
         click.echo(f"farebox: {exc}", err=True)
-        sys.exit(fault)
+        sys.exit(USAGE if isinstance(exc, Misused) else fault)
     except OSError as exc:
         click.echo(f"farebox: {exc.filename or 'system'}: {exc.strerror}", err=True)
         sys.exit(fault)

@@ -67,6 +67,9 @@ class BoundedHttp(HttpToolsProtocol):
             raise _NotAPath
         super().on_headers_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: any client could fill the log with it. The data plane answers 501."""
+
     def send_400_response(self, msg: str) -> None:
         """Say it as OpenAI says errors, and hang up."""
         body = (

@@ -6,6 +6,7 @@ Read by `gateway.app` and the command line only; every other part gets plain val
 from gateway.config.book import aliases, own_names, price_book
 from gateway.config.environment import from_environment
 from gateway.config.faults import ConfigError, Fault
+from gateway.config.keeping import Redis, Reports
 from gateway.config.load import load, parsed
 from gateway.config.model import (
     App,
@@ -15,8 +16,6 @@ from gateway.config.model import (
     Customers,
     Group,
     Limits,
-    Redis,
-    Reports,
     Server,
     Timeouts,
     UnpricedRates,

@@ -62,9 +62,9 @@ KNOWN: Final = (
         "deepseek",
         "https://api.deepseek.com/v1",
         ("deepseek-*",),
-        "deepseek-chat",
+        "deepseek-flash",
     ),
-    Known("XAI_API_KEY", "xai", "https://api.x.ai/v1", ("grok-*",), "grok-3-mini"),
+    Known("XAI_API_KEY", "xai", "https://api.x.ai/v1", ("grok-*",), "grok-4.3"),
     # Last: its names are those of others behind a slash.
     Known(
         "OPENROUTER_API_KEY",

@@ -15,9 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -27,6 +25,8 @@ from pydantic import (
 )
 
 from gateway.config.faults import did_you_mean
+from gateway.config.keeping import Archive, Events, Redis, Reports
+from gateway.config.section import Section
 from gateway.config.values import (
     BaseUrl,
     CustomerPrefix,
@@ -37,7 +37,6 @@ from gateway.config.values import (
     Moment,
     Origin,
     Percent,
-    RedisUrl,
     Scope,
     Seconds,
     Secret,
@@ -57,6 +56,7 @@ from gateway.config.values import (
 )
 from gateway.customers.windows import Anchor, Calendar, Duration
 from pricing.book import PriceBook
+from pricing.names import STATE_THEIR_COST, canonical_provider
 from pricing.scopes import GLOBAL, knows
 
 UNION_MARK = "="
@@ -76,12 +76,6 @@ def _refuse_twins(values: list[str], field: str) -> None:
             raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=False
-    )
-
-
 class Server(Section):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
@@ -89,10 +83,6 @@ class Server(Section):
     hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
     drain_delay_seconds: Annotated[Whole, Field(ge=0, le=3_600)] = 5
     drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
-
-
-class Redis(Section):
-    url: RedisUrl = None
 
 
 class Timeouts(Section):
@@ -112,7 +102,7 @@ class Upstream(Section):
     query: Mapping[str, SecretStr] = {}
     models: tuple[Glob, ...] = Anything
     include_usage: Literal["auto", "never"] = "auto"
-    reported_cost: Literal["compare", "trust"] = "compare"
+    reported_cost: Literal["compare", "trust"] | None = None
     scope: Scope | None = None
     timeouts: Timeouts = Timeouts()
 
@@ -120,6 +110,13 @@ class Upstream(Section):
     def passthrough(self) -> bool:
         """The caller's own key goes upstream."""
         return self.api_key.get_secret_value() == "passthrough"
+
+    @property
+    def trusts_reported_cost(self) -> bool:
+        """What the provider says that a call cost is booked; unset, where that is its price."""
+        if self.reported_cost is None:
+            return canonical_provider(self.provider) in STATE_THEIR_COST
+        return self.reported_cost == "trust"
 
     @property
     def own_key(self) -> str | None:
@@ -162,7 +159,9 @@ class App(Period):
     customer_params: Literal["full", "profile", "ignore"] = "full"
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
+    new_customers_per_day: Annotated[Whole, Field(ge=0, le=10_000_000)] | None = 1_000
     cors_origins: tuple[Origin, ...] = ()
+    passthrough: Flag = False
     manage: Flag = False
 
     @model_validator(mode="after")
@@ -249,15 +248,6 @@ class Budgets(Section):
     when_ledger_down: Literal["closed", "open"] = "closed"
 
 
-class Reports(Section):
-    timezone: Zone = "UTC"
-
-
-class Events(Section):
-    hot_hours: Annotated[Whole, Field(ge=1, le=8_760)] = 24
-    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = 400
-
-
 class UnpricedRates(Section):
     """What a model without a price costs, so that customers with a limit may use it."""
 
@@ -316,6 +306,7 @@ class Config(Section):
     viewer_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
+    archive: Archive = Archive()
     upstreams: Annotated[tuple[Upstream, ...], AfterValidator(_unique_names)]
     models: Annotated[Mapping[ModelName, ModelName], AfterValidator(_followed_once)] = {}
     apps: Annotated[tuple[App, ...], AfterValidator(_unique_apps)]

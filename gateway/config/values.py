@@ -19,6 +19,7 @@ from gateway.config.faults import did_you_mean
 from gateway.customers import fields
 from gateway.customers.tokens import SECRET_BYTES_MIN
 from gateway.store import address
+from gateway.store.archive.database import check_url
 from pricing.book import PriceBook
 from pricing.money import femto_per_token, pico_usd
 from pricing.names import NAME_CHARS_MAX
@@ -169,6 +170,8 @@ def _base_url(value: str) -> str:
         raise refusal("must not contain a user or password: use api_key or headers")
     if value.endswith("/"):
         raise refusal("must not end with a slash: remove it")
+    if set("{}") & set(parts.netloc + parts.path.replace("{model}", "")):
+        raise refusal("may have {model} in its path, and no other braces")
     return value
 
 
@@ -220,6 +223,17 @@ def _redis_url(value: SecretStr | None) -> SecretStr | None:
         return None
     try:
         address.parse(text)
+    except ValueError as exc:  # it names no part of the URL that may be secret
+        raise refusal(str(exc)) from None
+    return SecretStr(text)
+
+
+def _archive_url(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value else ""
+    if not text:
+        return None
+    try:
+        check_url(text)
     except ValueError as exc:  # it names no part of the URL that may be secret
         raise refusal(str(exc)) from None
     return SecretStr(text)
@@ -279,6 +293,7 @@ Moment = Annotated[str, BeforeValidator(_moment)]
 Zone = Annotated[str, AfterValidator(_zone)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
+ArchiveUrl = Annotated[SecretStr | None, AfterValidator(_archive_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Origin = Annotated[str, AfterValidator(_origin)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]

@@ -36,6 +36,7 @@ class App:
         customer_prefix: Put before the identifiers of its customers.
         user_is_customer: Whether the body's `user` may name the customer.
         cors_origins: Web pages of these origins may call for it, from a browser.
+        passthrough: It may have the unmetered rest of ``/v1``.
         manage: Its token opens the management API too.
     """
 
@@ -49,6 +50,7 @@ class App:
     customer_prefix: str = ""
     user_is_customer: bool = True
     cors_origins: tuple[str, ...] = ()
+    passthrough: bool = False
     manage: bool = False
 
     def may_use(self, model: str) -> bool:

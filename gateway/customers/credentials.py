@@ -37,6 +37,11 @@ class Credential:
     key_digest: str = field(default="", repr=False)
 
     @property
+    def is_bound(self) -> bool:
+        """Whether it is less than an app's own token: of one customer, or a temporary key."""
+        return self.customer is not None or self.key is not None
+
+    @property
     def key_id(self) -> str | None:
         return self.key.identifier if self.key else None
 

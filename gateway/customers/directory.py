@@ -29,7 +29,13 @@ from gateway.customers.profile import (
     upsert,
 )
 from gateway.customers.windows import CUSTOM, Calendar
-from gateway.errors import Conflict, InvalidCall, LedgerUnavailable, NotFound
+from gateway.errors import (
+    Conflict,
+    InvalidCall,
+    LedgerUnavailable,
+    NotFound,
+    PermissionRefused,
+)
 from gateway.store.client import Store
 from gateway.store.keys import TOMBSTONE_SECONDS, Partition
 
@@ -101,6 +107,21 @@ class Directory:
             profile = Profile.from_reply(identifier, int(number), reply)
         self.remember(profile, since)
         return profile
+
+    async def refuse_blocked(self, identifier: str) -> None:
+        """Refuse a customer who may not call at all, as far as that is known.
+
+        Raises:
+            PermissionRefused: it is blocked.
+        """
+        profile = self.cached(identifier)
+        if profile is None or profile.blocked:
+            try:
+                profile = await self.load(identifier)
+            except LedgerUnavailable:
+                profile = self.last_known(identifier)
+        if profile is not None and profile.blocked:
+            raise PermissionRefused(f"Customer {identifier!r} is blocked.", code="customer_blocked")
 
     async def known(self, identifier: str) -> Profile:
         """Like `load`.

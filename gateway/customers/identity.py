@@ -120,8 +120,6 @@ def identify(
     if body.group_identifier not in (ABSENT, None) and "group_identifier" not in change:
         group = {"group_identifier": body.group_identifier}
         change |= dict(_change(group, policy, warnings, prefix=""))
-    if body.request_breakdown is True:
-        warnings.append("request_breakdown: not available")
     return Caller(
         customer=app.customer_prefix + customer,
         change=change,

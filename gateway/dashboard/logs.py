@@ -19,11 +19,21 @@ from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.visits import Visit
 from gateway.errors import NotFound
 from gateway.event import Status, UsageEvent
-from gateway.store.archive import ArchivedEvent, LogFilter
+from gateway.store.archive import (
+    PAGE_SIZE_MAX,
+    ArchivedEvent,
+    Condition,
+    LogFilter,
+    Place,
+    Wanted,
+)
+from gateway.store.operators import Operator
 from pricing.compare import factor_of
 from pricing.money import usd, usd_per_million
 
 PAGE_SIZE: Final = 50
+TURNS_MAX: Final = 40
+"""Of a file: pages that are read; each has a bound of its own."""
 
 STATUSES: Final = {
     "ok": "ok",
@@ -73,13 +83,16 @@ class Logs:
     async def page(self, visit: Visit) -> Response:
         state = visit.state
         wanted, problems = await self._filter(visit)
-        found = await self._services.archive.newest(wanted, PAGE_SIZE + 1, _place(state))
-        rows = await self._rows([archived for _, archived in found[:PAGE_SIZE]])
-        last = found[PAGE_SIZE - 1] if len(found) > PAGE_SIZE else None
-        following = f"{last[1].event.at_ms}-{last[0]}" if last else None
+        found = await self._services.archive.page(
+            Wanted(filter=wanted, size=PAGE_SIZE, after=_place(state.get("after")))
+        )
+        following = f"{found.following.at_ms}-{found.following.row_id}" if found.following else None
         chosen = state.get("log")
         context: dict[str, Any] = {
-            "rows": rows,
+            "rows": await self._rows(found.rows),
+            "count": found.count,
+            "exact": found.exact,
+            "cut_short": found.cut_short,
             "following": following,
             "problems": problems,
             "statuses": STATUSES,
@@ -102,13 +115,16 @@ class Logs:
     def twin(self, kind: str) -> Any:
         async def file(visit: Visit) -> Response:
             wanted, _ = await self._filter(visit)
-            before, rows = None, []
-            while len(rows) < ROWS_MAX:
-                found = await self._services.archive.newest(wanted, 1_000, before)
-                rows += [_file_row(row) for row in await self._rows([one for _, one in found])]
-                if len(found) < 1_000:
+            after: Place | None = None
+            rows: list[dict[str, Any]] = []
+            for _ in range(TURNS_MAX):
+                found = await self._services.archive.page(
+                    Wanted(filter=wanted, size=PAGE_SIZE_MAX, after=after)
+                )
+                rows += [_file_row(row) for row in await self._rows(found.rows)]
+                after = found.following
+                if after is None or len(rows) >= ROWS_MAX:
                     break
-                before = (found[-1][1].event.at_ms, found[-1][0])
             return twin(kind, "calls", rows, FILE_COLUMNS)
 
         return file
@@ -130,7 +146,9 @@ class Logs:
                 problems.append(f"There is no user {customer[:64]!r}.")
         if least := state.get("min_cost").strip():
             try:
-                wanted = replace(wanted, cost_pico_min=fields.budget(least.lstrip("$")))
+                pico = fields.budget(least.lstrip("$"))
+                condition = Condition("cost_pico", Operator.GTE, (pico,))
+                wanted = replace(wanted, conditions=(condition,))
             except ValueError as exc:
                 problems.append(f"The least cost {exc}.")
         status = state.get("status")
@@ -193,10 +211,10 @@ def lines_of(found: Arithmetic) -> list[Line]:
     ]
 
 
-def _place(state: Any) -> tuple[int, int] | None:
-    at, dash, row = state.get("after").partition("-")
+def _place(text: str) -> Place | None:
+    at, dash, row = text.partition("-")
     known = dash and at.isdecimal() and row.isdecimal() and len(at) < 16 and len(row) < 19
-    return (int(at), int(row)) if known else None
+    return Place(int(at), int(row)) if known else None
 
 
 def _speed(event: UsageEvent) -> float | None:

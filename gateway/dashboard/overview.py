@@ -26,7 +26,7 @@ from gateway.dashboard.tiles import tiles
 from gateway.dashboard.twins import amount, twin
 from gateway.dashboard.visits import Visit
 from gateway.event import UsageEvent
-from gateway.store.archive import Archive, LogFilter, Metric
+from gateway.store.archive import Archive, LogFilter, Metric, Wanted
 
 METRICS: Final = {
     "cost": (Metric.COST, "Cost"),
@@ -100,11 +100,11 @@ class Overview:
 
     async def _latest(self) -> list[tuple[UsageEvent, Person]]:
         """The last calls, whatever the range: what happens now."""
-        found = await self._archive.newest(LogFilter(), LATEST)
+        found = await self._archive.page(Wanted(filter=LogFilter(), size=LATEST))
         people = await self._reports.people.of(
-            (one.event.customer_number, one.partition) for _, one in found
+            (one.event.customer_number, one.partition) for one in found.rows
         )
-        return [(one.event, people[one.event.customer_number]) for _, one in found]
+        return [(one.event, people[one.event.customer_number]) for one in found.rows]
 
     def twin(self, kind: str) -> Any:
         """A row for each slot of the range."""

@@ -1,7 +1,7 @@
 """Reports: the figures that pages are made of. The one place that asks archive and counters."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -217,11 +217,11 @@ class Reports:
         return {m: [of.get(slot, Slot()) for slot in starts] for m, of in found.items() if m}
 
     async def _active(self, span: Span) -> list[tuple[int, int]]:
-        """For each slot, how many customers called, and how many of them for the first time."""
         anonymous = await self.customers.anonymous()
-        active, new = await asyncio.gather(
-            self._archive.active(self.of(span), span.slots, without=anonymous), self._new(span)
+        callers, new = await asyncio.gather(
+            self._archive.callers(self.of(span), span.slots), self._new(span)
         )
+        active = Counter(slot for slot, number, _ in callers if number != anonymous)
         return [
             (count, min(fresh, count))
             for (slot, _), fresh in zip(span.starts(), new, strict=True)

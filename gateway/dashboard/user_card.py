@@ -15,7 +15,7 @@ from gateway.dashboard.reports import Reports
 from gateway.dashboard.visits import Visit
 from gateway.errors import NotFound
 from gateway.metering.roster.rows import row_of
-from gateway.store.archive import LogFilter
+from gateway.store.archive import LogFilter, Wanted
 
 CALLS: Final = 10
 
@@ -47,7 +47,7 @@ class UserCard:
             reports.before(span, number),
             reports.slots(span, number),
             reports.models(span, number),
-            services.archive.newest(LogFilter(customer_numbers=(number,)), CALLS),
+            services.archive.page(Wanted(filter=LogFilter(customer_numbers=(number,)), size=CALLS)),
         )
         labels = slot_labels(span)
         cost = Series("Cost", "1", [slot.cost_pico for slot in slots])
@@ -66,7 +66,7 @@ class UserCard:
             "models": [
                 (model, round(formats.share(model.cost_pico, dearest), 2)) for model in models
             ],
-            "calls": [archived.event for _, archived in calls],
+            "calls": [archived.event for archived in calls.rows],
             "example": self._example.of(visit.request, profile.identifier),
             "editable": profile.identifier != ANONYMOUS,
         }

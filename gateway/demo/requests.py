@@ -39,7 +39,19 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 def check_chat(body: dict[str, Any]) -> DemoModel:
     """Refuse what OpenAI would; return the model asked for."""
-    _only(body, _CHAT_FIELDS)
+    model = check(body, _CHAT_FIELDS, ("max_tokens", "max_completion_tokens"))
+    check_messages(body)
+    return model
+
+
+def check(body: dict[str, Any], known: frozenset[str], caps: tuple[str, ...]) -> DemoModel:
+    """Refuse what no route that writes text takes; return the model asked for.
+
+    Args:
+        known: The fields of the route.
+        caps: Those of them that limit its output.
+    """
+    _only(body, known)
     model = _model(body)
     if model.embeds:
         raise Refusal(
@@ -47,15 +59,19 @@ def check_chat(body: dict[str, Any]) -> DemoModel:
             "This is not a chat model and thus not supported in the v1/chat/completions endpoint.",
             param="model",
         )
+    for field in caps:
+        _positive(body, field, None)
+    _positive(body, "n", CHOICES_MAX)
+    _check_stream(body)
+    return model
+
+
+def check_messages(body: dict[str, Any]) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refusal(400, "'messages' must be a non-empty array.", param="messages")
     for index, message in enumerate(messages):
         _check_message(message, f"messages.[{index}]")
-    for field, most in (("max_tokens", None), ("max_completion_tokens", None), ("n", CHOICES_MAX)):
-        _positive(body, field, most)
-    _check_stream(body)
-    return model
 
 
 def check_embeddings(body: dict[str, Any]) -> tuple[DemoModel, list[str | list[int]]]:

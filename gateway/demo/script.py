@@ -3,7 +3,7 @@
 Here pace and faults meet the content; nothing is sent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -83,7 +83,9 @@ def stream_steps(answer: Answer, *, include_usage: bool) -> Iterator[Step]:
     for index in range(len(answer.choices)):
         start = {"role": "assistant", "content": "", "refusal": None}
         yield frame([delta(index, start)], **blank)
-    yield from _content(answer, blank)
+    yield from content_steps(
+        answer, lambda index, piece: frame([delta(index, {"content": piece})], **blank)
+    )
     if faults.cut_after is not None:
         yield Cut()
         return
@@ -98,8 +100,12 @@ def stream_steps(answer: Answer, *, include_usage: bool) -> Iterator[Step]:
         yield DONE
 
 
-def _content(answer: Answer, blank: dict[str, Any]) -> Iterator[Step]:
-    """The content frames, up to the one before which a fault strikes."""
+def content_steps(answer: Answer, frame: Callable[[int, str], bytes]) -> Iterator[Step]:
+    """The content frames, up to the one before which a fault strikes.
+
+    Args:
+        frame: Of a piece of a choice, by its index.
+    """
     faults, slowness = answer.faults, answer.envelope.model.slowness
     pieces = ((i, piece) for i, choice in enumerate(answer.choices) for piece in choice.pieces())
     for sent, (index, piece) in enumerate(pieces):
@@ -107,6 +113,6 @@ def _content(answer: Answer, blank: dict[str, Any]) -> Iterator[Step]:
             return
         if sent:
             yield Pause(answer.pace.token_s(slowness, answer.rng))
-        yield answer.envelope.frame([delta(index, {"content": piece})], **blank)
+        yield frame(index, piece)
         if sent == 0:
             yield Pause(faults.stall_stream_s)

@@ -6,7 +6,7 @@ to make it misbehave. What it was sent is in ``app.state.seen``: `Seen` records,
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -19,10 +19,15 @@ from starlette.routing import Route
 
 from gateway.clock import Clock, SystemClock
 from gateway.demo import answers, faults, requests, wire
+from gateway.demo.chats import Chats
+from gateway.demo.completions import Completions
 from gateway.demo.faults import Faults
-from gateway.demo.playback import SEEN_MAX, Playback, Seen, remember
+from gateway.demo.messages import Messages
+from gateway.demo.playback import SEEN_MAX, Playback, Seen, Step, remember
 from gateway.demo.requests import find_model
-from gateway.demo.script import AT_ONCE, REALISTIC, Answer, Pace, body_steps, stream_steps
+from gateway.demo.responses import Responses
+from gateway.demo.script import AT_ONCE, REALISTIC, Answer, Pace, body_steps
+from gateway.demo.surface import Surface
 from gateway.demo.wire import Envelope, Refusal
 
 __all__ = ["AT_ONCE", "REALISTIC", "Pace", "build_upstream"]
@@ -30,6 +35,8 @@ __all__ = ["AT_ONCE", "REALISTIC", "Pace", "build_upstream"]
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 DIMENSIONS: Final = 8
 RATE_LIMIT_CALLS: Final = 10_000
+
+CHATS: Final = Chats()
 
 Answering = Callable[[Request, Seen], Awaitable[Response]]
 
@@ -47,7 +54,13 @@ def build_upstream(
     upstream = _Upstream(pace or AT_ONCE, seed, clock or SystemClock())
     app = Starlette(
         routes=[
-            Route("/v1/chat/completions", upstream.route(upstream.chat), methods=["POST"]),
+            *(
+                Route(
+                    f"/v1/{path}", upstream.route(upstream.text(surface), surface), methods=["POST"]
+                )
+                for path, surface in upstream.surfaces.items()
+            ),
+            Route("/v1/responses/{name}", upstream.route(upstream.kept), methods=["GET", "DELETE"]),
             Route("/v1/embeddings", upstream.route(upstream.embed), methods=["POST"]),
             Route("/v1/models", upstream.route(upstream.models), methods=["GET"]),
             Route("/v1/models/{name:path}", upstream.route(upstream.model), methods=["GET"]),
@@ -66,8 +79,17 @@ class _Upstream:
         self._seed = seed
         self._clock = clock
         self._calls = 0
+        self._responses = Responses()
+        self.surfaces: dict[str, Surface] = {
+            "chat/completions": CHATS,
+            "completions": Completions(),
+            "responses": self._responses,
+            "messages": Messages(),
+        }
 
-    def route(self, answering: Answering) -> Callable[[Request], Awaitable[Response]]:
+    def route(
+        self, answering: Answering, surface: Surface = CHATS
+    ) -> Callable[[Request], Awaitable[Response]]:
         """Put what every route does around `answering`: record, authenticate, refuse."""
 
         async def endpoint(request: Request) -> Response:
@@ -77,45 +99,71 @@ class _Upstream:
                 _authenticate(request)
                 return await answering(request, seen)
             except Refusal as refusal:
-                return self._json(refusal.body, seen, status=refusal.status)
+                return self._json(surface.refusal(refusal.body), seen, status=refusal.status)
 
         return endpoint
 
-    async def chat(self, request: Request, seen: Seen) -> Response:
-        """POST /v1/chat/completions."""
-        body = requests.parse(seen.body)
-        model = requests.check_chat(body)
-        wrong = _faults(request, answers.last_user_text(body))
-        if "stream_options" in body and not wrong.stream_options:
-            raise Refusal(
-                400,
-                "Unknown parameter: 'stream_options'.",
-                param="stream_options",
-                code="unknown_parameter",
-            )
-        if wrong.status is not None:
-            return self._failure(wrong, seen)
-        choices = answers.choices(body, model, self._seed)
-        answer = Answer(
+    def text(self, surface: Surface) -> Answering:
+        """Answer by a route that writes text."""
+
+        async def answering(request: Request, seen: Seen) -> Response:
+            body = requests.parse(seen.body)
+            _, chats = surface.read(body)
+            wrong = _faults(request, answers.last_user_text(chats[-1]))
+            if "stream_options" in body and not wrong.stream_options:
+                raise Refusal(
+                    400,
+                    "Unknown parameter: 'stream_options'.",
+                    param="stream_options",
+                    code="unknown_parameter",
+                )
+            if wrong.status is not None:
+                return self._failure(wrong, seen, surface)
+            answer = self._answer(surface, body, wrong, seen)
+            if body.get("stream"):
+                return self._stream(surface.steps(answer, body), seen, wait_s=wrong.stall_s)
+            return self._whole(surface, answer, body, seen)
+
+        return answering
+
+    def _answer(self, surface: Surface, body: dict[str, Any], wrong: Faults, seen: Seen) -> Answer:
+        model, chats = surface.read(body)
+        choices = [choice for chat in chats for choice in answers.choices(chat, model, self._seed)]
+        return Answer(
             envelope=Envelope(
-                id=f"chatcmpl-{self._unique(29)}",
+                id=surface.id(self._unique(29)),
                 created_s=self._clock.now_ms() // 1_000,
                 model=model,
                 service_tier=_served_tier(body.get("service_tier")),
             ),
             choices=choices,
             usage=wire.chat_usage(
-                answers.prompt_tokens(body), answers.cached_tokens(body), choices
+                sum(map(answers.prompt_tokens, chats)),
+                sum(map(answers.cached_tokens, chats)),
+                choices,
             ),
             faults=wrong,
             pace=self._pace,
             rng=answers.random_from("pace", self._seed, seen.body),
         )
-        if body.get("stream"):
-            return self._stream(answer, body, seen)
-        payload = answer.envelope.completion(choices, answer.usage if wrong.usage else None)
+
+    def _whole(
+        self, surface: Surface, answer: Answer, body: dict[str, Any], seen: Seen
+    ) -> Response:
+        wrong = answer.faults
+        if surface is self._responses and body.get("background"):
+            return self._json(self._responses.queued(answer, body), seen, wrong=wrong)
+        payload = surface.whole(answer)
+        if surface is self._responses:
+            self._responses.keep(payload, body)
         wait_s = wrong.stall_s + answer.think_s() + answer.type_s()
         return self._json(payload, seen, wrong=wrong, wait_s=wait_s)
+
+    async def kept(self, request: Request, seen: Seen) -> Response:
+        """GET, DELETE /v1/responses/{name}."""
+        name = request.path_params["name"]
+        act = self._responses.forget if request.method == "DELETE" else self._responses.kept
+        return self._json(act(name), seen)
 
     async def embed(self, request: Request, seen: Seen) -> Response:
         """POST /v1/embeddings."""
@@ -158,21 +206,22 @@ class _Upstream:
         remember(self.seen, seen)
         return seen
 
-    def _stream(self, answer: Answer, body: dict[str, Any], seen: Seen) -> Response:
-        include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    def _stream(self, steps: Iterable[Step], seen: Seen, *, wait_s: float) -> Response:
         return Playback(
-            stream_steps(answer, include_usage=include_usage),
+            steps,
             seen=seen,
             clock=self._clock,
             headers=self._headers("text/event-stream; charset=utf-8"),
-            wait_s=answer.faults.stall_s,
+            wait_s=wait_s,
         )
 
-    def _failure(self, wrong: Faults, seen: Seen) -> Response:
+    def _failure(self, wrong: Faults, seen: Seen, surface: Surface = CHATS) -> Response:
         status = wrong.status or 500
         code = "rate_limit_exceeded" if status == 429 else None
         payload = wire.error(status, f"Failed with {status}, as asked.", code=code)
-        return self._json(payload, seen, status=status, wrong=wrong, wait_s=wrong.stall_s)
+        return self._json(
+            surface.refusal(payload), seen, status=status, wrong=wrong, wait_s=wrong.stall_s
+        )
 
     def _json(
         self,
@@ -225,7 +274,8 @@ async def _body(request: Request) -> bytes:
 
 def _authenticate(request: Request) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    is_given = scheme.lower() == "bearer" and bool(token.strip())
+    if not is_given and not request.headers.get("x-api-key"):
         raise Refusal(
             401,
             "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.",

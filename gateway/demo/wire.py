@@ -82,6 +82,12 @@ def event(payload: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(payload) + b"\n\n"
 
 
+def typed_event(kind: str, **fields: Any) -> bytes:
+    """One frame whose type is told beside its data and in it."""
+    payload = orjson.dumps({"type": kind, **fields})
+    return b"event: " + kind.encode() + b"\ndata: " + payload + b"\n\n"
+
+
 def delta(index: int, content: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
     return {"index": index, "delta": content, "logprobs": None, "finish_reason": finish_reason}
 

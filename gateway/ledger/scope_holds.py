@@ -49,6 +49,10 @@ class ScopeHolds:
         """Whether a call of these needs room in any."""
         return any(scope.limits.limited for scope in self._scopes.counted(group, app, key))
 
+    def limited(self, group: str | None, app: str) -> list[Scope]:
+        """Those of a call that have limits, in the order in which they are asked."""
+        return [s for s in self._scopes.counted(group, app, None) if s.limits.limited]
+
     async def announce(self, group: str | None, app: str, key: str | None) -> None:
         """Before an event may name them; of a temporary key its id is enough.
 

@@ -12,13 +12,14 @@ Zeros
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
 from gateway.openai.body import apply, cut, members
 from gateway.openai.counts import UsageUnreadable
+from gateway.openai.heard import heard_seconds
 from gateway.openai.pieces import uses_in
 from gateway.openai.reported_cost import reported_cost_pico
 from gateway.openai.usage import merge, told_in, usage_blocks
@@ -76,6 +77,7 @@ class Reading:
         upstream_id: The provider's id of the answer.
         ended: It has said why it ends; one that is made in the background may not have.
         failed: It has said that it is an error.
+        heard_seconds: Of audio, where a transcript without usage tells it.
     """
 
     usage: Usage | None = None
@@ -90,6 +92,7 @@ class Reading:
     upstream_id: str | None = None
     ended: bool = False
     failed: bool = False
+    heard_seconds: int | None = None
 
 
 class Facts:
@@ -239,6 +242,12 @@ def read_answer(body: bytes, *, draws: bool = False) -> Reading:
     if isinstance(document, dict):
         facts.add(document)
     return facts.reading(complete=True)
+
+
+def read_transcript(body: bytes) -> Reading:
+    """Read a whole transcript: JSON, or text, or subtitles."""
+    reading = read_answer(body)
+    return reading if reading.usage else replace(reading, heard_seconds=heard_seconds(body))
 
 
 def _reasons(document: dict[str, Any], holders: list[dict[str, Any]]) -> Iterator[object]:

@@ -260,7 +260,7 @@ def call_of(
         tool_uses_max=tool_uses_max(document) if hosted else None,
         service_tier=_service_tier(document) if "service_tier" in traits.reads else None,
         background=traits.backgrounds and flag(document, "background"),
-        attached_bytes=sum(file.size_bytes for file in attached(document)),
+        attached_bytes=sum(file.size_bytes for file in attached(document)) if traits.form else 0,
         body=body,
         members=found,
         cuts=cuts,

@@ -72,6 +72,7 @@ class Traits:
         backgrounds: ``background`` lets an answer be made after the answer.
         last_events: Types of events that end a stream, where ``[DONE]`` does not.
         draws: Its output is images, unless the usage says otherwise.
+        hears: Its input is audio.
         form: The body is a form (multipart), with a file.
         default_model: The one that is meant when none is named; None: it must be.
         names_user: ``metadata.user_id`` says what ``user`` says elsewhere.
@@ -93,10 +94,16 @@ class Traits:
     backgrounds: bool = False
     last_events: frozenset[str] = frozenset()
     draws: bool = False
+    hears: bool = False
     form: bool = False
     default_model: str | None = None
     names_user: bool = False
     surface: Surface = Surface.OPENAI
+
+    @property
+    def ends_done(self) -> bool:
+        """Whether its streams end with ``[DONE]``, before which a frame of ours has a place."""
+        return self.asks_usage
 
 
 def _images(*, form: bool = False) -> Traits:
@@ -118,12 +125,12 @@ def _transcripts() -> Traits:
     return Traits(
         input_bound=audio_bound,
         input_field="file",
-        each_input=True,
         output=transcript_output,
         reads=frozenset({"prompt"}),
         own=frozenset({"prompt"}),
         streams=True,
         last_events=frozenset({"transcript.text.done"}),
+        hears=True,
         form=True,
     )
 

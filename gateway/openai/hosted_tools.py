@@ -117,6 +117,11 @@ def _is_callers(tool: Mapping[str, Any]) -> bool:
     return isinstance(kind, str) and kind.startswith(_CALLER_KINDS)
 
 
+def is_built_in(tool: Mapping[str, Any]) -> bool:
+    """Whether the caller only names it, and the provider knows what it is."""
+    return _kind(tool) not in ("function", "custom") and "input_schema" not in tool
+
+
 def _kind(tool: Mapping[str, Any]) -> Any:
     """Its type; some callers leave it out, then the key beside it tells."""
     return tool.get("type", next(iter(tool), None))

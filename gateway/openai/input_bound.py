@@ -13,12 +13,18 @@ what a provider's hosted tools (web search) read and cost in addition: see
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from gateway.openai.hosted_tools import is_built_in
+
 REQUEST_OVERHEAD_TOKENS: Final = 64
 """What a chat template adds once per request: start, priming of the answer, date."""
 
 SCHEMA_OVERHEAD_TOKENS: Final = 1_024
 """The hidden prompt that comes with tools or a response schema. Anthropic documents
 up to 530 tokens (tool-use system prompt); doubled."""
+
+BUILT_IN_TOOL_TOKENS: Final = 1_024
+"""A tool that the body only names, and whose description the provider adds. Anthropic documents
+up to 735 tokens (computer use)."""
 
 IMAGE_INPUT_TOKENS_MAX: Final = 50_000
 """The dearest documented image: gpt-4o-mini at high detail, 2,833 + 8 x 5,667 = 48,169."""
@@ -87,6 +93,14 @@ def prompts_in(document: Mapping[str, Any]) -> int:
     prompt = document.get("prompt")
     several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
     return len(prompt) if several and isinstance(prompt, list) else 1
+
+
+def tools_bound(tools: object) -> int:
+    """What tools can have beyond their bytes: their prompt, and what those are that are named."""
+    if not isinstance(tools, list):
+        return SCHEMA_OVERHEAD_TOKENS if tools is not None else 0
+    named = sum(isinstance(tool, dict) and is_built_in(tool) for tool in tools)
+    return SCHEMA_OVERHEAD_TOKENS + named * BUILT_IN_TOOL_TOKENS
 
 
 def parts_bound(content: Iterable[Any]) -> tuple[int, bool]:

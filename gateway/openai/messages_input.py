@@ -8,6 +8,7 @@ from gateway.openai.input_bound import (
     REQUEST_OVERHEAD_TOKENS,
     SCHEMA_OVERHEAD_TOKENS,
     InputBound,
+    tools_bound,
 )
 
 _TEXT_BLOCKS: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
@@ -19,8 +20,8 @@ def messages_bound(document: Mapping[str, Any], sent_bytes: int) -> InputBound:
     PDFs, files by id and what the provider's own tools had found have no bound but the
     model's context.
     """
-    tokens = sent_bytes + REQUEST_OVERHEAD_TOKENS
-    if document.get("tools") is not None or document.get("output_config") is not None:
+    tokens = sent_bytes + REQUEST_OVERHEAD_TOKENS + tools_bound(document.get("tools"))
+    if document.get("output_config") is not None:
         tokens += SCHEMA_OVERHEAD_TOKENS
     opaque = document.get("container") is not None
     contents = [document.get("system")]

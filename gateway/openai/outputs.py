@@ -45,7 +45,8 @@ class Output(NamedTuple):
 
     Attributes:
         answers: Each is capped by itself.
-        tokens: Of all of them, at most; None: the caps and the card say, for each.
+        tokens: Of all of them, at most, if the card says no less; None: the caps and the card
+            say, for each.
         pieces: Billed by the piece, at most; those that the model has no fee for do not count.
         likely_pieces: The same of an answer that does not say; None: as many.
         likely: Tokens of such an answer, beside its text.
@@ -90,8 +91,10 @@ def image_output(document: Mapping[str, Any]) -> Output:
     images = integer(document, "n", least=1) or 1
     partial = integer(document, "partial_images", least=0) or 0
     quality, size = document.get("quality"), document.get("size")
-    kind = f"{quality if quality in _QUALITIES else 'standard'}-{size or '1024x1024'}"
+    size = size if isinstance(size, str) and size else "1024x1024"
+    kind = f"{quality if quality in _QUALITIES else 'standard'}-{size}"
     return Output(
+        answers=images,
         tokens=images * (IMAGE_TOKENS_MAX + partial * PARTIAL_IMAGE_TOKENS),
         pieces=((f"image:{kind}"[:_UNIT_CHARS_MAX], images),),
         likely=Usage(image_out_tokens=images * IMAGE_TOKENS_LIKELY),

@@ -34,6 +34,7 @@ are added up: they are of different tools."""
 _FLAT: Final = (
     ("num_search_queries", "web_search"),  # Perplexity, where it bills them
     ("prompt_audio_seconds", "second"),  # Mistral
+    ("search_units", "rerank"),  # Cohere's, without the `billed_units` around them
 )
 _SEARCH_SIZE: Final = "search_context_size"
 """How much of the web Perplexity read for a request: the kind of its fee."""

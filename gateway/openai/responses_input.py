@@ -14,10 +14,10 @@ from gateway.openai.input_bound import (
     SCHEMA_OVERHEAD_TOKENS,
     InputBound,
     parts_bound,
+    tools_bound,
 )
 
 _REFERENCES: Final = ("previous_response_id", "conversation", "prompt")
-_SCHEMA_FIELDS: Final = frozenset({"tools", "text"})
 _TEXT_ITEMS: Final = frozenset(
     {
         "function_call",
@@ -45,8 +45,8 @@ _PARTED_ITEMS: Final = {
 
 def responses_bound(document: Mapping[str, Any], sent_bytes: int) -> InputBound:
     """Bound a call, as `gateway.openai.input_bound.chat_bound` does."""
-    tokens = sent_bytes + REQUEST_OVERHEAD_TOKENS
-    if not _SCHEMA_FIELDS.isdisjoint(document):
+    tokens = sent_bytes + REQUEST_OVERHEAD_TOKENS + tools_bound(document.get("tools"))
+    if document.get("text") is not None:
         tokens += SCHEMA_OVERHEAD_TOKENS
     opaque = any(document.get(name) is not None for name in _REFERENCES)
     for told in (document.get("input"), document.get("instructions")):

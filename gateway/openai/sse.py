@@ -143,6 +143,7 @@ class StreamReader:
         "_repeats",
         "_splitter",
         "_withheld_last",
+        "_withholds",
         "done",
         "error_seen",
         "frames",
@@ -153,12 +154,14 @@ class StreamReader:
         self,
         *,
         hold_back_usage: bool,
+        aligned: bool = False,
         last_events: Collection[str] = (),
         draws: bool = False,
     ) -> None:
         """Start a stream.
 
         Args:
+            aligned: Bytes leave at frame ends, though none is held back.
             last_events: Types of events that end it.
             draws: As for `Facts`.
             hold_back_usage: We asked for usage and the caller did not: bytes leave at frame
@@ -168,7 +171,8 @@ class StreamReader:
         self.seen_text_bytes = 0
         self.done = False
         self.error_seen = False
-        self._hold_back = hold_back_usage
+        self._hold_back = hold_back_usage or aligned
+        self._withholds = hold_back_usage
         self._splitter = FrameSplitter()
         self._facts = Facts(draws=draws)
         self._last_events = last_events
@@ -242,7 +246,7 @@ class StreamReader:
         kept: list[bytes] = []
         for frame in split_frames(frames):
             self._count_text(frame)
-            ours = self._read_frame(frame) and not (released and not kept)
+            ours = self._read_frame(frame) and self._withholds and not (released and not kept)
             self._withheld_last = ours
             if not ours:
                 kept.append(frame)

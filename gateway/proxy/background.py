@@ -19,6 +19,7 @@ from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.answer import Reading
 from gateway.proxy.billing import Billing, tokens_of
 from gateway.proxy.tab import Tab
+from gateway.proxy.verdicts import Verdicts
 from gateway.rating import Rating
 from pricing.usage import Usage
 
@@ -58,7 +59,8 @@ def is_response_id(text: str) -> bool:
 
 
 class Background:
-    def __init__(self, ledger: Ledger, rating: Rating, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, rating: Rating, clock: Clock, verdicts: Verdicts) -> None:
+        self._verdicts = verdicts
         self._ledger = ledger
         self._rating = rating
         self._clock = clock
@@ -85,9 +87,10 @@ class Background:
         return msgspec.json.decode(record, type=Pending) if record is not None else None
 
     async def settle(self, pending: Pending, reading: Reading) -> None:
-        """End the call, if its response has ended."""
+        """End the call, if its response has ended; once, however often it says so."""
         if reading.ended:
             event = self._closing(pending, reading)
+            self._verdicts.tell(event)
             await self._ledger.entrusted.finish(
                 pending.customer, pending.number, pending.window_ids, event
             )
@@ -108,6 +111,7 @@ class Background:
             opened,
             latency_ms=max(now_ms - pending.started_ms, 0),
             finish_reason=reading.finish_reason,
+            usage_cut=",".join(reading.usage_cut) or None,
             served_model=reading.model,
             service_tier=reading.service_tier or pending.service_tier,
             reported_cost_pico=reading.reported_cost_pico,
@@ -120,8 +124,11 @@ class Background:
         usage = reading.usage or Usage(input_tokens=tokens_of(pending.sent_bytes))
         billing = self._billing(pending, opened.provider)
         billed = billing.bill(usage, source, reading, now_ms)
+        unparsed = reading.unparsed.decode(errors="replace") if reading.unparsed else None
         return replace(
             known,
+            book_version=billing.rating.book.version,
+            raw_usage=unparsed if source is Source.ESTIMATED else None,
             usage=usage,
             source=source,
             charge_pico=billed.charge_pico,

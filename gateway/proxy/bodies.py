@@ -149,9 +149,18 @@ def media_of(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
 
 
-def _check_media(headers: Mapping[bytes, bytes]) -> None:
+def is_json(headers: Mapping[bytes, bytes]) -> bool:
     media = media_of(headers)
-    if media != b"application/json" and not media.endswith(b"+json"):
+    return media == b"application/json" or media.endswith(b"+json")
+
+
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request says that something follows its head."""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def _check_media(headers: Mapping[bytes, bytes]) -> None:
+    if not is_json(headers):
         raise UnsupportedMedia(
             "The body must be JSON: send 'Content-Type: application/json'.", param="content-type"
         )

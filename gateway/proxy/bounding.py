@@ -153,9 +153,11 @@ def cap_field(call: Call, card: Card) -> str | None:
 
 
 def _output_tokens(call: Call, card: Card, own: int | None) -> int | None:
-    """The most that each answer has: as the body says, as the caller set, as the model has."""
-    if call.output.tokens is not None:
-        return call.output.tokens
+    """The most that each answer has, or, where the body says it, that all of them have."""
+    told = call.output.tokens
+    if told is not None:
+        most = card.output_max_tokens
+        return min(told, most * call.choices) if most else told
     return card.output_max_tokens if own is None else own
 
 

@@ -62,7 +62,7 @@ class _Zlib:
 
 class _Zstd:
     def __init__(self) -> None:
-        window = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX}
+        window: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX}
         self._inflate = zstd.ZstdDecompressor(options=window)
 
     @property

@@ -81,8 +81,9 @@ class Models:
 
     async def _of(self, upstream: Upstream) -> list[Model]:
         settings = upstream.settings
-        if not any(_is_glob(name) for name in settings.models):
-            return [_named(name, upstream) for name in settings.models]
+        named = [name for name in settings.models if not _is_glob(name)]
+        if len(named) == len(settings.models) or upstream.has_model_in_path:
+            return [_named(name, upstream) for name in named]
         until, models = self._kept.get(settings.name, (0.0, []))
         if self._clock.monotonic() >= until:
             models = [m for m in await _fetch(upstream) if upstream.serves(m["id"])]
@@ -103,7 +104,8 @@ async def _fetch(upstream: Upstream) -> Iterable[Model]:
 
 
 async def _read_list(upstream: Upstream) -> Iterable[Model]:
-    answer = await upstream.get("models", [(b"accept-encoding", b"identity")])
+    query = b"limit=1000" if upstream.settings.provider == "anthropic" else b""  # else 20
+    answer = await upstream.get("models", [(b"accept-encoding", b"identity")], query=query)
     chunks = Chunks(answer, upstream.settings.timeouts.between_bytes)
     try:
         content = bytearray()

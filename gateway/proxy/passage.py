@@ -6,15 +6,16 @@ has made, counting tokens.
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.errors import GatewayError
+from gateway.openai.content import Content
 from gateway.openai.flat_carriers import from_query
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import Departure
 from gateway.proxy.headers import RawHeaders, ours, to_client, to_upstream
-from gateway.proxy.relay import Chunks, Send, body, start
+from gateway.proxy.relay import Chunks, Send, body, decoder, is_event_stream, readable, start
 from gateway.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -22,26 +23,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """A request as it goes on; `query` is the caller's."""
+    """A request as it goes on.
+
+    Attributes:
+        path: If it is bytes, as the caller wrote it.
+        query: The caller's.
+        model: The upstream's name for it.
+    """
 
     request_id: str
     method: str
-    path: str
-    headers: RawHeaders
+    path: str | bytes
+    headers: RawHeaders = field(repr=False)
     receive: Callable[[], Awaitable[Any]]
     send: Send
-    query: bytes = b""
-    content: bytes = b""
+    query: bytes = field(default=b"", repr=False)
+    model: str = ""
+    content: bytes | Content = field(default=b"", repr=False)
 
 
 class Reader(Protocol):
     """Reads along in an answer that passes."""
 
     def begin(self, answer: Answer) -> None: ...
-    def read(self, chunk: bytes) -> None: ...
+
+    def read(self, chunk: bytes) -> bool:
+        """Take `chunk` in; True: with it a stream has said its last."""
+        ...
 
     async def end(self) -> None:
-        """All of it was read, and the client has not seen its end yet."""
+        """All of it was read, and the client has not seen its end yet. May come again."""
         ...
 
 
@@ -60,6 +71,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         headers,
         passing.content,
         Sent(),
+        model=passing.model,
         query=from_query(passing.query).rest,
     )
 
@@ -67,21 +79,29 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
 async def relay(
     passing: Passing, upstream: Upstream, answer: Answer, reader: Reader | None = None
 ) -> None:
-    """Pass the answer on; the last of it waits for the reader."""
+    """Pass the answer on; the last of it waits for the reader, but no part of a stream does."""
     chunks = Chunks(answer, upstream.settings.timeouts.between_bytes)
     send = passing.send
     own = ours(request_id=passing.request_id)
+    failed = answer.status >= 400
+    encoding = answer.header("content-encoding")
+    decodes = failed and encoding is not None and readable(encoding)
+    decode = decoder(encoding if decodes else None)
+    waits = reader is not None and not is_event_stream(answer)
     if reader is not None:
         reader.begin(answer)
     try:
-        await send(start(answer.status, [*to_client(answer.headers, reframed=False), *own]))
+        await send(start(answer.status, [*to_client(answer.headers, reframed=decodes), *own]))
         last = b""
         while (chunk := await chunks.next()) is not None:
-            if reader is not None:
-                reader.read(chunk)
-            if last:
-                await send(body(last, more=True))
-            last = chunk
+            if reader is not None and reader.read(chunk):
+                await reader.end()
+            if failed:
+                chunk = upstream.without_secrets(decode(chunk))
+            if waits:
+                chunk, last = last, chunk
+            if chunk:
+                await send(body(chunk, more=True))
         if reader is not None:
             await reader.end()
         await send(body(last, more=False))

@@ -7,10 +7,11 @@ exactly one event, in a task that no cancelled request can take along.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from gateway import crash
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.customers.identity import Caller, identify
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.errors import (
@@ -20,23 +21,24 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.event import Kind, UsageEvent
-from gateway.ledger.ledger import Hold, Ledger, Spent
+from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.call import Call
 from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
+from gateway.proxy.breakdown import breakdown
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
-from gateway.proxy.headers import RawHeaders, ours, refuse_without_key, to_upstream
+from gateway.proxy.headers import RawHeaders, refuse_without_key, to_upstream
 from gateway.proxy.progress import Progress
 from gateway.proxy.refusal_row import refusal_row
 from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body, is_event_stream
 from gateway.proxy.request import Request
 from gateway.proxy.routing import Upstreams
+from gateway.proxy.standing import own_headers, standing
 from gateway.proxy.tab import Tab
 from gateway.proxy.verdicts import Verdicts
 from gateway.rating import Rating
 from gateway.telemetry import ADMITTED, REFUSED, Telemetry
-from pricing.money import usd
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +225,9 @@ class Pipeline:
             include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
         )
         headers = to_upstream(
-            request.raw_headers, identity=injected, passthrough=settings.passthrough
+            request.raw_headers,
+            identity=injected or tab.wants_breakdown,
+            passthrough=settings.passthrough,
         )
         tab.answer_status = None
         tab.sent = Sent()
@@ -231,7 +235,12 @@ class Pipeline:
         await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(
-            tab.call.endpoint.value, headers, content, tab.sent, query=request.query
+            tab.call.endpoint.value,
+            headers,
+            content,
+            tab.sent,
+            model=tab.upstream_model,
+            query=request.query,
         )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
@@ -255,8 +264,16 @@ class Pipeline:
             if not await self._left_to_store(tab, hold):
                 await self._note(tab, hold)
 
+        told = partial(self._breakdown, tab, hold) if tab.wants_breakdown else None
         if is_event_stream(answer):
-            relay = StreamRelay(tab, answer, self._clock, injected=injected, before_end=before_end)
+            relay = StreamRelay(
+                tab,
+                answer,
+                self._clock,
+                injected=injected,
+                before_end=before_end,
+                breakdown=told if tab.call.traits.ends_done else None,
+            )
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
             self.progress.begin(tab, hold)
@@ -265,7 +282,7 @@ class Pipeline:
             finally:
                 self.progress.end(tab)
             return lambda: send(body(b"", more=False))
-        whole = WholeRelay(tab, answer, self._clock, before_end=before_end)
+        whole = WholeRelay(tab, answer, self._clock, before_end=before_end, breakdown=told)
         complete = await whole.gather(chunks)
         if injected and whole.refuses_to_count:
             raise _RefusesToCount
@@ -281,7 +298,7 @@ class Pipeline:
             event = None if left else await self._note(tab, hold)
             tab.answering = True
             await send(whole.head(self._own_headers(tab, hold, event)))
-            await send(body(whole.content, more=False))
+            await send(body(whole.told(whole.content), more=False))
 
         return finish
 
@@ -346,23 +363,12 @@ class Pipeline:
         return 0.0
 
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
-        taken = hold.amount_pico
-        if event is not None:
-            taken = Spent(event.charge_pico, event.cost_pico).of(self._ledger.rules.count)
-        remaining = hold.remaining_pico(taken)
-        resets_ms = hold.resets_ms
-        priced = event is not None and not event.unpriced
-        return ours(
-            request_id=tab.request_id,
-            customer=tab.caller.customer,
-            remaining_usd=usd(max(remaining, 0)) if remaining is not None else None,
-            resets_at=rfc3339(resets_ms) if resets_ms is not None else None,
-            charge_usd=usd(event.charge_pico) if event and priced else None,
-            cost_usd=usd(event.cost_pico) if event and priced and tab.app.manage else None,
-            output_cap_tokens=tab.output_cap_tokens,
-            warnings=(*tab.caller.warnings, *hold.warnings),
-            overhead_ms=tab.overhead_ms,
-        )
+        return own_headers(tab, hold, event, self._ledger.rules.count)
+
+    def _breakdown(self, tab: Tab, hold: Hold) -> dict[str, Any] | None:
+        if tab.ended is None:  # it has not ended: it was left to the store
+            return None
+        return breakdown(tab.ended, *standing(hold, tab.ended, self._ledger.rules.count))
 
 
 class _RefusesToCount(Exception):

@@ -7,15 +7,17 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamTimeout
-from gateway.openai.answer import read_answer
+from gateway.openai.answer import read_answer, read_transcript
 from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
+from gateway.proxy.breakdown import before_done, into_body
 from gateway.proxy.client import Answer
 from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
 
 Send = Callable[[Any], Awaitable[None]]
 BeforeEnd = Callable[[], Awaitable[None]]
+Breakdown = Callable[[], dict[str, Any] | None]
 
 WAIT_BYTES_MAX: Final = 1_048_576
 WAIT_SECONDS_MAX: Final = 2.0
@@ -93,22 +95,34 @@ class StreamRelay:
 
     Args:
         before_end: Awaited when all is known and the client has not seen the end yet.
+        breakdown: What to tell of the call before its end; asked for after `before_end`.
     """
 
     def __init__(
-        self, tab: Tab, answer: Answer, clock: Clock, *, injected: bool, before_end: BeforeEnd
+        self,
+        tab: Tab,
+        answer: Answer,
+        clock: Clock,
+        *,
+        injected: bool,
+        before_end: BeforeEnd,
+        breakdown: Breakdown | None = None,
     ) -> None:
         self._before_end = before_end
+        self._breakdown = breakdown
         self._tab = tab
         self._answer = answer
         self._clock = clock
         encoding = answer.header("content-encoding")
         self._readable = readable(encoding)
-        self._edits = injected and self._readable
+        self._edits = (injected or breakdown is not None) and self._readable
         self._decode = decoder(encoding)
         traits = tab.call.traits
         self.reader = StreamReader(
-            hold_back_usage=injected, last_events=traits.last_events, draws=traits.draws
+            hold_back_usage=injected,
+            aligned=breakdown is not None,
+            last_events=traits.last_events,
+            draws=traits.draws,
         )
         tab.seen_so_far = lambda: self.reader.seen_text_bytes
 
@@ -127,6 +141,7 @@ class StreamRelay:
                     tab.whole = True  # openai-python hangs up at [DONE]: a good end
                     self._read()
                     await self._before_end()
+                    out = self._told(out)
                 if out:
                     await send(body(out, more=True))
             rest = reader.finish()
@@ -138,10 +153,16 @@ class StreamRelay:
                 tab.whole = True
                 self._read()
                 await self._before_end()
+                rest = self._told(rest)
             if rest:
                 await send(body(rest, more=True))
         finally:
             self._read()
+
+    def _told(self, frames: bytes) -> bytes:
+        """The stream's last frames, with the breakdown, if it was asked for."""
+        told = self._breakdown() if self._breakdown and self._edits else None
+        return before_done(frames, told) if told is not None else frames
 
     def _read(self) -> None:
         reader, tab = self.reader, self._tab
@@ -162,16 +183,27 @@ class WholeRelay:
 
     Args:
         before_end: As for streams.
+        breakdown: As for streams.
     """
 
-    def __init__(self, tab: Tab, answer: Answer, clock: Clock, *, before_end: BeforeEnd) -> None:
+    def __init__(
+        self,
+        tab: Tab,
+        answer: Answer,
+        clock: Clock,
+        *,
+        before_end: BeforeEnd,
+        breakdown: Breakdown | None = None,
+    ) -> None:
         self._before_end = before_end
+        self._breakdown = breakdown
         self._tab = tab
         self._answer = answer
         self._clock = clock
         self._encoding = answer.header("content-encoding")
         self._kept: list[bytes] = []
         self._size = 0
+        self._blanked = False
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
@@ -191,11 +223,26 @@ class WholeRelay:
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
+                if self._answer.status >= 400:
+                    self._blank_secrets()
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=False)
+        headers = to_client(self._answer.headers, reframed=self._edits or self._blanked)
         return start(self._answer.status, [*headers, *own])
+
+    def told(self, content: bytes) -> bytes:
+        """The end of the answer, with the breakdown, if it was asked for."""
+        told = self._breakdown() if self._breakdown and self._edits else None
+        return into_body(content, told) if told is not None else content
+
+    @property
+    def _edits(self) -> bool:
+        """Whether the breakdown has a place in it: an object, in bytes that can be read."""
+        media = (self._answer.header("content-type") or "").partition(";")[0].strip().lower()
+        plain = (self._encoding or "identity").strip().lower() == "identity"
+        made = 200 <= self._answer.status < 300
+        return self._breakdown is not None and made and plain and media.endswith("json")
 
     @property
     def refuses_to_count(self) -> bool:
@@ -217,7 +264,7 @@ class WholeRelay:
             self._tab.whole = True
             self._read()
             await self._before_end()
-            await send(body(last, more=True))
+            await send(body(self.told(last), more=True))
         finally:
             self._read()
 
@@ -229,6 +276,13 @@ class WholeRelay:
             await send(body(last, more=True))
             raise
 
+    def _blank_secrets(self) -> None:
+        """Some providers repeat the key that they refuse, and it is not the caller's."""
+        told = decoder(self._encoding)(self.content)
+        blanked = self._tab.upstream.without_secrets(told)
+        if blanked != told:
+            self._kept, self._encoding, self._blanked = [blanked], None, True
+
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size <= READ_BYTES_MAX:
@@ -239,7 +293,11 @@ class WholeRelay:
         tab.seen_bytes = self._size
         if self._size <= READ_BYTES_MAX:
             content = decoder(self._encoding)(self.content)
-            tab.reading = read_answer(content, draws=tab.call.traits.draws)
+            traits = tab.call.traits
+            if traits.hears:
+                tab.reading = read_transcript(content)
+            else:
+                tab.reading = read_answer(content, draws=traits.draws)
             if tab.reading.usage is None:  # then only what was generated is to be paid for
                 tab.seen_bytes = text_bytes(content) or self._size
 

@@ -50,6 +50,8 @@ class KeptResponses:
         for upstream in self._upstreams.open_to(app):
             if pending is not None and upstream.settings.name != pending.upstream:
                 continue
+            if upstream.has_model_in_path:
+                continue
             if asked is not None:
                 asked[1].close()
             asked = upstream, await ask(passing, upstream)
@@ -69,6 +71,7 @@ class _Ending:
         self._kept = bytearray()
         self._stream: StreamReader | None = None
         self._status = 0
+        self._settled = False
         self._decode = decoder(None)
 
     def begin(self, answer: Answer) -> None:
@@ -78,14 +81,17 @@ class _Ending:
             last_events = Endpoint.RESPONSES.traits.last_events
             self._stream = StreamReader(hold_back_usage=False, last_events=last_events)
 
-    def read(self, chunk: bytes) -> None:
+    def read(self, chunk: bytes) -> bool:
         if self._stream is not None:
             self._stream.feed(self._decode(chunk))
-        elif len(self._kept) <= READ_BYTES_MAX:
+            return self._stream.done
+        if len(self._kept) <= READ_BYTES_MAX:
             self._kept += chunk
+        return False
 
     async def end(self) -> None:
-        if self._status == 200:
+        if self._status == 200 and not self._settled:
+            self._settled = True
             await self._background.settle(self._pending, self._reading())
 
     def _reading(self) -> Reading:

@@ -7,14 +7,21 @@ costs more than all of ours.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.customers.authentication import Authentication
 from gateway.customers.credentials import Credential
 from gateway.customers.identity import refuse_repeated
-from gateway.errors import GatewayBusy, GatewayError, InvalidCall, MethodNotAllowed, NotFound
+from gateway.errors import (
+    GatewayBusy,
+    GatewayError,
+    InvalidCall,
+    MethodNotAllowed,
+    NotFound,
+    NotSupported,
+)
 from gateway.ledger.requests import new_request_id
 from gateway.openai.call import parse_call, parse_form, passed
 from gateway.openai.endpoints import Endpoint
@@ -27,6 +34,7 @@ from gateway.proxy.departure import ClientGone
 from gateway.proxy.headers import RawHeaders, app_token, ours, refuse_without_key
 from gateway.proxy.models import Models
 from gateway.proxy.passage import Passing, pass_on
+from gateway.proxy.passthrough import Passthrough
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Send, body, start
 from gateway.proxy.request import Request
@@ -50,6 +58,8 @@ KEPT: Final = {
 """What can be done to a response that the provider keeps: method, and what follows its id."""
 
 _API_TREES: Final = ("/api/models/", "/api/responses/")
+_FOREIGN: Final = b"/v1/"
+_REALTIME: Final = "/v1/realtime"
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
 
 log = logging.getLogger(__name__)
@@ -76,8 +86,8 @@ class Arrival:
     request_id: str
     started: float
     started_ms: int
-    headers: Mapping[bytes, bytes]
-    raw_headers: RawHeaders
+    headers: Mapping[bytes, bytes] = field(repr=False)
+    raw_headers: RawHeaders = field(repr=False)
     page: PageSend | None = None
 
     def request(
@@ -133,6 +143,7 @@ class DataPlane:
         models: Models,
         upstreams: Upstreams,
         kept: KeptResponses,
+        passthrough: Passthrough,
         uploads: Uploads,
         clock: Clock,
         limits: DataPlaneLimits,
@@ -144,6 +155,7 @@ class DataPlane:
         self._models = models
         self._upstreams = upstreams
         self._kept = kept
+        self._passthrough = passthrough
         self._uploads = uploads
         self._clock = clock
         self._limits = limits
@@ -211,8 +223,10 @@ class DataPlane:
 
     def _handler(self, scope: Scope) -> Handler:
         path, method = scope["path"].rstrip("/"), scope["method"]
-        if not _DOT_SEGMENTS.isdisjoint(path.split("/")):
+        if not _DOT_SEGMENTS.isdisjoint(path.replace("\\", "/").split("/")):
             raise InvalidCall("The path must not have dot segments.", code="invalid_path")
+        if path.startswith(_REALTIME) or _is_websocket(scope):
+            raise NotSupported("Realtime is not supported by this gateway.")
         found = self._handlers.get(path)
         if found is None:
             below = _below(path)
@@ -221,7 +235,7 @@ class DataPlane:
             elif below.startswith("responses/"):
                 return self._kept_response(below, path, method)
         if found is None:
-            raise _no_route(method, path)
+            return self._foreign(scope)
         wanted, handler = found
         if method != wanted:
             raise MethodNotAllowed(method, [wanted])
@@ -250,8 +264,8 @@ class DataPlane:
             read = passed(await self._content(receive, arrival))
             upstream, model = self._upstreams.serving(read.model, app)
             refuse_without_key(upstream.settings.passthrough, arrival.headers)
-            content = read.forwarded(model)
-            await pass_on(arrival.passing(scope, receive, send, path, content), upstream)
+            passing = arrival.passing(scope, receive, send, path, read.forwarded(model))
+            await pass_on(replace(passing, model=model), upstream)
 
         return call
 
@@ -268,6 +282,22 @@ class DataPlane:
             content = await self._content(receive, arrival) if method == "POST" else b""
             passing = arrival.passing(scope, receive, send, below, content)
             await self._kept.pass_on(passing, app, response_id)
+
+        return call
+
+    def _foreign(self, scope: Scope) -> Handler:
+        """What no route of ours takes: below ``/v1/`` for apps that may have it."""
+        path, method, raw = scope["path"], scope["method"], scope["raw_path"]
+        if not raw.startswith(_FOREIGN) or len(raw) == len(_FOREIGN):
+            raise _no_route(method, path)
+
+        async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
+            credential = await self._authenticated(arrival)
+            if len(arrival.headers) < len(arrival.raw_headers):
+                refuse_repeated(arrival.raw_headers)
+            request = arrival.request(credential, scope, receive, send)
+            below = path.removeprefix(_FOREIGN.decode())
+            await self._passthrough.serve(request, method, raw.removeprefix(_FOREIGN), below)
 
         return call
 
@@ -294,6 +324,10 @@ def _no_route(method: str, path: str) -> NotFound:
     return NotFound(
         f"{method} {path[:200]} is not a route of this gateway.", code="route_not_enabled"
     )
+
+
+def _is_websocket(scope: Scope) -> bool:
+    return any(n == b"upgrade" and v.lower() == b"websocket" for n, v in scope["headers"])
 
 
 def _below(path: str) -> str:

@@ -35,9 +35,7 @@ from pricing.usage import Usage
 CLIENT_CLOSED: Final = 499
 """The status of a call whose client left before the answer, as nginx logs it."""
 
-NO_READING: Final = Reading(
-    usage=None, unparsed=None, model=None, service_tier=None, finish_reason=None, upstream_id=None
-)
+NO_READING: Final = Reading()
 
 
 def _nothing() -> int:
@@ -125,6 +123,18 @@ class Tab:
     def app(self) -> App:
         return self.credential.app
 
+    @property
+    def wants_breakdown(self) -> bool:
+        """Whether its own answer is to tell what it has cost."""
+        return self.call.customer_fields.request_breakdown is True
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller asked for that this route cannot do."""
+        if self.wants_breakdown and self.call.stream and not self.call.traits.ends_done:
+            return ("request_breakdown: not in a stream of this route",)
+        return ()
+
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
@@ -140,7 +150,8 @@ class Tab:
         limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
         if price is None:
-            if limited or self.rating.rejects_unpriced:
+            rejected = self.rating.rejects_unpriced
+            if limited or (rejected and not self.upstream.settings.trust_reported_cost):
                 raise InvalidCall(
                     f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
@@ -164,19 +175,24 @@ class Tab:
 
     def admitted(self, hold: Hold) -> None:
         """Cap the output, if less was granted than the call asked for."""
-        price, card = self.rated.price, self.rated.card
-        if self.extent is None or price is None or card is None:
-            return
-        field = cap_field(self.call, card)
-        if field is None:
-            return
-        tokens = self.extent.cap_within(hold.amount_pico, price, hold.terms.limits.markup_ppm)
-        if tokens is None:
+        card = self.rated.card
+        field = cap_field(self.call, card) if card else None
+        tokens = self.cap_within(hold.amount_pico, hold.terms.limits.markup_ppm)
+        if tokens is None or card is None or field is None:
             return
         self.output_cap_tokens = tokens
         self.cap_edits = self.call.output_caps.lowered(
             self.call.members, tokens, field=field, provider=card.provider
         )
+
+    def cap_within(self, granted_pico: int, markup_ppm: int) -> int | None:
+        """The output cap that keeps the call within so much; None: it needs or takes none."""
+        price, card = self.rated.price, self.rated.card
+        if self.extent is None or price is None or card is None:
+            return None
+        if cap_field(self.call, card) is None:
+            return None
+        return self.extent.cap_within(granted_pico, price, markup_ppm)
 
     def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""
@@ -370,6 +386,8 @@ class Tab:
                 input_tokens=tokens_of(self.sent_bytes), output_tokens=tokens_of(seen_bytes)
             )
         pieces = output.pieces if output.likely_pieces is None else output.likely_pieces
+        if self.reading.heard_seconds is not None:
+            pieces = (("second", self.reading.heard_seconds),)
         fees = priced(pieces, price) if price is not None else ()
         if fees:
             return Usage(fees=fees)

@@ -1,13 +1,13 @@
 """An upstream: one provider account. Says where its calls go, with which key, how patiently."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from gateway.errors import UpstreamTimeout
+from gateway.errors import InvalidCall, UpstreamTimeout
 from gateway.openai.content import Content
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
@@ -16,9 +16,25 @@ from gateway.proxy.headers import CREDENTIALS, RawHeaders
 if TYPE_CHECKING:
     import httpx
 
+MODEL_PLACE: Final = "{model}"
+_NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
+_NAMES_ONE: Final = "responses/"
+"""Paths with an id in them are not worth remembering."""
+SECRET_CHARS_MIN: Final = 16
+"""Shorter settings (a version, a region) are no secrets, and may stand in any text."""
+
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
+
+
+_DEFAULTS: Final[dict[str, RawHeaders]] = {
+    "anthropic": [(b"anthropic-version", b"2023-06-01")],
+}
+"""What a provider demands of every call, and a caller may leave out."""
+
+_NATIVE: Final = {"anthropic": ("messages", "models")}
+"""Paths of a provider's own, beside OpenAI's: they take the key in ``x-api-key``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +53,12 @@ class UpstreamSettings:
 
     Attributes:
         provider: Whose prices and usage dialect.
-        base_url: Up to and including ``/v1``; no trailing slash.
+        base_url: Up to and including ``/v1``; no trailing slash. ``{model}`` in its path is the
+            call's model, as Azure's deployments have it.
         api_key: None: the upstream wants none, or the caller's own.
         passthrough: The caller's key goes upstream; its app token is in a header of ours.
         auth: The header that carries the key: ``authorization`` as a bearer, or another.
+            Anthropic's own routes have it in ``x-api-key`` in any case.
         models: Globs of the models it serves.
         include_usage: Whether streams may be asked for their usage.
         trust_reported_cost: What the provider says that a call cost is booked; else ours is.
@@ -67,6 +85,9 @@ class Upstream:
 
     Args:
         transport: Of httpx, in place of our own client: for tests.
+
+    Attributes:
+        has_model_in_path: It can be asked for nothing but a model's answers.
     """
 
     def __init__(
@@ -76,8 +97,14 @@ class Upstream:
         self._client = _client(settings, transport)
         configured = [(n.lower().encode(), v.encode()) for n, v in settings.headers.items()]
         self._configured_names = frozenset(name for name, _ in configured)
-        self._own_headers: RawHeaders = configured + _credentials(settings)
-        self._targets: dict[str, bytes] = {}
+        self._defaults = _DEFAULTS.get(settings.provider, [])
+        self._own_headers: RawHeaders = configured + _credentials(settings, settings.auth)
+        self._native_headers = configured + _credentials(settings, "x-api-key")
+        self._native_paths = _NATIVE.get(settings.provider, ())
+        self.has_model_in_path: Final = MODEL_PLACE in settings.base_url
+        secrets = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
+        self._secrets = [s.encode() for s in secrets if len(s) >= SECRET_CHARS_MIN]
+        self._targets: dict[Hashable, bytes] = {}
         self._uncounted: set[str] = set()
 
     def serves(self, model: str) -> bool:
@@ -91,6 +118,16 @@ class Upstream:
         if len(self._uncounted) < UNCOUNTED_MAX:
             self._uncounted.add(model)
 
+    def without_secrets(self, error: bytes) -> bytes:
+        """An error's body with our key blanked: some providers repeat a key that they refuse.
+
+        Its length stays.
+        """
+        for secret in self._secrets:
+            if secret in error:
+                error = error.replace(secret, b"*" * len(secret))
+        return error
+
     async def send(
         self,
         path: str,
@@ -98,11 +135,13 @@ class Upstream:
         body: bytes | Content,
         sent: Sent,
         *,
+        model: str = "",
         query: bytes = b"",
     ) -> Answer:
         """Forward a call; returns with the answer's head.
 
         Args:
+            model: What it is called here, for upstreams that have it in their path.
             query: The caller's; of a key that the configuration sets as well, that one counts.
 
         Raises:
@@ -110,10 +149,10 @@ class Upstream:
             UpstreamTimeout, UpstreamBroken: it may have been; `sent` says.
             GatewayBusy: no connection was free.
         """
-        return await self.exchange("POST", path, headers, body, sent, query=query)
+        return await self.exchange("POST", path, headers, body, sent, model=model, query=query)
 
-    async def get(self, path: str, headers: RawHeaders) -> Answer:
-        return await self.exchange("GET", path, headers, b"", Sent())
+    async def get(self, path: str, headers: RawHeaders, *, query: bytes = b"") -> Answer:
+        return await self.exchange("GET", path, headers, b"", Sent(), query=query)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -121,35 +160,55 @@ class Upstream:
     async def exchange(
         self,
         method: str,
-        path: str,
+        path: str | bytes,
         headers: RawHeaders,
         body: bytes | Content,
         sent: Sent,
         *,
+        model: str = "",
         query: bytes = b"",
     ) -> Answer:
-        """As `send`, with any method."""
-        target = self._targets.get(path) or self._target(path)
+        """As `send`, with any method; a path that is bytes stays as it is."""
+        if isinstance(path, bytes):
+            target = self._target_of(path)
+            path = path.decode("latin-1")
+        else:
+            key = (path, model) if self.has_model_in_path else path
+            target = self._targets.get(key) or self._target(path, model, key)
         if query:
             target = self._with_query(target, query)
+        if self._defaults:
+            named = {name for name, _ in headers}
+            headers = headers + [pair for pair in self._defaults if pair[0] not in named]
         if self._configured_names:  # the operator's word counts, not the caller's
             headers = [pair for pair in headers if pair[0] not in self._configured_names]
+        own = self._own_headers
+        if self._native_paths and path.startswith(self._native_paths):
+            own = self._native_headers
         try:
             async with asyncio.timeout(self.settings.timeouts.first_byte):
-                return await self._client.exchange(
-                    method, target, self._own_headers + headers, body, sent
-                )
+                return await self._client.exchange(method, target, own + headers, body, sent)
         except TimeoutError as exc:
             raise UpstreamTimeout("The provider did not begin to answer in time.") from exc
 
-    def _target(self, path: str) -> bytes:
+    def _target(self, path: str, model: str, key: Hashable) -> bytes:
         base = urlsplit(self.settings.base_url).path.rstrip("/")
+        if self.has_model_in_path:
+            if model in _NO_PART:
+                raise InvalidCall("No model is called that.", param="model")
+            base = base.replace(MODEL_PLACE, quote(model, safe=""))
         target = quote(f"{base}/{path}", safe="/%:@!$&'()*+,;=~")
         if self.settings.query:
             target += "?" + urlencode(self.settings.query, quote_via=quote)
-        if len(self._targets) < TARGETS_MAX:
-            self._targets[path] = target.encode()
+        if len(self._targets) < TARGETS_MAX and not path.startswith(_NAMES_ONE):
+            self._targets[key] = target.encode()
         return target.encode()
+
+    def _target_of(self, path: bytes) -> bytes:
+        target = urlsplit(self.settings.base_url).path.rstrip("/").encode() + b"/" + path
+        if self.settings.query:
+            target += b"?" + urlencode(self.settings.query, quote_via=quote).encode()
+        return target
 
     def _with_query(self, target: bytes, query: bytes) -> bytes:
         pairs = [
@@ -169,13 +228,13 @@ def _client(settings: UpstreamSettings, transport: "httpx.AsyncBaseTransport | N
     return HttpxClient(settings.base_url, transport, connect_seconds=seconds)
 
 
-def _credentials(settings: UpstreamSettings) -> RawHeaders:
+def _credentials(settings: UpstreamSettings, auth: str) -> RawHeaders:
     key = settings.api_key
     if key is None:
         return []
-    if settings.auth == "bearer":
+    if auth == "bearer":
         return [(CREDENTIALS[0], f"Bearer {key}".encode())]
-    return [(settings.auth.encode(), key.encode())]
+    return [(auth.encode(), key.encode())]
 
 
 def _name_of(pair: bytes) -> str:

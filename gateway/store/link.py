@@ -69,6 +69,7 @@ class Link:
         self._wire = Wire(locate, scripts, changes, master_only=master_only, durable=durable)
         self._elsewhere = elsewhere
         self._pending: list[Command] = []
+        self._batch: list[Command] = []
         self._wake = asyncio.Event()
         self._beat_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -100,7 +101,7 @@ class Link:
             self._timer.cancel()
         self._wake.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])  # it may have been cancelled before
 
     def submit(self, command: Command) -> None:
         if self._closing:
@@ -118,19 +119,31 @@ class Link:
         self._wake.set()
 
     async def _run(self) -> None:
-        while not (self._closing and not self._pending):
-            await self._wake.wait()
-            self._wake.clear()
-            await asyncio.sleep(0)  # whoever else has something in this turn comes along
-            if self._beat_due:
-                self._beat_due = False
-                await self._check()
-            while self._pending:
-                self._changes.before_sending()
-                batch = self._pending[:BATCH_COMMANDS_MAX]
-                del self._pending[:BATCH_COMMANDS_MAX]
-                await self._deliver(batch)
-        await self._wire.drop()
+        try:
+            while not (self._closing and not self._pending):
+                await self._wake.wait()
+                self._wake.clear()
+                await asyncio.sleep(0)  # whoever else has something in this turn comes along
+                if self._beat_due:
+                    self._beat_due = False
+                    await self._check()
+                while self._pending:
+                    self._changes.before_sending()
+                    self._batch = self._pending[:BATCH_COMMANDS_MAX]
+                    del self._pending[:BATCH_COMMANDS_MAX]
+                    await self._deliver(self._batch)
+                    self._batch = []
+        finally:
+            self._end()
+            await self._wire.drop()
+
+    def _end(self) -> None:
+        """Leave nobody waiting: cancelled without `close` there is no task that would answer."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for command in (*self._batch, *self._pending):
+            resolve(command.future, unavailable("The ledger's connection is closed."))
 
     async def _check(self) -> None:
         """Is the server there, and still the one it was? Without traffic nobody else asks."""
@@ -141,6 +154,7 @@ class Link:
                     if not await self._wire.open():
                         await self._wire.meet()
             except Exception as exc:  # noqa: BLE001 - no failure may end the only sender
+                _heed_cancellation()
                 problem = exc
             else:
                 self._came_back()
@@ -159,6 +173,7 @@ class Link:
                         batch = self._without_stale(batch)
                     replies = await self._wire.exchange([command.packed for command in batch])
             except Exception as exc:  # noqa: BLE001 - no failure may end the only sender
+                _heed_cancellation()
                 problem = exc
                 continue
             self._came_back()
@@ -209,6 +224,13 @@ class Link:
         if self.is_up:
             self.is_up = False
             log.warning("store_unavailable server=%s error=%s", self.place, _told(problem))
+
+
+def _heed_cancellation() -> None:
+    """End where the failure hides that the task was cancelled: it would go on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _told(problem: Exception | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from gateway.ledger.leases import LEASE_MS
-from gateway.store.archive.archive import FILE_NAME
+from gateway.store.archive.database import FILE_NAME
 from gateway.store.keys import Keyspace
 from tests.chaos.load import GROUP, GROUP_LIMIT_USD, Customer, Load
 from tests.chaos.reckoning import Findings, reckon

@@ -1,8 +1,14 @@
 """Uploads: forms with files, metered, their bytes untouched but for our fields."""
 
 import gzip
+import random
 import re
+import socketserver
+import threading
+from contextlib import contextmanager, suppress
 from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
 
 import openai
 import pytest
@@ -11,7 +17,8 @@ from gateway.event import Kind, Source
 from gateway.openai.media_input import AUDIO_BYTES_A_SECOND_MIN
 from pricing.money import pico_usd
 from tests.support.gateways import TOKEN, a_customer, an_upstream, gateway
-from tests.support.rawhttp import connected, exchange, request
+from tests.support.processes import farebox
+from tests.support.rawhttp import connected, exchange, parse, request, to_the_end
 from tests.support.rawupstream import answer, raw_upstream
 from tests.support.rawupstream import stream as streamed
 
@@ -306,7 +313,7 @@ def test_an_upstream_that_refuses_early_need_not_read_it_all(door, provider):
     customer = a_customer()
     no = b'{"error":{"message":"too large"}}'
     with (
-        raw_upstream_that_refuses(no) as url,
+        taking(refusing(no)) as url,
         gateway(upstreams=[an_upstream(url, models=["*"])], prices=PRICES) as small,
     ):
         got = send(small, form(MODEL, file(bytes(3_000_000)), customer_fields(customer)))
@@ -316,38 +323,99 @@ def test_an_upstream_that_refuses_early_need_not_read_it_all(door, provider):
     assert (Kind.RELEASE, 0) == (event.kind, event.charge_pico)
 
 
-def raw_upstream_that_refuses(no):
-    """One that answers when it has seen the head, and reads no more."""
-    import socketserver
-    import threading
-    from contextlib import contextmanager
+@contextmanager
+def taking(take):
+    """A provider whose connections `take` serves, byte by byte."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
-            got = b""
-            while b"\r\n\r\n" not in got:
-                got += self.request.recv(1_000)
-            self.request.sendall(answer(no, status="413 Too Large"))
-            self.request.settimeout(5)
-            try:
-                while self.request.recv(65_536):
-                    pass
-            except OSError:
-                pass
+            with suppress(OSError):
+                take(self.request)
 
-    @contextmanager
-    def running():
-        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
-            served.daemon_threads = True
-            thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{served.server_address[1]}"
-            finally:
-                served.shutdown()
-                thread.join()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
+        served.daemon_threads = True
+        thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{served.server_address[1]}"
+        finally:
+            served.shutdown()
+            thread.join()
 
-    return running()
+
+def head_of(connection):
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = connection.recv(1_000)
+        if not piece:
+            raise ConnectionResetError
+        got += piece
+    head, _, rest = got.partition(b"\r\n\r\n")
+    return head.lower(), rest
+
+
+def refusing(no):
+    """Answers when it has seen the head, and never looks at the rest."""
+
+    def take(connection):
+        head_of(connection)
+        connection.sendall(answer(no, status="413 Too Large"))
+        connection.settimeout(5)
+        while connection.recv(65_536):
+            pass
+
+    return take
+
+
+def hashing(digests):
+    """Reads a body and keeps nothing of it but its digest."""
+
+    def take(connection):
+        head, piece = head_of(connection)
+        left = int(re.search(rb"content-length: (\d+)", head)[1]) - len(piece)
+        digest = sha256(piece)
+        while left:
+            piece = connection.recv(262_144)
+            left -= len(piece)
+            digest.update(piece)
+        digests.append(digest.hexdigest())
+        connection.sendall(answer(HEARD))
+
+    return take
+
+
+@pytest.mark.slow
+def test_r76_an_upload_does_not_grow_the_gateway(tmp_path):
+    """120 MB go through, its fields behind the file, in a few megabytes of memory."""
+    sound = random.Random(1).randbytes(1_000_000)
+    parts = [file(b"")[:-2], *[sound] * 120, b"\r\n", MODEL, customer_fields("acme")]
+    expected = sha256(b"".join(parts[:-1]) + f"--{BOUNDARY}--\r\n".encode()).hexdigest()
+    digests: list[str] = []
+    length = sum(map(len, parts)) + len(f"--{BOUNDARY}--\r\n")
+    head = request(
+        PATH,
+        content_length=str(length),
+        authorization=f"Bearer {TOKEN}",
+        content_type=f"multipart/form-data; boundary={BOUNDARY}",
+    )
+
+    def peak_mb():
+        status = Path(f"/proc/{running.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1_000
+
+    with taking(hashing(digests)) as url:
+        account = an_upstream(url, models=["*"])
+        with farebox(tmp_path, None, url, upstreams=[account], prices=PRICES) as running:
+            before = peak_mb()
+            with connected(running.gateway.url) as connection:
+                connection.settimeout(60)
+                for part in [head, *parts, f"--{BOUNDARY}--\r\n".encode()]:
+                    connection.sendall(part)
+                got = parse(to_the_end(connection))
+            grown = peak_mb() - before
+
+    assert (200, [expected]) == (got.status, digests)
+    assert grown < 25
 
 
 def test_a_form_where_json_belongs_is_said_so(door):

@@ -134,7 +134,7 @@ def test_a_bad_head_changes_nothing(door, case):
 TARGETS = {
     "unknown": ("POST", "/v1/nope", 404, "route_not_enabled"),
     "nothing": ("POST", "/v1", 404, "route_not_enabled"),
-    "responses": ("POST", "/v1/responses", 404, "route_not_enabled"),
+    "batches": ("POST", "/v1/batches", 404, "route_not_enabled"),
     "files": ("GET", "/v1/files", 404, "route_not_enabled"),
     "long": ("POST", "/v1/" + "x" * 8_000, 404, "route_not_enabled"),
     "get": ("GET", CHAT, 405, "method_not_allowed"),

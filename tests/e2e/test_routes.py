@@ -509,7 +509,7 @@ def test_counting_tokens_passes_unmetered(door, provider, path):
     assert (200, counted, b"req_1") == (got.status, got.body, got.header("request-id"))
     assert b"POST /v1/messages/count_tokens?beta=true " in provider.asked[-1].line
     assert {**body, "model": "writer"} == json.loads(provider.asked[-1].body)
-    assert [] == door.events(customer)
+    assert door.store.get(door.partition(customer).number(customer)) is None
 
 
 def test_what_anthropic_is_told_in_headers_and_query_goes_on(door, provider):
@@ -693,3 +693,51 @@ def test_the_upstream_that_has_a_response_is_found(provider):
             got = get(door, "/v1/responses/resp_9")
 
         assert (200, kept) == (got.status, got.body)
+
+
+PREFIXED: dict[str, Any] = {
+    "completions": {"prompt": "Hi"},
+    "responses": {"input": "Hi"},
+    "messages": {"messages": [], "max_tokens": 9},
+    "embeddings": {"input": "Hi"},
+    "moderations": {"input": "Hi"},
+    "rerank": {"query": "q", "documents": ["x"]},
+    "images/generations": {"prompt": "x"},
+    "audio/speech": {"input": "x", "voice": "alloy"},
+}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", PREFIXED)
+def test_an_upstreams_name_chooses_it_on_every_route(door, provider, path, slash):
+    """And is taken off the model; each call is one event, whatever it is answered."""
+    customer = a_customer()
+    provider.answers(said(usage=COUNTED))
+
+    got = send(door, f"/v1/{path}{slash}", {"model": "demo/writer", **PREFIXED[path]}, customer)
+
+    assert 200 == got.status
+    assert f"POST /v1/{path} HTTP/1.1".encode() == provider.asked[-1].line
+    assert {"model": "writer", **PREFIXED[path]} == json.loads(provider.asked[-1].body)
+    [event] = door.settled(customer)
+    assert (path, "demo/writer", "demo") == (event.endpoint, event.model, event.upstream)
+
+
+@pytest.mark.parametrize("path", PREFIXED)
+def test_a_refusal_of_the_provider_passes_and_is_free(door, provider, path):
+    """To the byte, with its headers, on every route."""
+    customer, refused = a_customer(), b'{"error": {"message": "No.", "x": 1.0}}'
+    provider.answers(
+        answer(refused, "retry-after: 7", "x-request-id: r1", status="429 Too Many Requests")
+    )
+
+    got = send(door, f"/v1/{path}", {"model": "writer", **PREFIXED[path]}, customer)
+
+    assert (429, refused, b"7", b"r1") == (
+        got.status,
+        got.body,
+        got.header("retry-after"),
+        got.header("x-request-id"),
+    )
+    [event] = door.settled(customer)
+    assert (Kind.RELEASE, Status.ERROR, 429) == (event.kind, event.status, event.status_code)

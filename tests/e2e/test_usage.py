@@ -197,3 +197,21 @@ def test_r44_a_provider_that_states_its_cost(provider, account, cost_pico):
         wait_until(
             lambda: metric(door, "farebox_reported_cost_drifts_total") == drifts, "it is counted"
         )
+
+
+def test_openrouter_is_priced_by_what_it_says(provider):
+    """Without a word in the configuration; a policy against unknown prices does not refuse it."""
+    counted = b'{"prompt_tokens":10,"completion_tokens":4,"cost":0.00000735}'
+    provider.answers(answer(b'{"model":"x/y","choices":[],"usage":' + counted + b"}"))
+    account = {"name": "or", "provider": "openrouter", "models": ["*/*"]}
+    with gateway(upstream_url=provider.url, account=account, unpriced="reject") as door:
+        customer = a_customer()
+        assert 200 == door.chat(customer, model="x/y").status_code
+        (event,) = door.settled(customer)
+
+    assert (7_350_000, 7_350_000, "reported", False) == (
+        event.cost_pico,
+        event.charge_pico,
+        event.price_id,
+        event.unpriced,
+    )

@@ -5,6 +5,7 @@ from shutil import which
 
 import pytest
 
+from tests.support import postgres
 from tests.support.stores import empty, server
 
 
@@ -27,3 +28,21 @@ def url(store_server: str) -> str:
     """An empty store."""
     empty(store_server)
     return store_server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    if not postgres.installed():
+        pytest.skip(postgres.ABSENT)
+    with postgres.cluster() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def archive_url(request: pytest.FixtureRequest) -> str | None:
+    """An empty archive's, of either kind; None is a file in the data directory."""
+    if request.param == "sqlite":
+        return None
+    url: str = request.getfixturevalue("postgres_server")
+    postgres.empty(url)
+    return url

@@ -113,8 +113,8 @@ class TestShow:
     def test_a_time_that_is_none_names_the_option(self) -> None:
         shown = run("show", "gpt-4o", "--at", "yesterday")
 
-        assert FAULT == shown.exit_code
-        assert "--at must be a time" in shown.stderr
+        assert USAGE == shown.exit_code
+        assert "--at must be a date" in shown.stderr
 
 
 class TestCost:
@@ -546,6 +546,9 @@ class TestRerateRefuses:
         ended = run("rerate", *options, "--config", file)
 
         assert (USAGE, True) == (ended.exit_code, said in ended.stderr)
+        if options == ("--since", "soon"):
+            ended = run("unknown", *options, "--config", file)
+            assert (USAGE, True) == (ended.exit_code, said in ended.stderr)
 
 
 def test_the_key_of_an_app_stays_out_of_what_is_printed() -> None:
@@ -590,3 +593,13 @@ class TestThePage:
 
         assert raised
         assert {code for code in raised if f"`{code}`" not in self.PAGE} == set()
+
+
+def test_a_json_book_that_says_a_thing_twice_is_none(tmp_path) -> None:
+    """The last one would win without a word."""
+    file = tmp_path / "book.json"
+    file.write_text(json.dumps([entry()])[:-2] + ', "base": {"input": "9", "output": "9"}}]')
+
+    for command in (("lint", str(file)), ("diff", str(file), "shipped")):
+        ended = run(*command)
+        assert (USAGE, True) == (ended.exit_code, "'base' stands twice" in ended.stderr)

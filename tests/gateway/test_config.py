@@ -27,7 +27,9 @@ from gateway.config import (
     resolved_from_environment,
     source,
 )
+from gateway.config.environment import KNOWN
 from gateway.config.kept import kept_secret
+from pricing.book import PriceBook
 
 ENV = {"OPENAI_API_KEY": "sk-hunter2", "FAREBOX_APP_TOKEN": "app-hunter2"}
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -281,6 +283,7 @@ limits: {}
         (LEAST + "customers: {default: {period_budget: 9000001}}", "9,000,000"),
         (LEAST + "customers: {default: {rate_limit: 0}}", "greater than or equal to 1"),
         (LEAST.replace("/v1", "/v1/"), "must not end with a slash"),
+        (LEAST.replace("/v1", "/{deployment}"), "may have {model} in its path"),
         (LEAST.replace("/v1", "/v1?x=1"), "see `query`"),
         (LEAST.replace("https:", "ftp:"), "http(s) URL"),
         (LEAST.replace("api.openai.com", "[::1"), "http(s) URL"),
@@ -517,3 +520,32 @@ def test_a_place_of_the_configurations_own_prices_is_known(write):
 
     assert faults(write(text))
     assert load(write(f"{text}prices: [{{provider: lab, model: m, prices: [{price}]}}]"), env={})
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "trusts"),
+    [
+        ("openai", "", False),
+        ("xai", "", False),
+        ("xai", "reported_cost: trust, ", True),
+        ("openrouter", "", True),
+        ("openrouter", "reported_cost: trust, ", True),
+        ("openrouter", "reported_cost: compare, ", False),
+    ],
+)
+def test_who_has_no_prices_but_states_its_costs_is_trusted(write, provider, given, trusts):
+    """Unless the configuration says otherwise."""
+    text = LEAST.replace("provider: openai", f"{given}provider: {provider}")
+
+    assert trusts == load(write(text), env={}).upstreams[0].trusts_reported_cost
+
+
+def test_what_a_first_call_asks_for_is_there_and_has_a_price():
+    """A card that is not marked as retired, by the name that it is called by."""
+    book = PriceBook.load()
+    for known in KNOWN:
+        if known.name != "openrouter":
+            card = book.find(known.name, known.small).card
+            assert card is not None, known.small
+            assert "Retired" not in (card.prices[-1].note or ""), known.small
+            assert card.prices[-1].to_ms is None

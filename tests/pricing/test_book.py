@@ -173,10 +173,10 @@ def test_a_call_is_billed_at_the_price_of_its_day(model, at_ms, dollars) -> None
 
 @pytest.mark.parametrize(
     ("service_tier", "dollars"),
-    [("default", "1.5"), ("flex", "0.75"), ("batch", "0.75"), ("priority", "1.5")],
+    [("default", "1.5"), ("flex", "0.75"), ("batch", "0.75")],
 )
 def test_the_served_tier_prices_a_long_prompt(service_tier, dollars) -> None:
-    """300,000 tokens to gpt-5.4: doubled above 272,000, but for priority, which has no tier."""
+    """300,000 tokens to gpt-5.4: doubled above 272,000."""
     bill = cost(Usage(input_tokens=300_000), price("openai", "gpt-5.4"), service_tier=service_tier)
 
     assert dollars == usd(bill.cost_pico)

@@ -185,3 +185,13 @@ def test_hours_that_do_not_exist_are_refused(text) -> None:
 )
 def test_a_span_over_midnight_runs_into_the_next_day(span, minutes) -> None:
     assert minutes == week_minutes(*span)
+
+
+def test_a_tier_without_rates_says_that_it_is_not_served_there() -> None:
+    """Not as its absence, which would bill the rates below."""
+    tiers = [{"over": 5, "rates": {"input": "2"}}]
+    service = {"priority": {"input": "3", "tiers": [{"over": 5, "rates": {}}]}}
+    (price,) = parse_card(priced(base={"input": "1"}, tiers=tiers, service=service)).prices
+
+    assert 3 * 10**9 == price.service["priority"].rates_at(5).input
+    assert {} == price.service["priority"].rates_at(6).published()

@@ -94,6 +94,11 @@ def test_r42_cached_tokens_count_towards_the_threshold(cached, fresh, expected) 
         ("openai/gpt-5.4", "flex", 100_000, "0.125"),
         ("openai/gpt-5.4", "batch", 100_000, "0.125"),
         ("openai/gpt-5.4", "priority", 100_000, "0.5"),
+        # https://openai.com/api-priority-processing/: 5 and 12.50, both without long context
+        ("openai/gpt-5.4", "priority", 272_000, "1.36"),
+        ("openai/gpt-5.4", "fast", 272_000, "1.36"),
+        ("openai/gpt-5.5", "priority", 272_000, "3.4"),
+        ("openai/gpt-5.5", "default", 272_001, "2.72001"),
         ("openai/gpt-5.4", "flex", 272_000, "0.34"),
         ("openai/gpt-5.4", "flex", 272_001, "0.6800025"),
         ("openai/gpt-6-sol", "fast", 272_001, "2.176008"),
@@ -106,6 +111,14 @@ def test_r42_cached_tokens_count_towards_the_threshold(cached, fresh, expected) 
 )
 def test_r41_the_served_tier_and_the_length_decide_together(name, tier, tokens, expected) -> None:
     assert expected == dollars(name, Usage(input_tokens=tokens), service_tier=tier)
+
+
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.5", "gpt-5.5-2026-04-23"])
+@pytest.mark.parametrize("tier", ["priority", "fast"])
+def test_r41_a_length_that_a_tier_excludes_has_no_price_there(model, tier) -> None:
+    """https://openai.com/api-priority-processing/ "excludes long context": over 272,000."""
+    with pytest.raises(UnpricedComponent, match=r"\.1 has no rate for input"):
+        bill(f"openai/{model}", Usage(input_tokens=272_001), service_tier=tier)
 
 
 def test_r41_a_tier_without_a_price_is_not_guessed() -> None:
@@ -434,3 +447,68 @@ def test_embeddings_cost_what_they_read(name, tokens, expected) -> None:
 
 def test_moderation_is_free_because_the_provider_says_so() -> None:
     assert "0" == dollars("openai/omni-moderation-latest", MILLION)
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "expected"),
+    [
+        # https://www.together.ai/models/qwen3-235b-a22b-instruct-2507-fp8: 0.20 and 0.60
+        ("together/Qwen/Qwen3-235B-A22B-Instruct-2507-tput", Usage(output_tokens=1_000_000), "0.6"),
+        ("together/Qwen/Qwen3-235B-A22B-Instruct-2507-tput", MILLION, "0.2"),
+        # https://docs.x.ai/developers/pricing: 2, from 200,000 on 4; the alias is the model
+        ("xai/grok-4.7-latest", Usage(input_tokens=199_999), "0.399998"),
+        ("xai/grok-4.7-latest", Usage(input_tokens=200_000), "0.8"),
+        ("xai/grok-4.7", Usage(input_tokens=200_000), "0.8"),
+        # https://azure.microsoft.com/en-us/pricing/details/azure-openai/, by both spellings
+        ("azure/gpt-3.5-turbo-instruct-0914", MILLION, "1.65"),
+        ("azure/gpt-35-turbo-instruct", MILLION, "1.65"),
+        ("azure/azure/gpt-35-turbo-instruct-0914", MILLION, "1.65"),
+        # https://developers.openai.com/api/docs/models/sora-2: 0.10 a second
+        ("openai/sora-2", Usage(fees=(("second", 8),)), "0.8"),
+    ],
+)
+def test_names_that_lists_have_wrong(name, usage, expected) -> None:
+    """An alias with another price than its model, a prefix taken for a name, a slip of ten."""
+    assert expected == dollars(name, usage)
+
+
+def test_no_provider_sells_what_is_anothers_by_its_name() -> None:
+    """``azure/…`` among OpenAI's models is a list's mistake, and bills nobody."""
+    assert [] == [
+        card.model
+        for card in BOOK.models("openai")
+        if any(name.startswith("azure/") for name in card.match)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "expected"),
+    [
+        # https://aws.amazon.com/bedrock/pricing/: any region is 10 % above everywhere
+        ("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "us-east-1", "0.33"),
+        ("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "US-EAST-1", "0.33"),
+        ("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "global", "0.3"),
+        # https://azure.microsoft.com/en-us/pricing/details/azure-openai/: a data zone is dearer
+        ("azure/gpt-6-astra", "us", "1.1"),
+        ("azure/gpt-6-astra", "US", "1.1"),
+        ("azure/gpt-6-astra", "eu", "1.2"),
+        ("azure/gpt-6-astra", None, "1"),
+    ],
+)
+def test_a_place_in_any_spelling(name, scope, expected) -> None:
+    assert expected == dollars(name, Usage(input_tokens=100_000), scope=scope)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        ("azure/gpt-6-astra", "regional"),
+        ("azure/gpt-6-astra", "data_zone"),
+        ("azure/gpt-6-astra", "eastus2"),
+        ("anthropic/claude-opus-5", "eu"),
+        ("bedrock/amazon.nova-2-lite-v1:0", "us-gov-west-1"),
+    ],
+)
+def test_a_place_without_a_price_is_not_guessed(name, scope) -> None:
+    with pytest.raises(UnpricedComponent, match=f"has no rate for scope:{scope}"):
+        bill(name, Usage(input_tokens=100_000), scope=scope)

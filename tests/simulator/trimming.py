@@ -4,12 +4,11 @@ What a customer has spent is the sum of all events (`books`); so it is at every 
 checkpoint and what the stream still has, if each trim drops just what it adds there.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.event import UsageEvent
-from gateway.metering.checkpoints import read
+from gateway.metering.checkpoints import NOTHING, Money, read
 from gateway.store.keys import Partition
 from gateway.store.stream_ids import halves
 from tests.simulator.kept import Kept
@@ -24,15 +23,14 @@ SINKS = (b"flush", b"archive")
 class Trimming(Kept):
     """Of one partition."""
 
-    KEPT = ("_charges", "_costs", "_live", "dropped")
+    KEPT = ("_sums", "_live", "dropped")
 
     def __init__(self, server: VirtualServer, partition: Partition, scopes: ScopeBooks) -> None:
         self._server = server
         self._partition = partition
         self._scopes = scopes
         self._live: list[tuple[str, UsageEvent]] = []
-        self._charges: Counter[int] = Counter()
-        self._costs: Counter[int] = Counter()
+        self._sums: dict[int, Money] = {}
         self.dropped = 0
 
     def posted(self, stream_id: str, event: UsageEvent) -> None:
@@ -57,8 +55,8 @@ class Trimming(Kept):
         del self._live[: len(gone)]
         self.dropped += len(gone)
         for event in gone:
-            self._charges[event.customer_number] += event.charge_pico
-            self._costs[event.customer_number] += event.cost_pico
+            number, money = event.customer_number, money_of(event)
+            self._sums[number] = self._sums.get(number, NOTHING).plus(money)
         self._check(entries, paired(checkpoints))
 
     def check_at_rest(self) -> None:
@@ -79,7 +77,10 @@ class Trimming(Kept):
     def _check(self, entries: Sequence[Any], checkpoints: Mapping[bytes, bytes]) -> None:
         live = [stream_id.decode() for stream_id, _ in entries]
         expect(live == [i for i, _ in self._live], f"{len(live)} entries, not {len(self._live)}")
-        for number in self._charges | self._costs:
+        for number, said in self._sums.items():
             stored = read(checkpoints.get(b"%d" % number))
-            said = self._charges[number], self._costs[number]
             expect(stored == said, f"{number} has {stored} as its checkpoint, not {said}")
+
+
+def money_of(event: UsageEvent) -> Money:
+    return Money(event.charge_pico, event.cost_pico, event.credit_pico)

@@ -98,13 +98,14 @@ def parse(got: bytes) -> Raw:
     headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
     known = {name.lower(): value for name, value in headers}
     if known.get(b"transfer-encoding") == b"chunked":
-        body, whole = _unchunked(rest)
+        body, whole = unchunked(rest)
     else:
         body, whole = rest, len(rest) == int(known.get(b"content-length", len(rest)))
     return Raw(int(first.split()[1]), headers, body, whole)
 
 
-def _unchunked(rest: bytes) -> tuple[bytes, bool]:
+def unchunked(rest: bytes) -> tuple[bytes, bool]:
+    """A body freed of its chunks, and whether its last one is there."""
     body = bytearray()
     while True:
         size, found, rest = rest.partition(b"\r\n")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.support.rawhttp import unchunked
+
 Script = Callable[[socket.socket, "Asked"], None]
 
 
@@ -46,10 +48,10 @@ def raw_upstream() -> Iterator[RawUpstream]:
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            asked = _read(self.request)
-            if asked is not None:
-                upstream.asked.append(asked)
-                with suppress(OSError):
+            with suppress(OSError):
+                asked = _read(self.request)
+                if asked is not None:
+                    upstream.asked.append(asked)
                     upstream.script(self.request, asked)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
@@ -71,14 +73,28 @@ def _read(connection: socket.socket) -> Asked | None:
         if not piece:
             return None
         got += piece
-    head, _, body = got.partition(b"\r\n\r\n")
+    head, _, rest = got.partition(b"\r\n\r\n")
     line, *lines = head.split(b"\r\n")
     pairs = (each.partition(b":") for each in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]
-    length = int(dict(headers).get(b"content-length", 0))
-    while len(body) < length:
-        body += connection.recv(65_536)
-    return Asked(line, headers, body)
+    named = dict(headers)
+    if b"expect" in named:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if named.get(b"transfer-encoding") == b"chunked":
+        while not (body := unchunked(rest))[1]:
+            rest += _more(connection)
+        return Asked(line, headers, body[0])
+    length = int(named.get(b"content-length", 0))
+    while len(rest) < length:
+        rest += _more(connection)
+    return Asked(line, headers, rest)
+
+
+def _more(connection: socket.socket) -> bytes:
+    piece = connection.recv(65_536)
+    if not piece:
+        raise ConnectionResetError
+    return piece
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:

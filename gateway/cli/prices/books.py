@@ -1,9 +1,9 @@
-"""Price books, by what a command line calls them; and instants."""
+"""Price books, by what a command line calls them."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +12,13 @@ import orjson
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gateway.api.times import instant
 from gateway.cli.fatal import Fatal
-from gateway.clock import SystemClock
 from gateway.config import load, price_book
 from pricing.book import PriceBook
 from pricing.compile import compiled
 from pricing.entry import parse_card
 
 SHIPPED: Final = "shipped"
-NOON: Final = time(12, tzinfo=UTC)
 
 
 def in_force(config_file: Path | None) -> PriceBook:
@@ -48,7 +45,7 @@ def named(name: str) -> PriceBook:
             return _of(orjson.loads(compiled(path)))
         content = path.read_text("utf-8")
         if path.suffix == ".json":
-            document: Any = orjson.loads(content)
+            document: Any = json.loads(content, object_pairs_hook=_once)
         else:
             document = YAML(typ="safe", pure=True).load(StringIO(content))
     except FileNotFoundError:
@@ -56,7 +53,7 @@ def named(name: str) -> PriceBook:
             f"{name} is not there: name a config, a price file, a folder of them, a compiled "
             f"book, or {SHIPPED}"
         ) from None
-    except (UnicodeDecodeError, orjson.JSONDecodeError, YAMLError) as exc:
+    except (UnicodeDecodeError, json.JSONDecodeError, YAMLError) as exc:
         raise Fatal(f"{name} is neither YAML nor JSON: {type(exc).__name__}") from exc
     except ValueError as exc:
         raise Fatal(f"{name}: {exc}") from exc
@@ -70,19 +67,14 @@ def named(name: str) -> PriceBook:
         raise Fatal(f"{name}: {exc}") from exc
 
 
-def moment_or_noon(text: str | None) -> int:
-    """An instant; a day stands for its noon in UTC; nothing for now. Unix ms.
-
-    Raises:
-        ValueError: says what is expected.
-    """
-    if text is None:
-        return SystemClock().now_ms()
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-    except ValueError:
-        return instant(text)
-    return int(datetime.combine(day, NOON).timestamp()) * 1_000
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, none of whose keys stands twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} stands twice in one object: keep one")
+        found[key] = value
+    return found
 
 
 def _of(entries: Sequence[Mapping[str, object]]) -> PriceBook:

@@ -11,10 +11,12 @@ from typing import IO, Any, Final, cast
 import click
 import orjson
 
+from gateway.api.times import instant_or_noon
 from gateway.arithmetic import femto_usd, item_json, usage_json
 from gateway.catalog import near
 from gateway.cli.fatal import Fatal
-from gateway.cli.prices.books import in_force, moment_or_noon
+from gateway.cli.prices.books import in_force
+from gateway.clock import SystemClock
 from gateway.openai.answer import scope_of, service_tier_of
 from gateway.openai.counts import UsageUnreadable
 from gateway.openai.reported_cost import reported_cost_pico
@@ -25,13 +27,11 @@ from pricing.card import FEE_UNITS
 from pricing.cost import Cost, UnpricedComponent
 from pricing.cost import cost as price
 from pricing.money import FEMTO_PER_PICO, usd
+from pricing.names import STATE_THEIR_COST
 from pricing.scopes import GLOBAL
 from pricing.usage import Usage
 
 Json = dict[str, Any]
-
-STATES_ITS_COST: Final = frozenset({"openrouter"})
-"""Providers without cards, whose answers say what they cost."""
 
 LINE_BYTES_MAX: Final = 16 * 1024 * 1024
 FIELDS: Final = frozenset(
@@ -150,12 +150,13 @@ def _answer(block: object, book: PriceBook) -> Json:
     if provider is None or model is None:
         raise _invalid("model" if provider else "provider", "is missing")
     try:
-        at_ms = moment_or_noon(_text(block, "at"))
+        at = _text(block, "at")
+        at_ms = SystemClock().now_ms() if at is None else instant_or_noon(at)
     except ValueError as exc:
-        raise _invalid("at", f"{exc}, or a day like 2026-11-21") from exc
+        raise _invalid("at", str(exc)) from exc
     found = book.find(provider, model)
     if found.card is None:
-        if provider in STATES_ITS_COST:
+        if provider in STATE_THEIR_COST:
             usage = _usage(block)
             stated = reported_cost_pico(cast("dict[str, Any]", block["usage"]))
             if stated is not None:

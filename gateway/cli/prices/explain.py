@@ -63,7 +63,7 @@ def explain(config: Config, request_id: str, *, as_json: bool) -> int:
 
 
 async def _find(config: Config, request_id: str) -> Found | None:
-    archive = Archive.at(config.data_dir)
+    archive = Archive.at(config.data_dir, config.archive.address)
     try:
         row = await archive.one(request_id)
         if row is None:

@@ -11,7 +11,7 @@ import click
 from gateway.api.times import moment
 from gateway.cli.beside import Progress, has_archive, walked
 from gateway.cli.columns import columns
-from gateway.cli.fatal import Fatal
+from gateway.cli.fatal import Fatal, Misused
 from gateway.config import Config
 from gateway.metering.backlog import backlog
 from gateway.parts import Parts
@@ -35,7 +35,7 @@ def rerate(config: Config, *, since: str, until: str | None, dry: bool, as_json:
     zone = ZoneInfo(config.reports.timezone)
     since_ms, until_ms = _moment("--since", since, zone), _moment("--until", until, zone)
     if since_ms is None or (until_ms is not None and until_ms <= since_ms):
-        raise Fatal("--until must be later than --since; it is the first call not meant")
+        raise Misused("--until must be later than --since; it is the first call not meant")
     ours = config.redis.url is None and not is_running(config.data_dir)
 
     async def run(parts: Parts, progress: Progress) -> Report:
@@ -77,7 +77,7 @@ def _moment(option: str, text: str | None, zone: ZoneInfo) -> int | None:
     try:
         return None if text is None else moment(text, zone)
     except ValueError as exc:
-        raise Fatal(f"{option} {exc}") from exc
+        raise Misused(f"{option} {exc}") from exc
 
 
 async def _archived(parts: Parts, *, ours: bool) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from gateway.api.times import instant_or_noon
 from gateway.catalog import Match, card_json, hours_text, matches, near
 from gateway.cli.columns import columns
-from gateway.cli.fatal import Fatal
-from gateway.cli.prices.books import in_force, moment_or_noon
-from gateway.clock import rfc3339
+from gateway.cli.fatal import Misused
+from gateway.cli.prices.books import in_force
+from gateway.clock import SystemClock, rfc3339
 from pricing.card import Mode, Price
 from pricing.compare import bands_of
 from pricing.money import usd, usd_per_million
@@ -24,13 +25,13 @@ def show(
     """Print what `model` costs; returns the exit code.
 
     Raises:
-        Fatal: `at` is no instant.
+        Misused: `at` is no instant.
         ConfigError: the config is wrong.
     """
     try:
-        at_ms = moment_or_noon(at)
+        at_ms = SystemClock().now_ms() if at is None else instant_or_noon(at)
     except ValueError as exc:
-        raise Fatal(f"--at {exc}, or a day") from exc
+        raise Misused(f"--at {exc}") from exc
     book = in_force(config_file)
     found = matches(book, model, provider)
     likest = [] if found else near(book, model, provider)

@@ -10,7 +10,7 @@ import click
 from gateway.api.times import moment
 from gateway.cli.beside import Progress, has_archive, walked
 from gateway.cli.columns import columns
-from gateway.cli.fatal import Fatal
+from gateway.cli.fatal import Fatal, Misused
 from gateway.clock import rfc3339
 from gateway.config import Config
 from gateway.parts import Parts
@@ -31,7 +31,7 @@ def unknown(config: Config, *, since: str | None, as_json: bool) -> None:
     try:
         start_ms = moment(since, ZoneInfo(config.reports.timezone)) if since else None
     except ValueError as exc:
-        raise Fatal(f"--since {exc}") from exc
+        raise Misused(f"--since {exc}") from exc
 
     async def read(parts: Parts, _: Progress) -> list[dict[str, Any]]:
         uses = await parts.archive.unpriced(LogFilter(start_ms=start_ms))

@@ -97,15 +97,22 @@ class Indexer:
         await self._write(changes)
         return len(changes)
 
-    async def refresh(self, partition: Partition, number: int) -> None:
-        """Write a customer's row now, if it is out of date: who changed it looks at the list.
+    async def refresh(self, *customers: tuple[Partition, int]) -> int:
+        """Write the rows of these now, those that are out of date; how many there are.
+
+        For who has changed one, and looks at the list.
 
         Raises:
-            LedgerUnavailable: it is written later.
+            LedgerUnavailable: they are written later.
         """
-        stamp = await self._store.command("ZSCORE", partition.changed, number)
-        if stamp is not None:
-            await self._write([Change(partition, number, int(float(stamp)))])
+        stamps = await self._store.commands([("ZSCORE", p.changed, n) for p, n in customers])
+        changes = [
+            Change(partition, number, int(float(stamp)))
+            for (partition, number), stamp in zip(customers, stamps, strict=True)
+            if stamp is not None
+        ]
+        await self._write(changes)
+        return len(changes)
 
     async def mark_all(self) -> int:
         """Say of every customer that its row is out of date; how many there are.

@@ -1,37 +1,48 @@
 """The archive: every event as a row, for logs, exports and questions nobody foresaw.
 
 Rows come from the flusher, one for each thing that happened; one that is there already is
-left alone, so that a batch may be written twice. SQLite in the data directory today; SQL
-that is the dialect's own stands in `rows.py` (insert), `schema.py`, `past.py`, `reratings.py` and
-`archive.py` (connection).
+left alone, so that a batch may be written twice. SQLite in the data directory, or PostgreSQL
+by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `triggers.py`,
+`rows.py` (insert) and `reratings.py`.
 """
 
-from gateway.store.archive.archive import FILE_NAME, PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.archive import OFFSET_MAX, PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.conditions import Condition
+from gateway.store.archive.database import FILE_NAME
+from gateway.store.archive.listing import Listed, Place, Sort, Wanted
 from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.reratings import Rerated, UnpricedUse
-from gateway.store.archive.slots import Slots, SlotUse, Timing
+from gateway.store.archive.slots import Bounds, Slots, Slotting, SlotUse, Timing
 from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
     "FILE_NAME",
+    "OFFSET_MAX",
     "PAGE_SIZE_MAX",
     "Archive",
     "ArchivedEvent",
+    "Bounds",
+    "Condition",
     "CustomerUse",
     "Delivery",
+    "Listed",
     "LogFilter",
     "Metric",
     "ModelUse",
     "Outbox",
     "Page",
     "PastDay",
+    "Place",
     "Rerated",
     "SlotUse",
     "Slots",
+    "Slotting",
+    "Sort",
     "State",
     "Summary",
     "Timing",
     "UnpricedUse",
+    "Wanted",
 ]

@@ -1,25 +1,22 @@
 """The archive's face: async methods over blocking SQL, which runs in threads."""
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import (
-    Engine,
-    Executable,
-    Select,
-    create_engine,
-    event,
-    func,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine, Executable, Select, func, select, tuple_, update
 
+from gateway.store.archive.customers import CUSTOMERS
+from gateway.store.archive.database import (
+    FILE_NAME,
+    name_of,
+    postgres_engine,
+    sqlite_engine,
+    writing,
+)
+from gateway.store.archive.listing import Listed, Wanted, listed
 from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.queries import (
@@ -43,23 +40,33 @@ from gateway.store.archive.reratings import (
     read_unpriced,
     reratings,
     unpriced,
+    unpriced_customers,
 )
-from gateway.store.archive.rows import ONCE, from_row, insert_new, insert_once, to_row
-from gateway.store.archive.schema import create
+from gateway.store.archive.rows import (
+    ONCE,
+    for_postgres,
+    from_row,
+    insert_new,
+    insert_once,
+    to_row,
+)
+from gateway.store.archive.schema import create, version_of
 from gateway.store.archive.slots import (
     TIMINGS_MAX,
-    Slots,
+    Slotting,
     SlotUse,
     Timing,
-    active_in_slots,
+    callers,
     in_slots,
     read_slot_use,
     timings,
 )
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
-FILE_NAME: Final = "archive.sqlite3"
 PAGE_SIZE_MAX: Final = 1_000
+OFFSET_MAX: Final = 10_000
+"""Further away pages are reached by where the one before ended."""
+
 TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
 EVENTS_MAX: Final = 10_000
@@ -72,9 +79,6 @@ RETIRED_MAX: Final = 2_000
 FORGOTTEN_MAX: Final = 2_000
 """In one transaction of `retire`, of `forget`: others who write wait that long."""
 
-BUSY_SECONDS_MAX: Final = 10.0
-CONNECTIONS_MAX: Final = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -85,14 +89,16 @@ class Page:
 
 
 class Archive:
-    """One SQLite file; any number of processes may read it while one writes.
+    """A SQLite file or a PostgreSQL database; any number of processes may read, one writes.
 
     Raises, from every method:
-        sqlalchemy.exc.SQLAlchemyError: the file is damaged, read-only, or the disk is full.
+        sqlalchemy.exc.SQLAlchemyError: the file is damaged, read-only, or the disk is full;
+            the server is away.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._is_prepared = False
         self._insert_new = insert_new(engine.dialect)
         self._insert_once = insert_once(engine.dialect)
 
@@ -102,24 +108,52 @@ class Archive:
         return Outbox(self._engine)
 
     @classmethod
-    def at(cls, data_dir: Path) -> Self:
-        """The archive in `data_dir`; nothing is opened yet."""
-        return cls(_sqlite(data_dir / FILE_NAME))
+    def at(cls, data_dir: Path, url: str | None = None) -> Self:
+        """The archive in `data_dir`, or at a ``postgresql://`` URL; nothing is opened yet.
+
+        Raises:
+            ValueError: the URL cannot be used; says why, without repeating it.
+        """
+        if url is not None:
+            return cls(postgres_engine(url))
+        return cls(sqlite_engine(data_dir / FILE_NAME))
 
     @classmethod
-    async def open(cls, data_dir: Path) -> Self:
+    async def open(cls, data_dir: Path, url: str | None = None) -> Self:
         """The same, prepared."""
-        archive = cls.at(data_dir)
+        archive = cls.at(data_dir, url)
         await archive.prepare()
         return archive
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a server, which may be away, and not a file of ours."""
+        return self._engine.dialect.name != "sqlite"
+
+    @property
+    def name(self) -> str:
+        """For messages; never a password."""
+        return name_of(self._engine)
+
     async def prepare(self) -> None:
-        """Create the file and its tables where they are missing.
+        """Create the file and its tables where they are missing. `add` does it, too.
 
         Raises:
             RuntimeError: a later version of farebox has written it.
         """
-        await asyncio.to_thread(_prepared, self._engine)
+        await asyncio.to_thread(self._prepare)
+
+    async def version(self) -> int:
+        """Of the tables that are there; 0: there are none yet. Creates nothing.
+
+        Raises:
+            RuntimeError: a later version of farebox has written it.
+        """
+        return await asyncio.to_thread(version_of, self._engine)
+
+    async def ping(self) -> None:
+        """Say by an error that it is away."""
+        await asyncio.to_thread(self._rows, select(1))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
@@ -150,6 +184,16 @@ class Archive:
             select(func.count()).select_from(EVENTS).where(*conditions(wanted)),
         )
 
+    async def page(self, wanted: Wanted) -> Listed:
+        """A page of logs; its cost has a bound, however many rows there are.
+
+        Raises:
+            ValueError: it is larger, or further away, than a page may be.
+        """
+        if not (1 <= wanted.size <= PAGE_SIZE_MAX and 0 <= wanted.offset <= OFFSET_MAX):
+            raise ValueError(f"a page of {wanted.size} rows after {wanted.offset}")
+        return await asyncio.to_thread(self._listed, wanted)
+
     async def one(self, request_id: str) -> ArchivedEvent | None:
         """The call, event or refusal of that id; adjustments of it are rows of their own."""
         statement = select(EVENTS).where(EVENTS.c.once == request_id)
@@ -170,7 +214,9 @@ class Archive:
     async def unpriced(self, wanted: LogFilter) -> list[UnpricedUse]:
         """The names whose calls have no price yet, the most called first."""
         rows = await asyncio.to_thread(self._rows, unpriced(wanted, MODELS_MAX))
-        return [read_unpriced(row) for row in rows]
+        names = [(row.provider, row.model) for row in rows]
+        customers = await asyncio.to_thread(self._rows, unpriced_customers(wanted, names))
+        return read_unpriced(rows, customers)
 
     async def summary(self, wanted: LogFilter) -> Summary:
         rows = await asyncio.to_thread(self._rows, summary(wanted))
@@ -193,38 +239,26 @@ class Archive:
         ]
 
     async def use(
-        self, wanted: LogFilter, *, slots: Slots | None = None, by: str | None = None
+        self, wanted: LogFilter, *, slots: Slotting | None = None, by: str | None = None
     ) -> list[SlotUse]:
         """Sums by slot of time, by ``customer``, ``model`` or ``app``, or by both."""
         rows = await asyncio.to_thread(self._rows, in_slots(wanted, slots, by))
         return [read_slot_use(row) for row in rows]
 
-    async def active(
-        self, wanted: LogFilter, slots: Slots, *, without: int | None = None
-    ) -> dict[int, int]:
-        """Slot -> how many customers called, `without` (the anonymous one) left out."""
-        rows = await asyncio.to_thread(self._rows, active_in_slots(wanted, slots, without))
-        return {row.slot: row.active for row in rows}
+    async def callers(self, wanted: LogFilter, slots: Slotting) -> list[tuple[int, int, int]]:
+        """Who called in which slot, once each: slot, number, index of the partition."""
+        rows = await asyncio.to_thread(self._rows, callers(wanted, slots))
+        return [tuple(row) for row in rows]
 
-    async def timings(self, wanted: LogFilter, slots: Slots, calls: int) -> list[Timing]:
-        """How long calls took. `calls` are how many match: of very many an even share is read."""
+    async def customers(self) -> dict[int, int]:
+        """Each that ever did anything: number -> index of its partition."""
+        return dict(await asyncio.to_thread(self._pairs, CUSTOMERS))
+
+    async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
+        """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
         every = -(-calls // TIMINGS_MAX)
         rows = await asyncio.to_thread(self._rows, timings(wanted, slots, every))
         return [Timing(slot=s, latency_ms=whole, first_token_ms=first) for s, whole, first in rows]
-
-    async def newest(
-        self, wanted: LogFilter, limit: int, before: tuple[int, int] | None = None
-    ) -> list[tuple[int, ArchivedEvent]]:
-        """Rows by time, the newest first, each with its id; nothing is counted.
-
-        Args:
-            before: Go on behind the row of this time (Unix ms) and id.
-        """
-        found = logs(wanted, newest_first=True).limit(min(limit, PAGE_SIZE_MAX))
-        if before is not None:
-            found = found.where(tuple_(EVENTS.c.at_ms, EVENTS.c.id) < tuple_(*before))
-        rows = await asyncio.to_thread(self._rows, found)
-        return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
 
     async def since(self, row_id: int, limit: int) -> list[tuple[int, ArchivedEvent]]:
         """The rows archived after `row_id`, oldest first, each with its own."""
@@ -235,7 +269,8 @@ class Archive:
     async def oldest_ms(self) -> int | None:
         """When the earliest of what is archived happened, Unix ms."""
         rows = await asyncio.to_thread(self._rows, select(func.min(EVENTS.c.at_ms)))
-        return rows[0][0]
+        oldest: int | None = rows[0][0]
+        return oldest
 
     async def newest_id(self) -> int:
         """Of the row archived last; 0: there is none."""
@@ -289,23 +324,28 @@ class Archive:
             some = said.order_by(EVENTS.c.at_ms).limit(FORGOTTEN_MAX)
             return connection.execute(forget.where(EVENTS.c.id.in_(some))).rowcount
 
+    def _prepare(self) -> None:
+        if not self._is_prepared:
+            _prepared(self._engine)
+            self._is_prepared = True
+
     def _past(self, partition: int) -> list[PastDay]:
         with self._engine.connect() as connection:
             return past_of(connection, partition)
 
     def _retire(self, partition: int, until: str, fold: Fold) -> int:
-        with self._engine.connect() as connection:
-            # What is read here must be what is removed: nobody else may write in between.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            count = retire(connection, partition, until, RETIRED_MAX, fold)
-            connection.commit()
-            return count
+        # What is read here must be what is removed: nobody else may write in between.
+        with writing(self._engine) as connection:
+            return retire(connection, partition, until, RETIRED_MAX, fold)
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
+        self._prepare()  # a server may have been away when we started
         # By what is unique in them: ids begin with the time, so that neighbours in the indexes
         # are written together, and fewer pages are sought and split.
         rows = sorted(map(to_row, events), key=ONCE)
-        with self._engine.begin() as connection:
+        if self._engine.dialect.name != "sqlite":
+            rows = [for_postgres(row) for row in rows]
+        with writing(self._engine) as connection:
             inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
             if inserted != len(rows):  # some were there: which stays is for the other to say
                 connection.exec_driver_sql(self._insert_once, rows)
@@ -313,6 +353,14 @@ class Archive:
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
+
+    def _pairs(self, statement: str) -> list[tuple[int, int]]:
+        with self._engine.connect() as connection:
+            return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
+
+    def _listed(self, wanted: Wanted) -> Listed:
+        with self._engine.connect() as connection:
+            return listed(connection, wanted)
 
     def _page(self, rows: Executable, count: Executable) -> Page:
         with self._engine.connect() as connection:
@@ -329,30 +377,9 @@ def logs(wanted: LogFilter, *, newest_first: bool) -> Select[Any]:
     )
 
 
-def _sqlite(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        pool_size=CONNECTIONS_MAX,
-        max_overflow=0,
-        connect_args={"timeout": BUSY_SECONDS_MAX},
-    )
-    event.listen(engine, "connect", _prepare)
-    return engine
-
-
-def _prepare(connection: sqlite3.Connection, _: object) -> None:
-    """Set up a new connection.
-
-    WAL, so that readers and the writer do not wait for each other. FULL, because the cursor
-    moves once a batch is committed, and the stream may then be trimmed: with NORMAL, a power
-    failure could take back a commit whose events are nowhere else. One sync a batch.
-    """
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
 def _prepared(engine: Engine) -> None:
-    path = Path(engine.url.database or "")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)  # who used what, and what it cost: its owner's business
-    create(engine, FILE_NAME)
+    if engine.dialect.name == "sqlite":
+        path = Path(engine.url.database or "")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # who used what, and what it cost: its owner's business
+    create(engine)

@@ -12,10 +12,17 @@ from operator import add
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, delete, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store.archive.rows import from_row
-from gateway.store.archive.table import EVENTS, METADATA, STREAM_ORDER, ArchivedEvent, place
+from gateway.store.archive.table import (
+    EVENTS,
+    METADATA,
+    STREAM_ORDER,
+    ArchivedEvent,
+    Bytewise,
+    place,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,9 @@ PAST: Final = Table(
     METADATA,
     Column("partition", Integer, primary_key=True),
     Column("customer_number", BigInteger, primary_key=True),
-    Column("day", Text, primary_key=True),
-    Column("app", Text, primary_key=True),
-    Column("group", Text, primary_key=True),
+    Column("day", Bytewise, primary_key=True),
+    Column("app", Bytewise, primary_key=True),
+    Column("group", Bytewise, primary_key=True),
     Column("numbers", Text, nullable=False),  # decimals by commas: sums outgrow 64 bits
     Column("first_seen_ms", BigInteger),
     Column("last_seen_ms", BigInteger),
@@ -96,7 +103,12 @@ def _add(connection: Connection, partition: int, gone: PastDay) -> None:
         "first_seen_ms": sums.first_seen_ms,
         "last_seen_ms": sums.last_seen_ms,
     }
-    connection.execute(insert(PAST).values(values).on_conflict_do_update(set_=values))
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(
+        insert(PAST)
+        .values(values)
+        .on_conflict_do_update(index_elements=list(PAST.primary_key), set_=values)
+    )
 
 
 def _sum(a: PastDay, b: PastDay) -> PastDay:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Executable, TextClause, and_, case, distinct, func, select
 
 from gateway.event import FAILED, MONEY_KINDS, RERATED, TROUBLE_KINDS, USAGE_KINDS, Kind, Status
+from gateway.store.archive.conditions import Condition
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, NOT_OK
 
 CUSTOMERS_MAX: Final = 1_000
@@ -22,7 +23,13 @@ _LIMB: Final = 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Which rows: all that match everything that is set. Times are half-open, Unix ms."""
+    """Which rows: all that match everything that is set. Times are half-open, Unix ms.
+
+    Attributes:
+        in_trouble: Those whose status is another than ok.
+        not_customers: Numbers of customers whose rows are left out.
+        conditions: On any columns, beside.
+    """
 
     start_ms: int | None = None
     end_ms: int | None = None
@@ -32,7 +39,9 @@ class LogFilter:
     status: Status | None = None
     status_code: int | None = None
     request_id: str | None = None
-    cost_pico_min: int | None = None
+    in_trouble: bool = False
+    not_customers: Collection[int] = ()
+    conditions: Sequence[Condition] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +116,11 @@ def conditions(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
     if (request_id := wanted.request_id) is not None:
         # The rows of a call have its id, with or without the suffix, as what is unique in them.
         found.append(EVENTS.c.once.in_((request_id, request_id + ADJUST_SUFFIX)))
-    if wanted.cost_pico_min is not None:
-        found.append(EVENTS.c.cost_pico >= wanted.cost_pico_min)
-    if wanted.status not in (None, Status.OK):
+    if wanted.not_customers:
+        found.append(EVENTS.c.customer_number.not_in(sorted(wanted.not_customers)))
+    if wanted.in_trouble or wanted.status not in (None, Status.OK):
         found.append(NOT_OK)
+    found += [condition.sql for condition in wanted.conditions]
     for name in ("model", "app", "status", "status_code", "request_id"):
         value = getattr(wanted, name)
         if value is not None:
@@ -120,18 +130,13 @@ def conditions(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
 
 def summary(wanted: LogFilter) -> Executable:
     """One row, for `read_summary`."""
-    is_call = is_kind(USAGE_KINDS)
-    failed = and_(is_kind(TROUBLE_KINDS), EVENTS.c.status.in_(sorted(FAILED)))
     return select(
-        counted(is_call).label("requests"),
+        counted(is_usage()).label("requests"),
         *(column for name in _SUMMED for column in summed(name)),
-        func.count(distinct(case((is_call, EVENTS.c.customer_number)))).label("active_users"),
-        counted(failed).label("errors"),
-        counted(EVENTS.c.kind == Kind.REFUSE).label("rejected"),
-        (
-            counted(and_(is_call, EVENTS.c.unpriced))
-            - counted(and_(EVENTS.c.unpriced, EVENTS.c.request_id.contains(RERATED)))
-        ).label("unpriced"),
+        func.count(distinct(case((is_usage(), EVENTS.c.customer_number)))).label("active_users"),
+        counted(failures()).label("errors"),
+        counted(refusals()).label("rejected"),
+        unpriced_calls().label("unpriced"),
     ).where(*conditions(wanted))
 
 
@@ -158,12 +163,11 @@ def read_summary(row: Any) -> Summary:
 
 def top_users(wanted: LogFilter, metric: Metric, limit: int) -> Executable:
     """At most `limit` rows, the greatest first, for `read_customer_use`."""
-    tokens = case((is_kind(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
     sums = {
         Metric.COST: summed("cost_pico"),
         Metric.CHARGE: summed("charge_pico"),
-        Metric.TOKENS: (func.sum(tokens).label("tokens"),),
-        Metric.REQUESTS: (counted(is_kind(USAGE_KINDS)).label("requests"),),
+        Metric.TOKENS: (func.sum(tokens()).label("tokens"),),
+        Metric.REQUESTS: (counted(is_usage()).label("requests"),),
     }
     return (
         select(
@@ -183,7 +187,7 @@ def read_customer_use(row: Any) -> CustomerUse:
         customer_number=row.customer_number,
         partition=row.partition,
         requests=row.requests,
-        tokens=row.tokens,
+        tokens=int(row.tokens),
         cost_pico=joined(row, "cost_pico"),
         charge_pico=joined(row, "charge_pico"),
     )
@@ -197,7 +201,7 @@ def models(wanted: LogFilter, limit: int) -> Executable:
             func.count().label("requests"),
             counted(EVENTS.c.cached_tokens > 0).label("cache_hits"),
         )
-        .where(is_kind(USAGE_KINDS), *conditions(wanted))
+        .where(is_usage(), *conditions(wanted))
         .group_by(EVENTS.c.model)
         .order_by(func.count().desc(), EVENTS.c.model)
         .limit(limit)
@@ -206,6 +210,30 @@ def models(wanted: LogFilter, limit: int) -> Executable:
 
 def is_kind(kinds: Collection[Kind]) -> ColumnElement[bool]:
     return EVENTS.c.kind.in_(sorted(kinds))
+
+
+def is_usage() -> ColumnElement[bool]:
+    """Whether a row is one call."""
+    return is_kind(USAGE_KINDS)
+
+
+def failures() -> ColumnElement[bool]:
+    return and_(is_kind(TROUBLE_KINDS), EVENTS.c.status.in_(sorted(FAILED)))
+
+
+def refusals() -> ColumnElement[bool]:
+    return EVENTS.c.kind == Kind.REFUSE
+
+
+def tokens() -> ColumnElement[int]:
+    """Of one row, to be summed."""
+    return case((is_kind(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
+
+
+def unpriced_calls() -> ColumnElement[int]:
+    """How many calls have no price: those without one, less those that were given one since."""
+    rerated = and_(EVENTS.c.unpriced, EVENTS.c.request_id.contains(RERATED))
+    return counted(and_(is_usage(), EVENTS.c.unpriced)) - counted(rerated)
 
 
 def counted(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -1,10 +1,21 @@
 """What was booked after a call had ended, and what still waits for a price; as SQL."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Executable, and_, case, distinct, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    and_,
+    case,
+    distinct,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 
 from gateway.event import RERATED, USAGE_KINDS, Kind
 from gateway.store.archive.queries import LogFilter, conditions
@@ -87,15 +98,8 @@ def unpriced(wanted: LogFilter, limit: int) -> Executable:
             func.min(EVENTS.c.at_ms).label("first_ms"),
             func.max(EVENTS.c.at_ms).label("last_ms"),
             func.count(distinct(EVENTS.c.customer_number)).label("customer_count"),
-            func.group_concat(
-                distinct(EVENTS.c.customer_number.op("||")(":").op("||")(EVENTS.c.partition))
-            ).label("customers"),
         )
-        .where(
-            EVENTS.c.unpriced,
-            or_(is_call, EVENTS.c.request_id.contains(RERATED)),
-            *conditions(wanted),
-        )
+        .where(*_without_a_price(wanted))
         .group_by(EVENTS.c.provider, EVENTS.c.model)
         .having(waiting > 0)
         .order_by(waiting.desc(), EVENTS.c.provider, EVENTS.c.model)
@@ -103,15 +107,40 @@ def unpriced(wanted: LogFilter, limit: int) -> Executable:
     )
 
 
-def read_unpriced(row: Any) -> UnpricedUse:
-    pairs = (pair.split(":") for pair in row.customers.split(",")[:CUSTOMERS_SHOWN_MAX])
-    return UnpricedUse(
-        provider=row.provider,
-        model=row.model,
-        requests=row.requests,
-        tokens=row.tokens,
-        first_ms=row.first_ms,
-        last_ms=row.last_ms,
-        customer_count=row.customer_count,
-        customers={int(number): int(partition) for number, partition in pairs},
+def unpriced_customers(wanted: LogFilter, names: Iterable[tuple[str, str]]) -> Executable:
+    """Of each of these names the first `CUSTOMERS_SHOWN_MAX` customers, for `read_unpriced`."""
+    name = (EVENTS.c.provider, EVENTS.c.model)
+    customer = (EVENTS.c.customer_number, EVENTS.c.partition)
+    place_in_name = func.row_number().over(partition_by=name, order_by=customer)
+    ranked = (
+        select(*name, *customer, place_in_name.label("place"))
+        .where(*_without_a_price(wanted), tuple_(*name).in_(names))
+        .group_by(*name, *customer)
+        .subquery()
     )
+    return select(ranked).where(ranked.c.place <= CUSTOMERS_SHOWN_MAX)
+
+
+def _without_a_price(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    is_call = EVENTS.c.kind.in_(sorted(USAGE_KINDS))
+    rerated = EVENTS.c.request_id.contains(RERATED)
+    return [EVENTS.c.unpriced, or_(is_call, rerated), *conditions(wanted)]
+
+
+def read_unpriced(rows: Iterable[Any], customers: Iterable[Any]) -> list[UnpricedUse]:
+    first: defaultdict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+    for row in customers:
+        first[row.provider, row.model][row.customer_number] = row.partition
+    return [
+        UnpricedUse(
+            provider=row.provider,
+            model=row.model,
+            requests=int(row.requests),
+            tokens=int(row.tokens),
+            first_ms=row.first_ms,
+            last_ms=row.last_ms,
+            customer_count=row.customer_count,
+            customers=first[row.provider, row.model],
+        )
+        for row in rows
+    ]

@@ -61,28 +61,37 @@ def insert_new(dialect: Dialect) -> str:
     Most batches have none of these, and then this does what `insert_once` does at half the
     price: a statement that may fail half-way makes SQLite keep a copy of every page that it
     touches, row by row, as soon as the table has triggers. This one cannot fail: a row that
-    breaks a constraint is left out, too, and `insert_once` says so.
+    breaks a constraint is left out, too, and `insert_once` says so. (PostgreSQL says so here.)
     """
-    _check(dialect)
-    return f"INSERT OR IGNORE {_ROWS}"
+    if dialect.name == "sqlite":
+        return f"INSERT OR IGNORE {_rows(dialect)}"
+    return f"INSERT {_rows(dialect)} ON CONFLICT (once, partition) DO NOTHING"
 
 
 def insert_once(dialect: Dialect) -> str:
-    """Insert rows of `to_row`; of those that stand for the same thing, keep the latest.
-
-    Raises:
-        ValueError: a database that the archive does not know.
-    """
-    _check(dialect)
-    return f"INSERT {_ROWS} {KEEP_LATER}"
+    """Insert rows of `to_row`; of those that stand for the same thing, keep the latest."""
+    return f"INSERT {_rows(dialect)} {KEEP_LATER}"
 
 
-_ROWS: Final = f"INTO {EVENTS.name} ({', '.join(WRITTEN)}) VALUES ({', '.join('?' * len(WRITTEN))})"
+def _rows(dialect: Dialect) -> str:
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    values = ", ".join([mark] * len(WRITTEN))
+    return f"INTO {EVENTS.name} ({', '.join(WRITTEN)}) VALUES ({values})"
 
 
-def _check(dialect: Dialect) -> None:
-    if dialect.name != "sqlite":
-        raise ValueError(f"the archive does not speak {dialect.name} yet: use SQLite")
+_WRITTEN_FLAGS: Final = frozenset(WRITTEN.index(name) for name in _FLAGS)
+
+
+def for_postgres(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of `to_row` as PostgreSQL takes it: no number for a truth, no NUL in a text."""
+    return tuple(
+        bool(value)
+        if at in _WRITTEN_FLAGS
+        else value.replace("\0", "\ufffd")
+        if type(value) is str
+        else value
+        for at, value in enumerate(row)
+    )
 
 
 def to_row(archived: ArchivedEvent) -> tuple[Any, ...]:

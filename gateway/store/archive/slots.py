@@ -1,37 +1,47 @@
-"""Sums over slots of time: hours, days or weeks on the wall clock of a zone, as SQL.
+"""Sums over slots of time, as SQL: one GROUP BY finds the slot of each row.
 
-A slot's number is the wall clock's milliseconds divided by the slot's size, so that one
-GROUP BY finds it, on days of 23 and 25 hours too.
+Hours, days and weeks are told by the wall clock of a zone: a slot's number is its
+milliseconds divided by the slot's size, on days of 23 and 25 hours too. Months have no size,
+and are told by their bounds.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, Executable, and_, case, distinct, func, literal, select
+from sqlalchemy import ColumnElement, Executable, Text, case, cast, func, literal, select
+from sqlalchemy import null as sql_null
 
-from gateway.event import FAILED, MONEY_KINDS, TROUBLE_KINDS, USAGE_KINDS, Kind
 from gateway.store.archive.queries import (
     LogFilter,
     conditions,
     counted,
-    is_kind,
+    failures,
+    is_usage,
     joined,
+    refusals,
     summed,
+    tokens,
+    unpriced_calls,
 )
 from gateway.store.archive.table import EVENTS
-
-SLOTS_MAX: Final = 1_000
-_AS_DIVISION: Final = 8
-"""How tightly an operator binds, to SQLAlchemy: before a sum, so that it is put in brackets."""
 
 TIMINGS_MAX: Final = 20_000
 """Durations read at once; of more calls an even share is read."""
 
 
+class Slotting(Protocol):
+    """How an instant (Unix ms) becomes the number of its slot, in Python and in SQL."""
+
+    def of(self, at_ms: int) -> int: ...
+
+    def column(self) -> ColumnElement[int]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """How an instant becomes the number of its slot.
+    """Slots of one size.
 
     Attributes:
         offsets: ``(until_ms, offset_ms)``: before `until_ms` the wall clock is UTC plus
@@ -53,15 +63,36 @@ class Slots:
         if earlier:
             whens = [(EVENTS.c.at_ms < until_ms, literal(of)) for until_ms, of in earlier]
             offset = case(*whens, else_=last)
-        return (EVENTS.c.at_ms + offset).op("/", precedence=_AS_DIVISION)(self.size_ms)
+        # Its precedence said, or the sum before it gets no parentheses.
+        return (EVENTS.c.at_ms + offset).op("/", precedence=8)(self.size_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Slots from each of `starts_ms` to the next, numbered from 0; -1 is before the first."""
+
+    starts_ms: Sequence[int]
+
+    def of(self, at_ms: int) -> int:
+        return bisect_right(self.starts_ms, at_ms) - 1
+
+    def column(self) -> ColumnElement[int]:
+        whens = [(EVENTS.c.at_ms < start, literal(n - 1)) for n, start in enumerate(self.starts_ms)]
+        last = literal(len(self.starts_ms) - 1)
+        return case(*whens, else_=last) if whens else last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotUse:
-    """What happened in one slot, of one key where it was asked by key."""
+    """What happened in one slot, of one key where it was asked by key.
+
+    Attributes:
+        partition: Of the customer, where that is the key.
+    """
 
     slot: int
     key: Any
+    partition: int
     requests: int
     tokens: int
     cost_pico: int
@@ -87,39 +118,32 @@ KEYS: Final = {
 }
 
 
-def in_slots(wanted: LogFilter, slots: Slots | None, key: str | None) -> Executable:
+def in_slots(wanted: LogFilter, slots: Slotting | None, key: str | None) -> Executable:
     """A row for each slot and key, for `read_slot_use`; without slots one for each key."""
     slot = literal(0) if slots is None else slots.column()
-    of = literal(None) if key is None else KEYS[key]
-    return (
-        select(
-            slot.label("slot"),
-            of.label("key"),
-            counted(is_kind(USAGE_KINDS)).label("requests"),
-            func.sum(
-                case(
-                    (is_kind(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0
-                )
-            ).label("tokens"),
-            *summed("cost_pico"),
-            *summed("charge_pico"),
-            counted(and_(is_kind(TROUBLE_KINDS), EVENTS.c.status.in_(sorted(FAILED)))).label(
-                "errors"
-            ),
-            counted(EVENTS.c.kind == Kind.REFUSE).label("rejected"),
-            counted(and_(is_kind(USAGE_KINDS), EVENTS.c.unpriced)).label("unpriced"),
-        )
-        .where(*conditions(wanted))
-        .group_by("slot", "key")
-    )
+    of: ColumnElement[Any] = cast(sql_null(), Text) if key is None else KEYS[key]
+    statement = select(
+        slot.label("slot"),
+        of.label("key"),
+        func.min(EVENTS.c.partition).label("partition"),
+        counted(is_usage()).label("requests"),
+        func.sum(tokens()).label("tokens"),
+        *summed("cost_pico"),
+        *summed("charge_pico"),
+        counted(failures()).label("errors"),
+        counted(refusals()).label("rejected"),
+        unpriced_calls().label("unpriced"),
+    ).where(*conditions(wanted))
+    return statement.group_by("slot", "key")
 
 
 def read_slot_use(row: Any) -> SlotUse:
     return SlotUse(
         slot=row.slot,
         key=row.key,
+        partition=row.partition,
         requests=row.requests,
-        tokens=row.tokens or 0,
+        tokens=int(row.tokens or 0),
         cost_pico=joined(row, "cost_pico"),
         charge_pico=joined(row, "charge_pico"),
         errors=row.errors,
@@ -128,23 +152,22 @@ def read_slot_use(row: Any) -> SlotUse:
     )
 
 
-def active_in_slots(wanted: LogFilter, slots: Slots, without: int | None) -> Executable:
-    """How many customers called, by slot; `without` is not counted."""
+def callers(wanted: LogFilter, slots: Slotting) -> Executable:
+    """Who called in which slot, once each, for unpacking: slot, number, partition."""
     return (
         select(
             slots.column().label("slot"),
-            func.count(distinct(EVENTS.c.customer_number)).label("active"),
+            EVENTS.c.customer_number,
+            func.min(EVENTS.c.partition),
         )
-        .where(
-            is_kind(USAGE_KINDS), *conditions(wanted), EVENTS.c.customer_number != (without or 0)
-        )
-        .group_by("slot")
+        .where(is_usage(), *conditions(wanted))
+        .group_by("slot", EVENTS.c.customer_number)
     )
 
 
-def timings(wanted: LogFilter, slots: Slots, every: int) -> Executable:
+def timings(wanted: LogFilter, slots: Slotting, every: int) -> Executable:
     """The durations of every so-many-th call, for `Timing`."""
-    found = [is_kind(USAGE_KINDS), EVENTS.c.latency_ms.is_not(None), *conditions(wanted)]
+    found = [is_usage(), EVENTS.c.latency_ms.is_not(None), *conditions(wanted)]
     if every > 1:
         found.append(EVENTS.c.id % every == 0)
     return (

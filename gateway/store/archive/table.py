@@ -20,10 +20,10 @@ from sqlalchemy import (
     text,
 )
 
-from gateway.event import RERATED, UsageEvent
+from gateway.event import UsageEvent
 from gateway.store.stream_ids import halves
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _INT64: Final = 2**63 - 1
 
 ADJUST_SUFFIX: Final = "+adjust"
@@ -47,6 +47,9 @@ METADATA: Final = MetaData()
 # SQLite's INTEGER is 64 bits wide; as a primary key it must be spelled so to be the rowid.
 ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
+# Compared byte by byte, as SQLite does: an id's range must not hang on a server's language.
+Bytewise: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
 NOT_OK: Final = text("status <> 'ok'")
 """Said to the database in these words, or it does not find the index that is made of them."""
 
@@ -55,22 +58,22 @@ EVENTS: Final = Table(
     METADATA,
     Column("id", ROW_ID, primary_key=True),
     Column("partition", Integer, nullable=False),
-    Column("once", Text, nullable=False),
+    Column("once", Bytewise, nullable=False),
     Column("stream_ms", BigInteger, nullable=False),  # the stream id, in halves that compare
     Column("stream_seq", BigInteger, nullable=False),
-    Column("request_id", Text, nullable=False),
+    Column("request_id", Bytewise, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Bytewise, nullable=False),
     Column("customer_number", BigInteger, nullable=False),
-    Column("app", Text, nullable=False),
-    Column("endpoint", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("served_model", Text),
-    Column("provider", Text, nullable=False),
-    Column("upstream", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("app", Bytewise, nullable=False),
+    Column("endpoint", Bytewise, nullable=False),
+    Column("model", Bytewise, nullable=False),
+    Column("served_model", Bytewise),
+    Column("provider", Bytewise, nullable=False),
+    Column("upstream", Bytewise, nullable=False),
+    Column("status", Bytewise, nullable=False),
     Column("status_code", Integer, nullable=False),
-    Column("error_code", Text),
+    Column("error_code", Bytewise),
     Column("stream", Boolean, nullable=False),
     Column("cost_pico", BigInteger, nullable=False),
     Column("charge_pico", BigInteger, nullable=False),
@@ -79,11 +82,11 @@ EVENTS: Final = Table(
     Column("markup_ppm", BigInteger, nullable=False),
     Column("latency_ms", BigInteger),
     Column("first_token_ms", BigInteger),
-    Column("finish_reason", Text),
-    Column("source", Text),
-    Column("price_id", Text),
-    Column("book_version", Text),
-    Column("upstream_request_id", Text),
+    Column("finish_reason", Bytewise),
+    Column("source", Bytewise),
+    Column("price_id", Bytewise),
+    Column("book_version", Bytewise),
+    Column("upstream_request_id", Bytewise),
     # Derived, to be summed and filtered: totals as OpenAI counts them.
     Column("input_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),
@@ -98,36 +101,13 @@ EVENTS: Final = Table(
     Index("events_by_time", "at_ms"),
     Index("events_by_customer", "customer_number", "at_ms"),
     Index("events_by_model", "model", "at_ms"),
+    Index("events_by_app", "app", "at_ms"),
     # Most calls are well: an index of the others is small, and theirs are the ones sought.
-    Index("events_by_status", "status", "at_ms", sqlite_where=NOT_OK),
+    Index("events_by_status", "status", "at_ms", sqlite_where=NOT_OK, postgresql_where=NOT_OK),
+    Index("events_in_trouble", "at_ms", sqlite_where=NOT_OK, postgresql_where=NOT_OK),
 )
-
-_PAST_RERATED: Final = chr(ord(RERATED) + 1)
 
 STREAM_ORDER: Final = (EVENTS.c.stream_ms, EVENTS.c.stream_seq)
-
-TRIGGERS: Final = (
-    f"""
-    CREATE TRIGGER IF NOT EXISTS events_replaced AFTER UPDATE OF stream_ms ON events BEGIN
-        DELETE FROM events WHERE once = OLD.once || '{ADJUST_SUFFIX}' AND partition = OLD.partition
-            AND (stream_ms, stream_seq) < (NEW.stream_ms, NEW.stream_seq);
-    END""",  # noqa: S608 - a constant
-    f"""
-    CREATE TRIGGER IF NOT EXISTS events_rerated AFTER UPDATE OF stream_ms ON events BEGIN
-        DELETE FROM events WHERE partition = OLD.partition
-            AND once > OLD.once || '{RERATED}' AND once < OLD.once || '{_PAST_RERATED}'
-            AND (stream_ms, stream_seq) < (NEW.stream_ms, NEW.stream_seq);
-    END""",  # noqa: S608 - constants
-    """
-    CREATE TRIGGER IF NOT EXISTS events_outdated BEFORE INSERT ON events
-    WHEN NEW.kind = 'adjust' BEGIN
-        SELECT RAISE(IGNORE) FROM events
-        WHERE once = NEW.request_id AND partition = NEW.partition
-            AND (stream_ms, stream_seq) > (NEW.stream_ms, NEW.stream_seq);
-    END""",
-)
-"""An adjust corrects the orphan before it; what comes in that one's place needs none. A
-re-rating follows its call: where that one comes again behind it, the store has lost both."""
 
 
 def place(stream_id: str) -> tuple[int, int]:

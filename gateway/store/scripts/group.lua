@@ -8,7 +8,8 @@
 -- Returns 1 CHANGED, or 0 FULL: there are so many, and this one is not among them. Nothing
 -- changed.
 
-local CHANGED, FULL, CHANGES = 1, 0, ''
+local CHANGED, FULL = 1, 0
+local CHANGES = ''
 local groups, identifier, limits, groups_max = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 if limits ~= '' and redis.call('HEXISTS', groups, identifier) == 0

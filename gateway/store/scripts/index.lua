@@ -12,8 +12,8 @@
 -- by their bytes. A row is "<stamp>\n<text>\n ... <row>", so that its old texts are found; a
 -- text has no line breaks.
 --
--- Returns how many were written; the others were there already with a later stamp, or have
--- been taken off with one. Runs when memory is full. O(n log m); at most some hundred.
+-- Returns the number of those written; the others were there already with a later stamp, or
+-- have been taken off with one. Runs when memory is full. O(n log m); at most some hundred.
 
 local rows, gone, FIRST = KEYS[1], KEYS[2], 3
 local by_score, forget_before = tonumber(ARGV[1]), ARGV[2]
@@ -52,7 +52,7 @@ for at = 3, #ARGV, WIDTH do
                 if old and (row == '' or old ~= value) then
                     redis.call('ZREM', key, old .. '\0' .. member)
                 end
-                if row ~= '' and old ~= value then
+                if row ~= '' then
                     redis.call('ZADD', key, '0', value .. '\0' .. member)
                 end
             end

@@ -4,7 +4,7 @@
 -- KEYS[1] {p}r  zset  customer number -> when its row went out of date, microseconds
 -- ARGV[1..]     customer numbers
 --
--- Returns how many were given. Runs when memory is full, as the flusher does. O(n log m).
+-- Returns the number of those given. Runs when memory is full, as the flusher does. O(n log m).
 
 --@include mark
 

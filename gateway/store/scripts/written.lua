@@ -5,7 +5,7 @@
 -- KEYS[1] {p}r  zset  customer number -> when its row went out of date, microseconds
 -- ARGV[1..]     customer number, the stamp with which its row was written ...
 --
--- Returns how many are up to date now. O(n log m).
+-- Returns the number of those that are up to date now. O(n log m).
 
 local changed, done = KEYS[1], 0
 for i = 1, #ARGV, 2 do

@@ -25,12 +25,14 @@ from gateway.customers.profile import Limits
 from gateway.customers.scopes import Scopes
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.event import Kind, UsageEvent
+from gateway.ledger.prospects import Estimate
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.roster.roster import Roster
 from gateway.rating import Rating
+from gateway.reports import Reports
 from gateway.store.archive import Archive
 from gateway.telemetry import Telemetry
 from pricing.book import PriceBook
@@ -172,7 +174,9 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
                 zone=UTC,
             ),
             groups=Groups(bench_.store, scopes),
+            estimate=_no_estimate,
             archive=archive,
+            reports=Reports(bench_.store, archive, Counters(bench_.store, UTC), bench_.clock, UTC),
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),
@@ -205,6 +209,10 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             flusher = Flusher(bench_.store, archive, zone=UTC, clock=bench_.clock)
             yield Api(client, bench_, flusher, services)
     await archive.close()
+
+
+async def _no_estimate(*_: object) -> Estimate:
+    raise AssertionError("these tests have no proxy")
 
 
 def _client(services: Services) -> httpx.AsyncClient:

@@ -97,6 +97,10 @@ async def test_a_card_has_its_history_and_its_sources(shop) -> None:
         ("2025-01-01T00:00:00Z", ["lab/rich@2025-01-01"]),
         ("2025-12-31T23:59:59Z", ["lab/rich@2025-01-01"]),
         ("2026-01-01T00:00:00Z", ["lab/rich@2026-01-01"]),
+        # A day is its noon, as it is for the commands.
+        ("2024-12-31", []),
+        ("2025-12-31", ["lab/rich@2025-01-01"]),
+        ("2026-01-01", ["lab/rich@2026-01-01"]),
     ],
 )
 async def test_the_price_of_an_instant_is_marked(shop, at, in_force) -> None:
@@ -215,3 +219,9 @@ async def test_an_empty_book_has_nothing(api) -> None:
     answer = await client.get("/api/prices", headers=admin())
 
     assert (0, []) == (answer.json()["count"], answer.json()["results"])
+
+
+async def test_a_day_is_its_noon(shop) -> None:
+    answer = (await shop.get("/api/prices/rich", at="2026-01-01")).json()
+
+    assert "2026-01-01T12:00:00Z" == answer["at"]

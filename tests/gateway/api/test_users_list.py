@@ -330,6 +330,7 @@ async def test_a_page_costs_the_same_however_long_it_is(api, monkeypatch) -> Non
         {"search": "a" * 513},
         {"after": "x"},
         {"after": "WyJjaGFyZ2UiLCB0cnVlLCAxLCAieCJd"},
+        {"environment": "test"},
         {"wat": "1"},
     ],
 )

@@ -384,7 +384,12 @@ def test_facts_of_the_stream() -> None:
     _, reader = relay([STREAMS["azure"].sent], hold_back=True)
 
     assert reader.reading() == Reading(
-        usage=READ, model="gpt-x", service_tier="default", finish_reason="stop", upstream_id="c1"
+        usage=READ,
+        model="gpt-x",
+        service_tier="default",
+        finish_reason="stop",
+        upstream_id="c1",
+        ended=True,
     )
     assert 5 == reader.frames
 

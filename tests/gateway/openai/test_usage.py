@@ -346,7 +346,7 @@ def test_r11_parts_above_their_whole_are_named(details, cut) -> None:
 @pytest.mark.parametrize(
     ("block", "cut"),
     [
-        # On top of the input, there is no whole to pass; of the writes, those of an hour are a part.
+        # On top of the input there is no whole to pass; writes of an hour are a part of all.
         ({"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 999}, ()),
         (
             {

@@ -944,6 +944,13 @@ OTHERS = [
     ),
     Row(
         "cohere",
+        "search units alone, as a rerank has them inside",
+        {"usage": {"search_units": 3}},
+        Usage(fees=(("rerank", 3),)),
+        "https://docs.cohere.com/v2/reference/rerank",
+    ),
+    Row(
+        "cohere",
         "embeddings of text and images",
         {"embeddings": {}, "meta": {"billed_units": {"input_tokens": 2, "image_tokens": 30}}},
         Usage(input_tokens=2, image_in_tokens=30),

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import InvalidCall, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Timeouts, Upstream, UpstreamSettings
 from tests.support.calling import read
@@ -19,7 +19,7 @@ def settings(url, **changes):
     return UpstreamSettings(**(values | changes))
 
 
-def told(headers=(), /, path="chat/completions", **changes):
+def told(headers=(), /, path="chat/completions", model="", asked=b"", **changes):
     """The head that a provider gets of a call, line by line."""
     heads = []
 
@@ -30,9 +30,13 @@ def told(headers=(), /, path="chat/completions", **changes):
 
     async def call():
         async with hostile(script) as server:
+            changes["base_url"] = server.url + changes.pop("base", "/v1")
             upstream = Upstream(settings(server.url, **changes))
             try:
-                await read(await upstream.send(path, list(headers), b"{}", Sent()))
+                answer = await upstream.send(
+                    path, list(headers), b"{}", Sent(), model=model, query=asked
+                )
+                await read(answer)
             finally:
                 await upstream.aclose()
             return server.port
@@ -59,6 +63,47 @@ def test_a_call_goes_to_the_base_url():
 )
 def test_a_configured_query_is_appended(query, target):
     assert f"POST {target} HTTP/1.1" == told(path="x", query=query)[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "asked", "target"),
+    [
+        ({}, b"beta=true&x=%20", "/v1/x?beta=true&x=%20"),
+        ({"api-version": "1"}, b"beta=true", "/v1/x?api-version=1&beta=true"),
+        ({"api-version": "1"}, b"api%2Dversion=2&beta=true", "/v1/x?api-version=1&beta=true"),
+        ({"api-version": "1"}, b"api-version=2", "/v1/x?api-version=1"),
+    ],
+)
+def test_the_callers_query_follows_where_the_configured_one_is_another(query, asked, target):
+    assert f"POST {target} HTTP/1.1" == told(path="x", query=query, asked=asked)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "target"),
+    [("gpt-4o", "/d/gpt-4o/x"), ("a/b?c", "/d/a%2Fb%3Fc/x"), ("v1.", "/d/v1./x")],
+)
+def test_a_deployment_is_in_the_path(model, target):
+    """Whatever it is called, it is one part of it."""
+    assert f"POST {target} HTTP/1.1" == told(path="x", model=model, base="/d/{model}")[0]
+
+
+@pytest.mark.parametrize("model", [".", "..", ""])
+def test_no_model_leads_elsewhere(model):
+    with pytest.raises(InvalidCall):
+        told(path="x", model=model, base="/d/{model}")
+
+
+@pytest.mark.parametrize("auth", ["bearer", "x-api-key"])
+def test_anthropics_own_routes_take_the_key_as_it_does(auth):
+    """And demand a version, which a caller may leave out or choose."""
+    own = told(path="messages", auth=auth, provider="anthropic")[1]
+    assert ["x-api-key: key", "anthropic-version: 2023-06-01", "content-length: 2"] == own
+
+    chosen = told([(b"anthropic-version", b"2")], path="messages", provider="anthropic")[1]
+    assert ["x-api-key: key", "anthropic-version: 2", "content-length: 2"] == chosen
+
+    compatible = told(auth=auth, provider="anthropic")[1][0]
+    assert ("authorization: Bearer key" if auth == "bearer" else "x-api-key: key") == compatible
 
 
 @pytest.mark.parametrize(

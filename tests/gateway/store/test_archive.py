@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError
 
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, Metric, Summary, queries
-from gateway.store.archive.archive import FILE_NAME, logs
-from gateway.store.archive.rows import insert_once
+from gateway.store.archive.archive import logs
+from gateway.store.archive.database import FILE_NAME
+from gateway.store.archive.reratings import CUSTOMERS_SHOWN_MAX
 from pricing.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +62,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def archive(tmp_path: Path):
+async def archive(tmp_path: Path, archive_url: str | None):
+    opened = await Archive.open(tmp_path, archive_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def file_archive(tmp_path: Path):
+    """Of SQLite, for what is its own."""
     opened = await Archive.open(tmp_path)
     yield opened
     await opened.close()
@@ -109,7 +118,7 @@ async def test_a_batch_is_all_or_nothing(archive) -> None:
     """What cannot be written takes its batch with it: the cursor has not moved."""
     broken = replace(call(2), model=None)
 
-    with pytest.raises(Exception, match="NOT NULL"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         await archive.add(rows(call(1), broken))
 
     assert 0 == (await archive.logs(LogFilter())).count
@@ -275,7 +284,7 @@ async def test_top_users(archive, metric, expected) -> None:
         (LogFilter(request_id="r"), "events_once"),
     ],
 )
-async def test_lists_come_from_an_index(archive, tmp_path, wanted, index) -> None:
+async def test_lists_come_from_an_index(file_archive, tmp_path, wanted, index) -> None:
     """No list walks or sorts the whole table; each filter of the API has its index."""
     statement = logs(wanted, newest_first=True).limit(50)
 
@@ -292,7 +301,7 @@ async def test_lists_come_from_an_index(archive, tmp_path, wanted, index) -> Non
         (LogFilter(customer_numbers=[1], start_ms=1), "events_by_customer"),
     ],
 )
-async def test_totals_come_from_an_index(archive, tmp_path, wanted, index) -> None:
+async def test_totals_come_from_an_index(file_archive, tmp_path, wanted, index) -> None:
     """A summary reads its time or its customer, not the archive."""
     assert f"USING INDEX {index}" in explain(tmp_path, queries.summary(wanted))
     assert f"INDEX {index}" in explain(tmp_path, queries.top_users(wanted, Metric.COST, 10))
@@ -306,18 +315,20 @@ def explain(folder: Path, statement) -> str:
     return "\n".join(step[-1] for step in steps)
 
 
-async def test_commits_survive_a_power_failure(archive) -> None:
+async def test_commits_survive_a_power_failure(file_archive) -> None:
     """The cursor moves after the commit, so the commit has to be on the disk."""
-    with archive._engine.connect() as connection:
+    with file_archive._engine.connect() as connection:
         journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
         synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
 
     assert ("wal", 2) == (journal, synchronous)
 
 
-async def test_readers_and_the_writer_do_not_wait_for_each_other(archive, tmp_path) -> None:
+async def test_readers_and_the_writer_do_not_wait_for_each_other(
+    archive, archive_url, tmp_path
+) -> None:
     """A reader sees whole batches, from before or after the commit, and no error."""
-    other = await Archive.open(tmp_path)
+    other = await Archive.open(tmp_path, archive_url)
     seen: list[int] = []
 
     async def read() -> None:
@@ -335,9 +346,9 @@ async def test_readers_and_the_writer_do_not_wait_for_each_other(archive, tmp_pa
     assert {0} == {count % 50 for count in seen}
 
 
-def open_and_write(folder: Path, partition: int) -> None:
+def open_and_write(folder: Path, url: str | None, partition: int) -> None:
     async def work() -> None:
-        archive = await Archive.open(folder)
+        archive = await Archive.open(folder, url)
         for i in range(20):
             await archive.add(rows(call(i), partition=partition, start=i))
         await archive.close()
@@ -345,23 +356,24 @@ def open_and_write(folder: Path, partition: int) -> None:
     asyncio.run(work())
 
 
-def test_processes_may_start_together_on_one_file(tmp_path) -> None:
-    """Workers of one gateway open, create and write the same file at once."""
+async def test_processes_may_start_together(archive_url, tmp_path) -> None:
+    """Workers of one gateway open, create and write the same archive at once."""
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=open_and_write, args=(tmp_path, p)) for p in range(4)]
+    workers = [
+        spawn.Process(target=open_and_write, args=(tmp_path, archive_url, p)) for p in range(4)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        await asyncio.to_thread(worker.join, 60)
 
     assert [0] * 4 == [worker.exitcode for worker in workers]
-    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
-        [(count,)] = connection.execute("SELECT count(*) FROM events")
-    connection.close()
-    assert 80 == count
+    archive = await Archive.open(tmp_path, archive_url)
+    assert 80 == (await archive.logs(LogFilter())).count
+    await archive.close()
 
 
-async def test_refuses_a_file_of_a_later_version(archive, tmp_path) -> None:
+async def test_refuses_a_file_of_a_later_version(file_archive, tmp_path) -> None:
     """An older farebox does not write into a table that it does not know."""
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -380,12 +392,6 @@ async def test_a_file_that_is_no_archive_is_left_as_it_is(tmp_path) -> None:
         await Archive.open(tmp_path)
 
     assert foreign == (tmp_path / FILE_NAME).read_bytes()
-
-
-def test_names_the_dialect_it_does_not_speak() -> None:
-    """PostgreSQL comes later, and says so until then."""
-    with pytest.raises(ValueError, match="postgresql"):
-        insert_once(postgresql.dialect())
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
@@ -408,3 +414,22 @@ async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 
     assert {0o600} == set(modes.values())
     assert FILE_NAME in modes
+
+
+async def test_of_a_name_without_a_price_the_first_customers_are_told(archive) -> None:
+    """All are counted; a name that a million called does not fill the memory."""
+    told = {"unpriced": True, "provider": "lab"}
+    calls = [call(n, customer_number=n, **told) for n in range(1, CUSTOMERS_SHOWN_MAX + 3)]
+    again = call(90, customer_number=1, **told)
+    other = call(91, customer_number=99, model="other", **told)
+    await archive.add(rows(*calls, again, other, partition=7))
+
+    many, one = await archive.unpriced(LogFilter())
+
+    assert (CUSTOMERS_SHOWN_MAX + 3, CUSTOMERS_SHOWN_MAX + 2) == (
+        many.requests,
+        many.customer_count,
+    )
+    assert dict.fromkeys(range(1, CUSTOMERS_SHOWN_MAX + 1), 7) == many.customers
+    assert ("other", {99: 7}) == (one.model, one.customers)
+    assert [] == await archive.unpriced(LogFilter(start_ms=92_000))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gateway.event import Kind, Status, UsageEvent
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, Rerated
-from gateway.store.archive.archive import FILE_NAME
+from gateway.store.archive.database import FILE_NAME
 from gateway.store.archive.table import SCHEMA_VERSION
 from gateway.store.stream_ids import halves
 
@@ -26,8 +26,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def archive(tmp_path: Path):
-    opened = await Archive.open(tmp_path)
+async def archive(tmp_path: Path, archive_url: str | None):
+    opened = await Archive.open(tmp_path, archive_url)
     yield opened
     await opened.close()
 

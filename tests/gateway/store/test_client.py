@@ -327,3 +327,50 @@ async def test_a_replica_is_unavailable(tmp_path) -> None:
             admin.replicaof("NO", "ONE")
             await b.told()
             assert 3 == await b.spent("acme")
+
+
+@asynccontextmanager
+async def cancelled_while(store: Store, exchange):
+    """A link that is cancelled, and not closed, in an exchange of this kind."""
+    (line,) = store._way.links
+    amid = asyncio.Event()
+
+    async def exchanging(batch):
+        amid.set()
+        return await exchange(batch)
+
+    line._wire.exchange = exchanging
+    asked = asyncio.ensure_future(store.command("PING"))
+    await amid.wait()
+    waiting = asyncio.ensure_future(store.command("PING"))
+    await asyncio.sleep(0)
+    line._task.cancel()
+    yield line._task
+    for reply in (asked, waiting, store.command("PING")):
+        with pytest.raises(LedgerUnavailable):
+            await reply
+
+
+async def test_a_cancelled_link_leaves_nobody_waiting(url: str) -> None:
+    """The loop ends without `close`: who asks in its last turns is told, and does not hang."""
+
+    async def never(_):
+        await asyncio.get_running_loop().create_future()
+
+    async with opened(url) as store, asyncio.timeout(8), cancelled_while(store, never) as task:
+        assert [task] == list((await asyncio.wait([task]))[0])
+    assert task.cancelled()
+
+
+async def test_a_cancelled_link_ends_though_a_failure_hides_it(url: str) -> None:
+    """A connection that tells of a cancellation as of a timeout: no second try."""
+
+    async def hides(_):
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise TimeoutError from None
+
+    async with opened(url) as store, asyncio.timeout(8), cancelled_while(store, hides) as task:
+        await asyncio.wait([task])
+    assert task.cancelled()

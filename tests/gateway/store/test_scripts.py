@@ -23,6 +23,7 @@ READ_ONLY = {"backlog", "page", "snapshot"}
 RUN_WHEN_FULL = {
     "adjust",
     "apply",
+    "delete",
     "expire",
     "index",
     "lease",

@@ -171,7 +171,7 @@ LEDGER = (
     swap(
         "hold decides by an old profile",
         "hold",
-        "if not is_current(number_key, profile, number, version) then",
+        "if not is_current(number_key, profile, number, version, KEYS[7]) then",
         "if false then",
     ),
     swap(

@@ -197,3 +197,98 @@ async def test_small_streams_stay_quick_beside_a_big_body():
         await call
 
         assert max(after - before for before, after in pairwise(times)) < 0.5
+
+
+class Pieces:
+    """A body of so many pieces, which counts those that were read."""
+
+    def __init__(self, count, *, fails_at=None, piece=b"x" * 65_536):
+        self.read = 0
+        self._count = count
+        self._fails_at = fails_at
+        self._piece = piece
+
+    def __len__(self):
+        return self._count * len(self._piece)
+
+    async def pieces(self):
+        for number in range(self._count):
+            if number == self._fails_at:
+                raise OSError("the disk is gone")
+            self.read += 1
+            yield self._piece
+            await asyncio.sleep(0)
+
+
+async def test_an_upload_is_read_no_faster_than_the_provider_reads():
+    """And when it does, all of it arrives, and the connection serves the next call."""
+    go_on = asyncio.Event()
+    bodies = []
+
+    async def script(peer):
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await go_on.wait()
+        bodies.append(await peer.reader.readexactly(len(body)))
+        await peer.say(whole(b"got it"))
+        await peer.request()
+        await peer.say(whole(b"next"))
+
+    body = Pieces(1_000)
+    async with hostile(script) as server, client_of(server) as client:
+        answering_ = asyncio.ensure_future(post(client, body))
+        before = -1
+        while before != body.read:
+            before = body.read
+            await asyncio.sleep(0.1)
+        assert 0 < body.read < 1_000
+        go_on.set()
+        assert b"got it" == await read(await answering_)
+        assert (1_000, 1) == (body.read, len(bodies))
+        assert (200, b"next") == await fetch(client)
+        assert 1 == server.connections
+
+
+async def test_an_upload_that_is_refused_early_is_not_read_on():
+    """The answer arrives; the connection, whose request is not whole, is not used again."""
+
+    async def script(peer):
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(whole(b"no", status=b"413 Too Large"))
+        await peer.gone()
+
+    body = Pieces(1_000_000)
+    async with hostile(script) as server, client_of(server) as client:
+        answer = await post(client, body)
+        assert (413, b"no") == (answer.status, await read(answer))
+        seen = body.read
+        await turns()
+        assert seen == body.read < 1_000_000
+        assert 0 == client.idle
+
+
+async def test_an_upload_that_cannot_be_read_ends_its_call():
+    """Never a request that is shorter than it said."""
+
+    async def script(peer):
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.gone()
+
+    async with hostile(script) as server, client_of(server) as client:
+        with pytest.raises(UpstreamBroken):
+            await post(client, Pieces(10, fails_at=5))
+        assert (0, 0) == (client.active, client.idle)
+
+
+async def test_an_upload_that_is_cancelled_ends_its_connection():
+    async def script(peer):
+        await peer.gone()
+
+    async with hostile(script) as server, client_of(server) as client:
+        calling = asyncio.ensure_future(post(client, Pieces(1_000_000)))
+        await server.until_connected(1)
+        await turns()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        await server.until_ended(1)
+        assert (0, 0) == (client.active, client.idle)

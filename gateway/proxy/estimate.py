@@ -1,0 +1,90 @@
+"""Estimates: what a call could cost at most, and whether it would be admitted.
+
+It takes the call's own way up to the hold, and asks there what a hold would say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
+from gateway.customers.identity import identify
+from gateway.errors import CallerError
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.prospects import Estimate, Prospect
+from gateway.openai.call import parse_call
+from gateway.openai.endpoints import Endpoint
+from gateway.proxy.bounding import Budgeting
+from gateway.proxy.routing import Upstreams
+from gateway.proxy.tab import Tab
+from gateway.rating import Rating
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimator:
+    ledger: Ledger
+    rating: Rating
+    upstreams: Upstreams
+    clock: Clock
+    budgeting: Budgeting
+
+    async def estimate(self, content: bytes, app: App, headers: Mapping[bytes, bytes]) -> Estimate:
+        """Of a chat call of this app; its customer is named as in any call.
+
+        Raises:
+            InvalidCall: the body is none that could be sent.
+            LedgerUnavailable: the store is away.
+        """
+        call = parse_call(Endpoint.CHAT, content)
+        caller = identify(app, call.customer_fields, headers)
+        started_ms = self.clock.now_ms()
+        try:
+            upstream, model = self.upstreams.serving(call.model, app)
+            rating = self.rating.pinned()
+            tab = Tab(
+                request_id="",
+                started_ms=started_ms,
+                started=self.clock.monotonic(),
+                call=call,
+                credential=Credential(app=app),
+                caller=caller,
+                upstream=upstream,
+                upstream_model=model,
+                rated=rating.rate(upstream.settings.provider, model, started_ms, sent=True),
+                rating=rating,
+            )
+            prospect = await self.ledger.prospects.foresee(
+                caller.customer,
+                app=app.id,
+                change=caller.change,
+                bound=lambda terms: tab.bound(terms, self.budgeting),
+            )
+        except CallerError as exc:
+            return Estimate(admitted=False, refused=(exc.code, str(exc)))
+        return _estimate(tab, prospect)
+
+
+def _estimate(tab: Tab, prospect: Prospect) -> Estimate:
+    granted, extent, price = prospect.granted_pico, tab.extent, tab.rated.price
+    tightest = next(iter(prospect.rooms), None)
+    is_known = price is not None and (price.free or (extent is not None and extent.bounded))
+    worst_pico = prospect.asked.wanted_pico if granted is None else granted
+    markup_ppm = prospect.terms.limits.markup_ppm
+    return Estimate(
+        admitted=granted is not None,
+        worst_case_pico=worst_pico if is_known else None,
+        input_tokens_max=extent.input_tokens if extent and is_known else None,
+        output_cap_tokens=None if granted is None else tab.cap_within(granted, markup_ppm),
+        binding_limit=tightest.limit if tightest else None,
+        remaining_pico=tightest.left_pico if tightest else None,
+        refused=_why(prospect),
+    )
+
+
+def _why(prospect: Prospect) -> tuple[str, str] | None:
+    if prospect.refused:
+        return prospect.refused, "This customer's calls are not admitted."
+    if prospect.granted_pico is None:
+        return "budget_exceeded", "What remains of the limit has no room for this call."
+    return None

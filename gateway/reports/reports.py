@@ -1,0 +1,389 @@
+"""The questions, answered: from the counters where these know it, else from the archive."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, tzinfo
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from gateway.clock import Clock
+from gateway.customers.profile import ANONYMOUS
+from gateway.metering.counters import Counters
+from gateway.metering.totals import DayTotals, plus
+from gateway.reports.daily import STRANGER, CustomerDays, days_of, everyone
+from gateway.reports.span import Granularity, Span
+from gateway.store.archive import Archive, LogFilter, SlotUse, Summary
+from gateway.store.client import Store
+
+BY_CUSTOMER_MAX: Final = 1_000
+SERIES_MAX: Final = 100
+"""Keys of one series; the rest is summed up."""
+
+
+class Measure(StrEnum):
+    """What is summed up."""
+
+    COST = "cost"
+    CHARGE = "charge"
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+    ERRORS = "errors"
+    REJECTED = "rejected"
+
+
+class GroupBy(StrEnum):
+    NONE = "none"
+    MODEL = "model"
+    APP = "app"
+    CUSTOMER = "customer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Whose use, of what; None: all. `customers` are numbers; empty: nobody."""
+
+    app: str | None = None
+    model: str | None = None
+    customers: Collection[int] | None = None
+
+
+class Slot(NamedTuple):
+    """Sums of one slot, or of one customer; all zero where nothing happened."""
+
+    requests: int = 0
+    tokens: int = 0
+    cost_pico: int = 0
+    charge_pico: int = 0
+    errors: int = 0
+    rejected: int = 0
+    unpriced: int = 0
+
+    def plus(self, other: "Slot") -> "Slot":
+        return Slot(*map(int.__add__, self, other))
+
+    def of(self, measure: Measure) -> int:
+        """Pico-USD, tokens or calls."""
+        return int(self[_PLACE[measure]])
+
+
+NOTHING: Final = Slot()
+_PLACE: Final = {
+    Measure.COST: Slot._fields.index("cost_pico"),
+    Measure.CHARGE: Slot._fields.index("charge_pico"),
+    Measure.TOKENS: Slot._fields.index("tokens"),
+    Measure.REQUESTS: Slot._fields.index("requests"),
+    Measure.ERRORS: Slot._fields.index("errors"),
+    Measure.REJECTED: Slot._fields.index("rejected"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """One customer's use of a span."""
+
+    number: int
+    partition: int
+    use: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class TopUsers:
+    """The greatest, and what all others come to."""
+
+    users: Sequence[Top]
+    other: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """Customers that called in a slot; `new` had never called before it."""
+
+    active: int = 0
+    new: int = 0
+
+    @property
+    def returning(self) -> int:
+        return self.active - self.new
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Slots by key: the greatest keys by name, and the rest of each slot.
+
+    Attributes:
+        slots: Slot -> key -> what it used. A key is a customer number, a model, an app, or ''.
+        partitions: Of the customers among the keys.
+    """
+
+    keys: Sequence[Any]
+    slots: Mapping[int, Mapping[Any, Slot]]
+    other: Mapping[int, Slot]
+    partitions: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the calls of a slot took, in ms; None: there were none."""
+
+    p50: int | None = None
+    p95: int | None = None
+    first_p50: int | None = None
+    first_p95: int | None = None
+
+
+class Reports:
+    """Answers questions about spans. `zone` is the reporting zone, whose days are counted.
+
+    Raises, from every method:
+        LedgerUnavailable: the store is away.
+        sqlalchemy.exc.SQLAlchemyError: the archive is.
+    """
+
+    def __init__(
+        self, store: Store, archive: Archive, counters: Counters, clock: Clock, zone: tzinfo
+    ) -> None:
+        self._store = store
+        self._archive = archive
+        self._counters = counters
+        self._clock = clock
+        self._zone = zone
+
+    async def summary(self, span: Span, wanted: Filter) -> Summary:
+        """Totals; the anonymous customer is not among the active ones."""
+        counted = await self._counted(span, wanted)
+        if counted is None:
+            return await self._archived_summary(span, wanted)
+        anonymous = await self.anonymous()
+        total = _total(day for found in counted for _, day in found.days)
+        return Summary(
+            requests=total.calls,
+            input_tokens=total.input_tokens,
+            cached_tokens=total.cached_tokens,
+            output_tokens=total.output_tokens,
+            reasoning_tokens=total.reasoning_tokens,
+            cost_pico=total.cost_pico,
+            charge_pico=total.charge_pico,
+            unresolved_pico=total.unresolved_pico,
+            active_users=sum(
+                1
+                for found in counted
+                if found.number != anonymous and any(day.calls for _, day in found.days)
+            ),
+            errors=total.errors,
+            rejected=total.rejected,
+            unpriced=total.unpriced,
+        )
+
+    async def top_users(self, span: Span, wanted: Filter, measure: Measure, limit: int) -> TopUsers:
+        """The customers with most of it, the greatest first, among those that used anything."""
+        users = [
+            user
+            for user in await self._by_customer(span, wanted)
+            if user.number != STRANGER and any(user.use[:4])
+        ]
+        users.sort(key=lambda user: (-user.use.of(measure), user.number))
+        return TopUsers(users[:limit], _sum(user.use for user in users[limit:]))
+
+    async def active(self, span: Span, wanted: Filter) -> list[Active]:
+        """For each slot of the span, in order; without the anonymous customer."""
+        callers = await self._callers_by_slot(span, wanted)
+        everybody = {number: p for found in callers.values() for number, p in found.items()}
+        first_slot = await self._first_slots(span, everybody)
+        answer = []
+        for slot, _ in span.starts():
+            here = callers.get(slot, {})
+            answer.append(Active(len(here), sum(1 for n in here if first_slot.get(n) == slot)))
+        return answer
+
+    async def series(
+        self, span: Span, wanted: Filter, by: GroupBy, measure: Measure, limit: int = SERIES_MAX
+    ) -> Shares:
+        """Slots by key: the `limit` greatest keys of the span by `measure`, and the rest."""
+        uses = await self._in_slots(span, wanted, by)
+        totals: defaultdict[Any, Slot] = defaultdict(Slot)
+        for key, _, _, use in uses:
+            totals[key] = totals[key].plus(use)
+        ranked = sorted(
+            (key for key in totals if totals[key].of(measure) or by is GroupBy.NONE),
+            key=lambda key: (-totals[key].of(measure), str(key)),
+        )
+        keys = dict.fromkeys(ranked[:limit])
+        slots: defaultdict[int, dict[Any, Slot]] = defaultdict(dict)
+        other: defaultdict[int, Slot] = defaultdict(Slot)
+        partitions: dict[int, int] = {}
+        for key, partition, slot, use in uses:
+            if key in keys:
+                slots[slot][key] = slots[slot].get(key, NOTHING).plus(use)
+                partitions[key] = partition
+            else:
+                other[slot] = other[slot].plus(use)
+        return Shares(list(keys), slots, other, partitions)
+
+    async def paces(self, span: Span, wanted: Filter) -> list[Pace]:
+        """For each slot how long calls took; of very many calls, an even share is read."""
+        where = _where(span, wanted)
+        totals = await self._archive.summary(where)
+        whole: defaultdict[int, list[int]] = defaultdict(list)
+        first: defaultdict[int, list[int]] = defaultdict(list)
+        for timing in await self._archive.timings(where, span.slots, totals.requests):
+            if timing.latency_ms is not None:
+                whole[timing.slot].append(timing.latency_ms)
+            if timing.first_token_ms is not None:
+                first[timing.slot].append(timing.first_token_ms)
+        return [
+            Pace(
+                quantile(whole[slot], 0.5),
+                quantile(whole[slot], 0.95),
+                quantile(first[slot], 0.5),
+                quantile(first[slot], 0.95),
+            )
+            for slot, _ in span.starts()
+        ]
+
+    async def anonymous(self) -> int | None:
+        """The number of the anonymous customer, who is nobody in particular."""
+        partition = self._store.keyspace.partition_of(ANONYMOUS)
+        found = await self._store.command("GET", partition.number(ANONYMOUS))
+        return None if found is None else int(found)
+
+    def _days(self, span: Span) -> tuple[date, date] | None:
+        if str(span.zone) != str(self._zone) or span.granularity is Granularity.HOUR:
+            return None
+        # Nothing counts in the future: all of today is all until now.
+        return span.whole_days(self._clock.now_ms())
+
+    async def _counted(self, span: Span, wanted: Filter) -> list[CustomerDays] | None:
+        """What the counters know; None: they do not."""
+        days = self._days(span) if wanted.app is None and wanted.model is None else None
+        if days is None:
+            return None
+        partitions = self._store.keyspace.partitions
+        customers = await everyone(self._archive, partitions, wanted.customers)
+        return await days_of(self._counters, partitions, customers, days)
+
+    async def _archived_summary(self, span: Span, wanted: Filter) -> Summary:
+        where = _where(span, wanted)
+        totals = await self._archive.summary(where)
+        anonymous = await self.anonymous()
+        if anonymous is None or not (wanted.customers is None or anonymous in wanted.customers):
+            return totals
+        its_own = await self._archive.summary(replace(where, customer_numbers=(anonymous,)))
+        return replace(totals, active_users=totals.active_users - its_own.active_users)
+
+    async def _by_customer(self, span: Span, wanted: Filter) -> list[Top]:
+        counted = await self._counted(span, wanted)
+        if counted is None:
+            rows = await self._archive.use(_where(span, wanted), by="customer")
+            return [Top(row.key, row.partition, _slot(row)) for row in rows]
+        return [
+            Top(found.number, found.partition, _slot_of(_total(day for _, day in found.days)))
+            for found in counted
+        ]
+
+    async def _in_slots(
+        self, span: Span, wanted: Filter, by: GroupBy
+    ) -> list[tuple[Any, int, int, Slot]]:
+        """Key, partition, slot, use."""
+        counted = None
+        if by in {GroupBy.NONE, GroupBy.CUSTOMER}:
+            counted = await self._counted(span, wanted)
+        if counted is None:
+            key = None if by is GroupBy.NONE else by.value
+            rows = await self._archive.use(_where(span, wanted), slots=span.slots, by=key)
+            return [(row.key or "", row.partition, row.slot, _slot(row)) for row in rows]
+        name: Callable[[int], Any] = (lambda _: "") if by is GroupBy.NONE else (lambda n: n or "")
+        return [
+            (name(found.number), found.partition, span.slot_of_day(day), _slot_of(totals))
+            for found in counted
+            for day, totals in found.days
+        ]
+
+    async def _callers_by_slot(self, span: Span, wanted: Filter) -> dict[int, dict[int, int]]:
+        """Slot -> number -> partition."""
+        anonymous = await self.anonymous()
+        found: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        counted = await self._counted(span, wanted)
+        if counted is not None:
+            for one in counted:
+                for day, totals in one.days:
+                    if totals.calls and one.number != anonymous:
+                        found[span.slot_of_day(day)][one.number] = one.partition
+            return found
+        rows = await self._archive.callers(_where(span, wanted), span.slots)
+        for slot, number, partition in rows:
+            if number != anonymous:
+                found[slot][number] = partition
+        return found
+
+    async def _first_slots(self, span: Span, customers: Mapping[int, int]) -> dict[int, int]:
+        """Number -> the slot of its very first call, where that lies in the span."""
+        partitions = self._store.keyspace.partitions
+        numbers = list(customers)
+        first: dict[int, int] = {}
+        for start in range(0, len(numbers), BY_CUSTOMER_MAX):
+            some = numbers[start : start + BY_CUSTOMER_MAX]
+            lifetimes = await self._counters.lifetimes(
+                (partitions[customers[number]], number) for number in some
+            )
+            for number, lifetime in zip(some, lifetimes, strict=True):
+                at_ms = lifetime.first_seen_ms
+                if at_ms is not None and span.start_ms <= at_ms < span.end_ms:
+                    first[number] = span.slots.of(at_ms)
+        return first
+
+
+def quantile(values: list[int], share: float) -> int | None:
+    """The nearest rank; None of nothing."""
+    if not values:
+        return None
+    values.sort()
+    return values[min(int(share * len(values)), len(values) - 1)]
+
+
+def _where(span: Span, wanted: Filter) -> LogFilter:
+    return LogFilter(
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        customer_numbers=wanted.customers,
+        model=wanted.model,
+        app=wanted.app,
+    )
+
+
+def _total(days: Iterable[DayTotals]) -> DayTotals:
+    total = DayTotals()
+    for day in days:
+        total = plus(total, day)
+    return total
+
+
+def _sum(slots: Iterable[Slot]) -> Slot:
+    total = NOTHING
+    for slot in slots:
+        total = total.plus(slot)
+    return total
+
+
+def _slot(row: SlotUse) -> Slot:
+    return Slot(
+        row.requests,
+        row.tokens,
+        row.cost_pico,
+        row.charge_pico,
+        row.errors,
+        row.rejected,
+        row.unpriced,
+    )
+
+
+def _slot_of(day: DayTotals) -> Slot:
+    return Slot(
+        day.calls,
+        day.input_tokens + day.output_tokens,
+        day.cost_pico,
+        day.charge_pico,
+        day.errors,
+        day.rejected,
+        day.unpriced,
+    )
