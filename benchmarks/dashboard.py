@@ -104,14 +104,29 @@ async def fill(config: Config, url: str, customers: int, events: int) -> None:
         totals = {profile.number: Totals() for profile in profiles}
         days: dict[int, dict[str, Totals]] = {profile.number: {} for profile in profiles}
         for start in range(0, events, BATCH):
-            batch = list(_events(parts, profiles, rng, now_ms, start, min(BATCH, events - start)))
+            batch = list(
+                _events(
+                    parts,
+                    profiles,
+                    rng,
+                    now_ms=now_ms,
+                    start=start,
+                    count=min(BATCH, events - start),
+                )
+            )
             await parts.archive.add(batch)
             _count(batch, totals, days)
         await _write_counters(parts, profiles, totals, days, now_ms)
 
 
 def _events(
-    parts: Parts, profiles: list[Profile], rng: random.Random, now_ms: int, start: int, count: int
+    parts: Parts,
+    profiles: list[Profile],
+    rng: random.Random,
+    *,
+    now_ms: int,
+    start: int,
+    count: int,
 ) -> Iterator[ArchivedEvent]:
     for place in range(start, start + count):
         # A few use much, most use little.

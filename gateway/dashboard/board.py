@@ -35,9 +35,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Everybody:
-    """Attributes:
-    entries: Those with a limit and those that are blocked; the fullest first.
-    count: How many customers there are in all.
+    """As they were when the roster was last gone through.
+
+    Attributes:
+        entries: Those with a limit and those that are blocked; the fullest first.
+        count: How many customers there are in all.
     """
 
     entries: Sequence[Entry]

@@ -25,9 +25,11 @@ LABELS_MAX: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Attributes:
-    tone: Which colour and pattern: ``1`` to ``8``, ``other``, or a meaning (``bad``).
-    href: Where its name leads.
+    """What is drawn in one colour.
+
+    Attributes:
+        tone: Which colour and pattern: ``1`` to ``8``, ``other``, or a meaning (``bad``).
+        href: Where its name leads.
     """
 
     label: str
@@ -49,8 +51,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Attributes:
-    tip: Lines, each a name and a value with a tab between them.
+    """A slot's share of the chart.
+
+    Attributes:
+        left, step: Where the slot begins, and how wide it is.
+        tip: Lines, each a name and a value with a tab between them.
     """
 
     x: float
@@ -69,9 +74,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Attributes:
-    rows: The table behind it: a label and a text for each series.
-    lines: Series tone -> the ``d`` of its path, in a box of 1000 by 1000.
+    """A chart, drawn.
+
+    Attributes:
+        rows: The table behind it: a label and a text for each series.
+        lines: Series tone -> the ``d`` of its path, in a box of 1000 by 1000.
     """
 
     series: Sequence[Series]

@@ -14,8 +14,10 @@ WELL_KNOWN_MODEL: Final = "gpt-4o-mini"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Attributes:
-    origin: Where this page came from, without a slash at the end.
+    """What is put into it.
+
+    Attributes:
+        origin: Where this page came from, without a slash at the end.
     """
 
     origin: str

@@ -136,7 +136,7 @@ def machine(at_ms: int) -> str:
 
 def initials(name: str) -> str:
     """Of an avatar: the first letters of the first and the last word that have one."""
-    words = [w for w in name.replace("_", " ").replace("-", " ").replace("/", " ").split()]
+    words = name.replace("_", " ").replace("-", " ").replace("/", " ").split()
     letters = [next((c for c in word if c.isalnum()), "") for word in words]
     found = [letter for letter in letters if letter]
     return (found[0] + (found[-1] if len(found) > 1 else "")).upper() if found else "?"

@@ -60,7 +60,7 @@ class Login:
             return self._form(request, "This is not a key of this gateway.", 403)
         return self._entered(request, role, request.query_params.get("next", "/"))
 
-    async def leave(self, visit: Visit) -> Response:
+    async def leave(self, _: Visit) -> Response:
         response = RedirectResponse("/login", 303, _NO_STORE)
         response.delete_cookie(COOKIE)
         return response

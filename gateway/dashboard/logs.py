@@ -101,13 +101,13 @@ class Logs:
             "live": state.get("live") != "0"
             and not state.get("after")
             and state.span.end_ms > visit.now_ms,
-            "panel": await self._panel(visit, chosen) if chosen else None,
+            "panel": await self._panel(chosen) if chosen else None,
         }
         return self._renderer.page("logs.html", visit, context)
 
     async def one(self, visit: Visit) -> Response:
         """The same that the panel shows, on a page of its own."""
-        panel = await self._panel(visit, visit.request.path_params["id"])
+        panel = await self._panel(visit.request.path_params["id"])
         if panel is None:
             raise NotFound("There is no such call, or it is no longer kept.")
         return self._renderer.page("log.html", visit, {"panel": panel})
@@ -165,7 +165,7 @@ class Logs:
         except NotFound:
             return None
 
-    async def _panel(self, visit: Visit, request_id: str) -> dict[str, Any] | None:
+    async def _panel(self, request_id: str) -> dict[str, Any] | None:
         archive = self._services.archive
         archived = await archive.one(request_id)
         if archived is None:

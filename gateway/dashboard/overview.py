@@ -40,6 +40,7 @@ RISKS: Final = 6
 class Overview:
     def __init__(
         self,
+        *,
         reports: Reports,
         archive: Archive,
         board: Board,

@@ -14,8 +14,10 @@ TINTS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Attributes:
-    identifier: None: deleted, or a stranger who was refused.
+    """One customer.
+
+    Attributes:
+        identifier: None: deleted, or a stranger who was refused.
     """
 
     number: int

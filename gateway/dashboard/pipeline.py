@@ -14,12 +14,14 @@ SECONDS_MAX: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Attributes:
-    up: The store answers. Without it the rest is unknown (None).
-    waiting: Events that counters or archive do not have yet.
-    lag_ms: How long the oldest of them has waited.
-    holds: Calls that are running.
-    books: Whether the books add up; None until all have been checked.
+    """How it stands.
+
+    Attributes:
+        up: The store answers. Without it the rest is unknown (None).
+        waiting: Events that counters or archive do not have yet.
+        lag_ms: How long the oldest of them has waited.
+        holds: Calls that are running.
+        books: Whether the books add up; None until all have been checked.
     """
 
     up: bool

@@ -37,7 +37,14 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
     board = Board(services, reports.customers)
     example, pipeline = Example(services.about, services.rating.book), Pipeline(services)
     card = UserCard(services, reports, example)
-    overview = Overview(reports, services.archive, board, pipeline, renderer, example)
+    overview = Overview(
+        reports=reports,
+        archive=services.archive,
+        board=board,
+        pipeline=pipeline,
+        renderer=renderer,
+        example=example,
+    )
     users = Users(services, reports, board, card, renderer)
     user = UserPages(services, card, board, renderer)
     logs = Logs(services, reports, reports.people, renderer)

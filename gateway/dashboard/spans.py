@@ -118,7 +118,7 @@ def _custom(days: tuple[date, date], now_ms: int, zone: tzinfo) -> Span:
 
 
 def _days(
-    name: str, first: date, last: date, now_ms: int, zone: tzinfo, before: int | None = None
+    name: str, first: date, last: date, now_ms: int, zone: tzinfo, *, before: int | None = None
 ) -> Span:
     start_ms = midnight_ms(first, zone)
     end_ms = min(midnight_ms(last + timedelta(days=1), zone), now_ms + 1)
@@ -128,7 +128,7 @@ def _days(
         before = midnight_ms(first - timedelta(days=(last - first).days + 1), zone)
     length = (last - first).days + 1
     unit = "hour" if length <= HOURLY_DAYS_MAX else "day" if length <= DAILY_DAYS_MAX else "week"
-    return _span(name, start_ms, end_ms, unit, zone, before, (first, last))
+    return _span(name, start_ms, end_ms, unit, zone, before=before, days=(first, last))
 
 
 def _span(
@@ -137,6 +137,7 @@ def _span(
     end_ms: int,
     unit: str,
     zone: tzinfo,
+    *,
     before: int | None = None,
     days: tuple[date, date] | None = None,
 ) -> Span:

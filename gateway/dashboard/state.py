@@ -20,8 +20,10 @@ SPAN_NAMES: Final = ("range", "from", "to")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Attributes:
-    problem: Why what the URL asks for is not what is shown.
+    """Of one page.
+
+    Attributes:
+        problem: Why what the URL asks for is not what is shown.
     """
 
     path: str

@@ -23,9 +23,11 @@ Row = Mapping[str, Any]
 
 
 def twin(kind: str, name: str, rows: Iterable[Row], columns: Sequence[str]) -> Response:
-    """Args:
-    kind: ``csv`` or ``json``.
-    name: Of the file, without its ending.
+    """A file to be saved.
+
+    Args:
+        kind: ``csv`` or ``json``.
+        name: Of the file, without its ending.
     """
     headers = {**_HEADERS, "content-disposition": f'attachment; filename="{name}.{kind}"'}
     if kind == "json":

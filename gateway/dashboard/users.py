@@ -75,9 +75,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Attributes:
-    count: Of the whole list.
-    cut: The list ends before its count: further ones used nothing, or little.
+    """Part of the list.
+
+    Attributes:
+        count: Of the whole list.
+        cut: The list ends before its count: further ones used nothing, or little.
     """
 
     customers: Sequence[Customer]

@@ -22,7 +22,7 @@ from pricing.money import pico_usd
         ("0.9109", "$0.9109"),
         ("0.00039", "$0.000390"),
         ("0.0000001", "<$0.000001"),
-        ("-2.5", "−$2.50"),  # noqa: RUF001 - a minus
+        ("-2.5", f"{formats.MINUS}$2.50"),
     ],
 )
 def test_money(usd, shown) -> None:
@@ -47,8 +47,8 @@ def test_what_costs_something_is_never_shown_as_nothing(pico) -> None:
         (12_345, "12.3k"),
         (999_960, "1M"),
         (1_250_000, "1.2M"),
-        (None, "–"),
-    ],  # noqa: RUF001
+        (None, formats.NOTHING),
+    ],
 )
 def test_counts(number, shown) -> None:
     assert shown == formats.compact(number)

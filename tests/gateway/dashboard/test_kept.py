@@ -37,10 +37,13 @@ class Maker:
         self.made = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.second = asyncio.Event()
 
     async def __call__(self) -> int:
         await self.gate.wait()
         self.made += 1
+        if self.made == 2:
+            self.second.set()
         return self.made
 
 
@@ -59,9 +62,8 @@ async def test_an_old_answer_is_given_at_once_and_made_anew_beside(kept, clock) 
 
     assert 1 == await asyncio.wait_for(kept.get("a", make), 1)
     make.gate.set()
-    while make.made < 2:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await make.second.wait()
+    await asyncio.sleep(0)  # the task that made it comes to its end
     assert 2 == await kept.get("a", make)
 
 

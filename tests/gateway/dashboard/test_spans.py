@@ -15,12 +15,11 @@ ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/Los_Angeles", "Austr
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(list(PRESETS)),
-    st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1)),
+    st.integers(1_704_067_200_000, 1_830_297_600_000),  # 2024 to 2027
     st.floats(0, 1),
 )
-def test_each_instant_of_a_range_has_its_slot(zone, name, now, share) -> None:
+def test_each_instant_of_a_range_has_its_slot(zone, name, now_ms, share) -> None:
     """In order, without gaps: sums of slots are the sum of the range, over changes of the clock."""
-    now_ms = int(now.replace(tzinfo=UTC).timestamp() * 1000)
     found = span(name, now_ms=now_ms, zone=ZoneInfo(zone))
     starts = [slot for slot, _ in found.starts()]
     at_ms = found.start_ms + int((found.end_ms - 1 - found.start_ms) * share)
