@@ -16,11 +16,22 @@ from gateway.api.answers import answer
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.openapi import document
 from gateway.api.openapi.operations import ALSO
-from gateway.api.start import PAGE_HEADERS
 
 Json = dict[str, Any]
 
 _TYPE: Final = "type"
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+PAGE_HEADERS: Final = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
 
 
 class Reference:
