@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import os
 import random
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -104,7 +104,7 @@ def test_r14_r15_five_thousand_who_leave_leak_nothing(door):
             await asyncio.gather(*(call(number) for number in range(100)))
 
     def open_files():
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     door.chat(customer)
     before = open_files()
