@@ -140,7 +140,7 @@ def _farebox_config(port: int, mock_port: int, folder: Path) -> dict[str, object
                 "models": ["*"],
             }
         ],
-        "apps": [{"id": "benchmark", "token": APP_TOKEN}],
+        "apps": [{"id": "benchmark", "token": APP_TOKEN, "new_customers_per_day": None}],
         "budgets": {"policy": "reject"},
     }
 

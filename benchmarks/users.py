@@ -153,7 +153,7 @@ async def _client(folder: Path, url: str) -> AsyncIterator[httpx.AsyncClient]:
                 "models": ["demo-*"],
             }
         ],
-        "apps": [{"id": "app", "token": f"{KEY}-app"}],
+        "apps": [{"id": "app", "token": f"{KEY}-app", "new_customers_per_day": None}],
     }
     config = parsed(settings, origin="benchmark")
     app = build_app(config, store_url=url, admin_key=KEY)

@@ -127,6 +127,11 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         binding=config.budgets.policy != "soft",
         registered_only=config.customers.registered_only,
         scopes=scopes,
+        new_customers_per_day={
+            app.id: app.new_customers_per_day
+            for app in config.apps
+            if app.new_customers_per_day is not None
+        },
         reject_status=config.budgets.reject_status,
         count=config.budgets.count,
         orphans=config.budgets.orphans,

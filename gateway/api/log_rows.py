@@ -1,7 +1,7 @@
 """A call, a reported usage or a refusal as the logs API shows it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.api.figures import dollars, percent, seconds
 from gateway.arithmetic import Arithmetic, arithmetic_json, item_json
@@ -9,6 +9,14 @@ from gateway.clock import rfc3339
 from gateway.customers.profile import Profile
 from gateway.event import Kind, UsageEvent
 from pricing.money import usd
+
+ROW_FIELDS: Final = (
+    *("unique_id", "timestamp", "customer_identifier", "customer_email", "model", "provider_id"),
+    *("app", "endpoint", "status", "status_code", "failed", "stream"),
+    *("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"),
+    *("cost", "charge", "latency", "time_to_first_token", "tokens_per_second"),
+    *("finish_reason", "metadata", "usage_source"),
+)
 
 Json = dict[str, Any]
 

@@ -14,17 +14,15 @@ from gateway.api.query import Query
 from gateway.api.user_rows import Json, row
 from gateway.metering.roster.conditions import (
     NUMBERS,
-    OF_NUMBERS,
-    OF_TEXT,
     STRINGS,
     Condition,
     Narrowing,
-    Operator,
     Search,
     Value,
 )
 from gateway.metering.roster.roster import NEWEST_FIRST, OFFSET_MAX, Cursor, Found, Order, Wanted
 from gateway.metering.roster.rows import Column
+from gateway.store.operators import OF_NUMBERS, OF_TEXT, Operator
 from pricing.money import PICO_PER_USD
 
 PAGE_SIZE: Final = 50
@@ -53,7 +51,7 @@ FILTERED: Final = tuple(name for name, c in COLUMNS.items() if c in NUMBERS or c
 ASKED_FOR: Final = tuple(name for name, column in COLUMNS.items() if column in STRINGS)
 """Filters that may stand in the query string, and mean equality."""
 
-_PARAMETERS: Final = (
+PARAMETERS: Final = (
     *("page", "page_size", "sort_by", "search", "after", "environment"),
     *ASKED_FOR,
 )
@@ -72,7 +70,7 @@ def wanted(request: Request, filters: object = None) -> Wanted:
     Raises:
         InvalidFields: names every faulty parameter or filter.
     """
-    query = Query(request, _PARAMETERS)
+    query = Query(request, PARAMETERS)
     query.choice("environment", _ENVIRONMENTS)
     page, size = query.page(PAGE_SIZE)
     order = query.choice("sort_by", ORDERS) or NEWEST_FIRST

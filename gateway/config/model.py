@@ -159,6 +159,7 @@ class App(Period):
     customer_params: Literal["full", "profile", "ignore"] = "full"
     customer_prefix: CustomerPrefix = ""
     user_is_customer: Flag = True
+    new_customers_per_day: Annotated[Whole, Field(ge=0, le=10_000_000)] | None = 1_000
     cors_origins: tuple[Origin, ...] = ()
     passthrough: Flag = False
     manage: Flag = False

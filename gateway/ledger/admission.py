@@ -10,11 +10,12 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import PROFILE_FIELDS
-from gateway.customers.profile import Profile, Terms, Upsert
+from gateway.customers.profile import ANONYMOUS, Profile, Terms, Upsert
 from gateway.errors import GatewayError, LedgerUnavailable, PermissionRefused
 from gateway.ledger.attempts import Attempt
 from gateway.ledger.bounds import Bound
 from gateway.ledger.leases import LEASE_MS
+from gateway.ledger.newcomers import Newcomers
 from gateway.ledger.outcomes import Outcome
 from gateway.ledger.refusals import Refusal, rate_limited, refused
 from gateway.ledger.requests import hour_of
@@ -39,9 +40,12 @@ class Admission:
         store: Store,
         directory: Directory,
         clock: Clock,
+        *,
         rules: Rules,
         scopes: ScopeHolds,
+        newcomers: Newcomers,
     ) -> None:
+        self._newcomers = newcomers
         self._scopes = scopes
         self._store = store
         self._directory = directory
@@ -64,7 +68,7 @@ class Admission:
                     f"{f}: changed too often at once" for f in change if f in PROFILE_FIELDS
                 )
                 change = {f: value for f, value in change.items() if f not in PROFILE_FIELDS}
-            profile = await self._admitted(profile)
+            profile = await self._admitted(profile, attempt.app)
             planned = self._directory.plan(profile, change)
             terms = self._directory.terms(planned.profile, now_ms)
             if self._scopes.concern(planned.profile.group, attempt.app, attempt.key):
@@ -170,10 +174,12 @@ class Admission:
             *((*self._directory.told(profile), *planned.pairs) if planned.pairs else ()),
         ]
 
-    async def _admitted(self, profile: Profile) -> Profile:
+    async def _admitted(self, profile: Profile, app: str) -> Profile:
         """Ask the store again before refusing by a cached profile."""
+        if profile.version and not profile.blocked:  # nearly every call
+            return profile
         registered_only = self._rules.registered_only
-        if profile.blocked or (profile.version == 0 and registered_only):
+        if profile.blocked or registered_only or self._newcomers.concern(app):
             profile = await self._directory.load(profile.identifier)
         name = profile.identifier
         if profile.blocked:
@@ -183,6 +189,8 @@ class Admission:
                 f"Customer {name!r} is not registered. Create it through POST /api/users/ first.",
                 code="customer_not_registered",
             )
+        if profile.version == 0 and name != ANONYMOUS:
+            await self._newcomers.admit(app, name)
         return profile
 
 

@@ -32,6 +32,7 @@ from gateway.ledger.entrusted import EntrustedCalls
 from gateway.ledger.holding import Holding
 from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
+from gateway.ledger.newcomers import Newcomers
 from gateway.ledger.prospects import Prospects
 from gateway.ledger.reports import Reports
 from gateway.ledger.requests import hour_of
@@ -63,6 +64,7 @@ class Ledger:
             never less than the cost.
         orphans: What a call counts that never ends: ``hold``, ``input`` or ``progress``.
         scopes: The groups and apps that have limits.
+        new_customers_per_day: By app; one that is not named may bring any number.
         reject_status: The status of a refusal for a used-up budget, in the row of its call.
         wal: This process' log; without one, what it owes dies with it.
         when_down: Whether customers with a limit pass while the store is away.
@@ -87,6 +89,7 @@ class Ledger:
         count: Count = "charge",
         orphans: Orphans = "hold",
         scopes: Scopes = NO_SCOPES,
+        new_customers_per_day: Mapping[str, int] | None = None,
         reject_status: int = 402,
         wal: Log | None = None,
         when_down: WhenDown = "closed",
@@ -134,7 +137,14 @@ class Ledger:
         )
         self._holding = Holding(
             store,
-            Admission(store, directory, clock, self.rules, self._scopes),
+            Admission(
+                store,
+                directory,
+                clock,
+                rules=self.rules,
+                scopes=self._scopes,
+                newcomers=Newcomers(store, clock, new_customers_per_day or {}),
+            ),
             self._scopes,
             endings=self.endings,
             continuity=self.continuity,

@@ -45,8 +45,8 @@ class Form:
         customer_fields: What is said to us.
     """
 
-    document: Mapping[str, Any]
-    customer_fields: CustomerFields
+    document: Mapping[str, Any] = field(repr=False)
+    customer_fields: CustomerFields = field(repr=False)
     stored: Stored = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
     model: Part | None = field(repr=False)

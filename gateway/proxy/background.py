@@ -13,12 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.clock import Clock
+from gateway.customers.credentials import Credential
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Source, Status, UsageEvent, decode
 from gateway.ledger.ledger import Hold, Ledger
 from gateway.openai.answer import Reading
 from gateway.proxy.billing import Billing, tokens_of
 from gateway.proxy.tab import Tab
+from gateway.proxy.verdicts import Verdicts
 from gateway.rating import Rating
 from pricing.usage import Usage
 
@@ -37,6 +39,8 @@ class Pending(Struct, frozen=True, kw_only=True):
     """
 
     request_id: str
+    app: str
+    key: str | None
     customer: str
     number: int
     window_ids: str
@@ -52,13 +56,21 @@ class Pending(Struct, frozen=True, kw_only=True):
     sent_bytes: int
     details: str
 
+    def is_of(self, credential: Credential) -> bool:
+        """Whether it was made by this app, and, where that says more, for this customer or key."""
+        if credential.app.id != self.app or (credential.key and credential.key_id != self.key):
+            return False
+        named = credential.customer
+        return named is None or credential.app.customer_prefix + named == self.customer
+
 
 def is_response_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
 class Background:
-    def __init__(self, ledger: Ledger, rating: Rating, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, rating: Rating, clock: Clock, verdicts: Verdicts) -> None:
+        self._verdicts = verdicts
         self._ledger = ledger
         self._rating = rating
         self._clock = clock
@@ -85,9 +97,10 @@ class Background:
         return msgspec.json.decode(record, type=Pending) if record is not None else None
 
     async def settle(self, pending: Pending, reading: Reading) -> None:
-        """End the call, if its response has ended."""
+        """End the call, if its response has ended; once, however often it says so."""
         if reading.ended:
             event = self._closing(pending, reading)
+            self._verdicts.tell(event)
             await self._ledger.entrusted.finish(
                 pending.customer, pending.number, pending.window_ids, event
             )
@@ -108,6 +121,7 @@ class Background:
             opened,
             latency_ms=max(now_ms - pending.started_ms, 0),
             finish_reason=reading.finish_reason,
+            usage_cut=",".join(reading.usage_cut) or None,
             served_model=reading.model,
             service_tier=reading.service_tier or pending.service_tier,
             reported_cost_pico=reading.reported_cost_pico,
@@ -120,8 +134,11 @@ class Background:
         usage = reading.usage or Usage(input_tokens=tokens_of(pending.sent_bytes))
         billing = self._billing(pending, opened.provider)
         billed = billing.bill(usage, source, reading, now_ms)
+        unparsed = reading.unparsed.decode(errors="replace") if reading.unparsed else None
         return replace(
             known,
+            book_version=billing.rating.book.version,
+            raw_usage=unparsed if source is Source.ESTIMATED else None,
             usage=usage,
             source=source,
             charge_pico=billed.charge_pico,
@@ -138,7 +155,7 @@ class Background:
             provider=provider,
             model=pending.model,
             started_ms=pending.started_ms,
-            rated=rating.rate(provider, pending.model, pending.started_ms),
+            rated=rating.rate(provider, pending.model, pending.started_ms, sent=True),
             rating=rating,
             scope=pending.scope,
             trusts_reported=pending.trusts_reported,
@@ -154,6 +171,8 @@ def _pending(tab: Tab, hold: Hold) -> Pending:
     settings = tab.upstream.settings
     return Pending(
         request_id=tab.request_id,
+        app=tab.app.id,
+        key=tab.credential.key_id,
         customer=hold.profile.identifier,
         number=hold.profile.number,
         window_ids=hold.window_ids,

@@ -6,7 +6,7 @@ has made, counting tokens.
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.errors import GatewayError
@@ -15,7 +15,7 @@ from gateway.openai.flat_carriers import from_query
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import Departure
 from gateway.proxy.headers import RawHeaders, ours, to_client, to_upstream
-from gateway.proxy.relay import Chunks, Send, body, is_event_stream, start
+from gateway.proxy.relay import Chunks, Send, body, decoder, is_event_stream, readable, start
 from gateway.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ class Passing:
     request_id: str
     method: str
     path: str | bytes
-    headers: RawHeaders
+    headers: RawHeaders = field(repr=False)
     receive: Callable[[], Awaitable[Any]]
     send: Send
-    query: bytes = b""
+    query: bytes = field(default=b"", repr=False)
     model: str = ""
-    content: bytes | Content = b""
+    content: bytes | Content = field(default=b"", repr=False)
 
 
 class Reader(Protocol):
@@ -83,15 +83,21 @@ async def relay(
     chunks = Chunks(answer, upstream.settings.timeouts.between_bytes)
     send = passing.send
     own = ours(request_id=passing.request_id)
+    failed = answer.status >= 400
+    encoding = answer.header("content-encoding")
+    decodes = failed and encoding is not None and readable(encoding)
+    decode = decoder(encoding if decodes else None)
     waits = reader is not None and not is_event_stream(answer)
     if reader is not None:
         reader.begin(answer)
     try:
-        await send(start(answer.status, [*to_client(answer.headers, reframed=False), *own]))
+        await send(start(answer.status, [*to_client(answer.headers, reframed=decodes), *own]))
         last = b""
         while (chunk := await chunks.next()) is not None:
             if reader is not None and reader.read(chunk):
                 await reader.end()
+            if failed:
+                chunk = upstream.without_secrets(decode(chunk))
             if waits:
                 chunk, last = last, chunk
             if chunk:

@@ -203,6 +203,7 @@ class WholeRelay:
         self._encoding = answer.header("content-encoding")
         self._kept: list[bytes] = []
         self._size = 0
+        self._blanked = False
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
@@ -222,10 +223,12 @@ class WholeRelay:
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
+                if self._answer.status >= 400:
+                    self._blank_secrets()
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits)
+        headers = to_client(self._answer.headers, reframed=self._edits or self._blanked)
         return start(self._answer.status, [*headers, *own])
 
     def told(self, content: bytes) -> bytes:
@@ -244,7 +247,9 @@ class WholeRelay:
     @property
     def refuses_to_count(self) -> bool:
         """The upstream does not know ``stream_options``."""
-        return self._answer.status in (400, 422) and b"stream_options" in self.content
+        if self._answer.status not in (400, 422):
+            return False
+        return b"stream_options" in decoder(self._encoding)(self.content)
 
     @property
     def content(self) -> bytes:
@@ -272,6 +277,13 @@ class WholeRelay:
         except GatewayError:  # what came of a broken answer is passed on, to its last byte
             await send(body(last, more=True))
             raise
+
+    def _blank_secrets(self) -> None:
+        """Some providers repeat the key that they refuse, and it is not the caller's."""
+        told = decoder(self._encoding)(self.content)
+        blanked = self._tab.upstream.without_secrets(told)
+        if blanked != told:
+            self._kept, self._encoding, self._blanked = [blanked], None, True
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -316,12 +328,29 @@ def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:
         return lambda chunk: chunk
     if encoding not in _ENCODINGS:
         return lambda _: b""
-    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, by its header
+    return Inflating().decode
 
-    def decode(chunk: bytes) -> bytes:
+
+class Inflating:
+    """A body in gzip or zlib, by its header; several of them in a row are one body."""
+
+    __slots__ = ("_inflate",)
+
+    def __init__(self) -> None:
+        self._inflate = _new_inflate()
+
+    def decode(self, chunk: bytes) -> bytes:
+        parts = []
         try:
-            return inflate.decompress(chunk, READ_BYTES_MAX)
+            while chunk:
+                if self._inflate.eof:
+                    self._inflate = _new_inflate()
+                parts.append(self._inflate.decompress(chunk, READ_BYTES_MAX))
+                chunk = self._inflate.unused_data
         except zlib.error:
-            return b""
+            pass
+        return b"".join(parts)
 
-    return decode
+
+def _new_inflate() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)

@@ -1,7 +1,7 @@
 """Request: a call as it arrived, once it is known whose it is."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.customers.apps import App
@@ -26,13 +26,13 @@ class Request:
 
     request_id: str
     credential: Credential
-    headers: Mapping[bytes, bytes]
-    raw_headers: RawHeaders
+    headers: Mapping[bytes, bytes] = field(repr=False)
+    raw_headers: RawHeaders = field(repr=False)
     started: float
     started_ms: int
     receive: Receive
     send: Send
-    query: bytes = b""
+    query: bytes = field(default=b"", repr=False)
     query_fields: CustomerFields = NO_CUSTOMER_FIELDS
 
     @property

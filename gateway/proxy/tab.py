@@ -35,9 +35,7 @@ from pricing.usage import Usage
 CLIENT_CLOSED: Final = 499
 """The status of a call whose client left before the answer, as nginx logs it."""
 
-NO_READING: Final = Reading(
-    usage=None, unparsed=None, model=None, service_tier=None, finish_reason=None, upstream_id=None
-)
+NO_READING: Final = Reading()
 
 
 def _nothing() -> int:

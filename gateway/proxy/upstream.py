@@ -21,6 +21,9 @@ _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
 _NAMES_ONE: Final = "responses/"
 """Paths with an id in them are not worth remembering."""
+SECRET_CHARS_MIN: Final = 16
+"""Shorter settings (a version, a region) are no secrets, and may stand in any text."""
+
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
 
@@ -99,6 +102,8 @@ class Upstream:
         self._native_headers = configured + _credentials(settings, "x-api-key")
         self._native_paths = _NATIVE.get(settings.provider, ())
         self.has_model_in_path: Final = MODEL_PLACE in settings.base_url
+        secrets = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
+        self._secrets = [s.encode() for s in secrets if len(s) >= SECRET_CHARS_MIN]
         self._targets: dict[Hashable, bytes] = {}
         self._uncounted: set[str] = set()
 
@@ -112,6 +117,16 @@ class Upstream:
     def refused_to_count(self, model: str) -> None:
         if len(self._uncounted) < UNCOUNTED_MAX:
             self._uncounted.add(model)
+
+    def without_secrets(self, error: bytes) -> bytes:
+        """An error's body with our key blanked: some providers repeat a key that they refuse.
+
+        Its length stays.
+        """
+        for secret in self._secrets:
+            if secret in error:
+                error = error.replace(secret, b"*" * len(secret))
+        return error
 
     async def send(
         self,

@@ -20,13 +20,17 @@ PARTITIONS: Final = 64
 
 CLUSTER_SLOTS: Final = 16_384
 HOUR_MS: Final = 3_600_000
-WEEK_MS: Final = 7 * 24 * HOUR_MS
+DAY_MS: Final = 24 * HOUR_MS
+WEEK_MS: Final = 7 * DAY_MS
 
 TOO_OLD_SECONDS: Final = 48 * 3600
 """The age of an id from which nothing remembers whether it has ended."""
 
 TOMBSTONE_SECONDS: Final = TOO_OLD_SECONDS + 2 * 3600
 """A bucket has the ids of an hour, by clocks that may differ by another."""
+
+NEWCOMERS_SECONDS: Final = 48 * 3600
+"""Beyond its day, by clocks that differ."""
 
 IDEMPOTENCY_SECONDS: Final = 35 * 24 * 3600
 IDEMPOTENCY_WEEKS: Final = 6
@@ -113,6 +117,7 @@ KEYS: Final = (
     KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
     KeySpec(GROUPS, "hash", "until deleted", "groups API"),
+    KeySpec("{fb}new:<app>:<day>", "set", "48 h", "arrive"),
     KeySpec(SCOPES, "set", "for ever", "the first call or event of a scope"),
 )
 
@@ -120,6 +125,11 @@ KEYS: Final = (
 def background(response: str) -> str:
     """Of a response that is made in the background, by its id at the provider."""
     return f"{{fb}}background:{response}"
+
+
+def newcomers(app: str, day: int) -> str:
+    """The customers that an app has brought in a day; `day` counts from 1970, UTC."""
+    return f"{{fb}}new:{app}:{day}"
 
 
 class Partition:

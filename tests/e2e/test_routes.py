@@ -1,6 +1,7 @@
 """Every metered route, behind a provider that says what a test has it say."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from gateway.app import build_app
 from gateway.cli.server import SETTINGS
 from gateway.config import parsed
 from gateway.event import Kind, Source, Status
+from gateway.store.keys import background
 from pricing.money import usd
 from pricing.usage import Usage
 from tests.gateway.openai.usage_streams import STREAMS, stream
@@ -19,8 +21,9 @@ from tests.support.gateways import (
     an_upstream,
     gateway,
     settings,
+    wait_until,
 )
-from tests.support.rawhttp import exchange, request
+from tests.support.rawhttp import connected, exchange, request
 from tests.support.rawupstream import answer, raw_upstream
 from tests.support.rawupstream import stream as streamed
 from tests.support.servers import serve
@@ -693,3 +696,76 @@ def test_the_upstream_that_has_a_response_is_found(provider):
             got = get(door, "/v1/responses/resp_9")
 
         assert (200, kept) == (got.status, got.body)
+
+
+PREFIXED: dict[str, Any] = {
+    "completions": {"prompt": "Hi"},
+    "responses": {"input": "Hi"},
+    "messages": {"messages": [], "max_tokens": 9},
+    "embeddings": {"input": "Hi"},
+    "moderations": {"input": "Hi"},
+    "rerank": {"query": "q", "documents": ["x"]},
+    "images/generations": {"prompt": "x"},
+    "audio/speech": {"input": "x", "voice": "alloy"},
+}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", PREFIXED)
+def test_an_upstreams_name_chooses_it_on_every_route(door, provider, path, slash):
+    """And is taken off the model; each call is one event, whatever it is answered."""
+    customer = a_customer()
+    provider.answers(said(usage=COUNTED))
+
+    got = send(door, f"/v1/{path}{slash}", {"model": "demo/writer", **PREFIXED[path]}, customer)
+
+    assert 200 == got.status
+    assert f"POST /v1/{path} HTTP/1.1".encode() == provider.asked[-1].line
+    assert {"model": "writer", **PREFIXED[path]} == json.loads(provider.asked[-1].body)
+    [event] = door.settled(customer)
+    assert (path, "demo/writer", "demo") == (event.endpoint, event.model, event.upstream)
+
+
+@pytest.mark.parametrize("path", PREFIXED)
+def test_a_refusal_of_the_provider_passes_and_is_free(door, provider, path):
+    """To the byte, with its headers, on every route."""
+    customer, refused = a_customer(), b'{"error": {"message": "No.", "x": 1.0}}'
+    provider.answers(
+        answer(refused, "retry-after: 7", "x-request-id: r1", status="429 Too Many Requests")
+    )
+
+    got = send(door, f"/v1/{path}", {"model": "writer", **PREFIXED[path]}, customer)
+
+    assert (429, refused, b"7", b"r1") == (
+        got.status,
+        got.body,
+        got.header("retry-after"),
+        got.header("x-request-id"),
+    )
+    [event] = door.settled(customer)
+    assert (Kind.RELEASE, Status.ERROR, 429) == (event.kind, event.status, event.status_code)
+
+
+def test_who_leaves_before_a_background_call_is_answered(door, provider):
+    """It goes on at the provider all the same: its id is waited for, so that it can be billed."""
+    customer, response = a_customer(), f"resp_{a_customer()}"
+    asked, gone = threading.Event(), threading.Event()
+
+    def late(connection, _):
+        asked.set()
+        assert gone.wait(10)
+        connection.sendall(said(**{**QUEUED, "id": response}))
+
+    provider.script = late
+    body = {"customer_params": {"customer_identifier": customer}, **STORED}
+    sent = request("/v1/responses", json.dumps(body).encode(), authorization=f"Bearer {TOKEN}")
+    with connected(door.url) as connection:
+        connection.sendall(sent)
+        assert asked.wait(10)
+    gone.set()
+    wait_until(lambda: door.store.get(background(response)) is not None, "it is known by its id")
+
+    provider.answers(said(**RESPONSE, usage=USED))
+    get(door, f"/v1/responses/{response}")
+    [event] = door.settled(customer)
+    assert BILLED == event.charge_pico

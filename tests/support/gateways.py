@@ -190,6 +190,9 @@ def chat_body(customer=None, text="Hi", **fields):
     return body
 
 
+ANY_NUMBER = {"new_customers_per_day": None}
+
+
 def settings(folder: Path, upstream_url: str, **changes: Any) -> dict[str, Any]:
     """A configuration; what is in `changes` replaces the top-level keys of that name."""
     return {
@@ -198,8 +201,8 @@ def settings(folder: Path, upstream_url: str, **changes: Any) -> dict[str, Any]:
         "server": {"drain_delay_seconds": 0},
         "upstreams": [an_upstream(upstream_url)],
         "apps": [
-            {"id": "my-app", "token": TOKEN, "model": "demo-small"},
-            {"id": "other", "token": OTHER_TOKEN, "model": "demo-small"},
+            {"id": "my-app", "token": TOKEN, "model": "demo-small", **ANY_NUMBER},
+            {"id": "other", "token": OTHER_TOKEN, "model": "demo-small", **ANY_NUMBER},
         ],
         **changes,
     }

@@ -8,40 +8,16 @@ rows than meet the condition (texts are sorted without case), never fewer.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 from gateway.metering.roster.rows import SCORES, TEXTS, Column, Row, folded
+from gateway.store.operators import Operator
 
 Value = str | Decimal
 
 EXACT_MAX: Final = 2**53
 """Up to here a score is the whole number that it stands for."""
 
-
-class Operator(StrEnum):
-    EQUAL = ""
-    IEXACT = "iexact"
-    LT = "lt"
-    LTE = "lte"
-    GT = "gt"
-    GTE = "gte"
-    CONTAINS = "contains"
-    ICONTAINS = "icontains"
-    STARTSWITH = "startswith"
-    ENDSWITH = "endswith"
-    IN = "in"
-    ISNULL = "isnull"
-    NOT = "not"
-
-
-OF_TEXT: Final = frozenset(Operator)
-OF_NUMBERS: Final = frozenset(
-    {
-        *(Operator.EQUAL, Operator.LT, Operator.LTE, Operator.GT, Operator.GTE),
-        *(Operator.IN, Operator.ISNULL, Operator.NOT),
-    }
-)
 
 NUMBERS: Final[Mapping[Column, Callable[[Row], int]]] = {
     Column.REQUESTS: lambda row: row.requests,

@@ -6,8 +6,10 @@ by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `tri
 `rows.py` (insert) and `reratings.py`.
 """
 
-from gateway.store.archive.archive import PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.archive import OFFSET_MAX, PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.conditions import Condition
 from gateway.store.archive.database import FILE_NAME
+from gateway.store.archive.listing import Listed, Place, Sort, Wanted
 from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
@@ -17,24 +19,30 @@ from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
     "FILE_NAME",
+    "OFFSET_MAX",
     "PAGE_SIZE_MAX",
     "Archive",
     "ArchivedEvent",
     "Bounds",
+    "Condition",
     "CustomerUse",
     "Delivery",
+    "Listed",
     "LogFilter",
     "Metric",
     "ModelUse",
     "Outbox",
     "Page",
     "PastDay",
+    "Place",
     "Rerated",
     "SlotUse",
     "Slots",
     "Slotting",
+    "Sort",
     "State",
     "Summary",
     "Timing",
     "UnpricedUse",
+    "Wanted",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Executable, TextClause, and_, case, distinct, func, select
 
 from gateway.event import FAILED, MONEY_KINDS, RERATED, TROUBLE_KINDS, USAGE_KINDS, Kind, Status
+from gateway.store.archive.conditions import Condition
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, NOT_OK
 
 CUSTOMERS_MAX: Final = 1_000
@@ -22,7 +23,13 @@ _LIMB: Final = 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Which rows: all that match everything that is set. Times are half-open, Unix ms."""
+    """Which rows: all that match everything that is set. Times are half-open, Unix ms.
+
+    Attributes:
+        in_trouble: Those whose status is another than ok.
+        not_customers: Numbers of customers whose rows are left out.
+        conditions: On any columns, beside.
+    """
 
     start_ms: int | None = None
     end_ms: int | None = None
@@ -32,6 +39,9 @@ class LogFilter:
     status: Status | None = None
     status_code: int | None = None
     request_id: str | None = None
+    in_trouble: bool = False
+    not_customers: Collection[int] = ()
+    conditions: Sequence[Condition] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +116,11 @@ def conditions(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
     if (request_id := wanted.request_id) is not None:
         # The rows of a call have its id, with or without the suffix, as what is unique in them.
         found.append(EVENTS.c.once.in_((request_id, request_id + ADJUST_SUFFIX)))
-    if wanted.status not in (None, Status.OK):
+    if wanted.not_customers:
+        found.append(EVENTS.c.customer_number.not_in(sorted(wanted.not_customers)))
+    if wanted.in_trouble or wanted.status not in (None, Status.OK):
         found.append(NOT_OK)
+    found += [condition.sql for condition in wanted.conditions]
     for name in ("model", "app", "status", "status_code", "request_id"):
         value = getattr(wanted, name)
         if value is not None:

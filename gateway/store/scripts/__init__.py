@@ -15,6 +15,7 @@ from typing import Final
 VERBS: Final = (
     "adjust",
     "apply",
+    "arrive",
     "backlog",
     "credit",
     "delete",

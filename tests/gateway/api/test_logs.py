@@ -8,10 +8,11 @@ from gateway.arithmetic import Why, arithmetic
 from gateway.clock import rfc3339
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.rating import Rating
+from gateway.store.archive import LogFilter, Wanted, listing
 from pricing.money import pico_usd
 from pricing.usage import Usage
 
-from .conftest import BOOK, usage
+from .conftest import BOOK, admin, usage
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +228,7 @@ async def test_pages_show_each_row_once(api) -> None:
         {"status_code": "abc"},
         {"start_time": "yesterday"},
         {"end_time": "2026-13-01"},
-        {"sort_by": "cost"},
+        {"sort_by": "colour"},
         {"page_size": "0"},
         {"colour": "red"},
     ],
@@ -240,3 +241,191 @@ async def test_a_query_that_cannot_be_followed_is_refused(api, query) -> None:
 
 async def test_an_unknown_log_is_not_found(api) -> None:
     assert 404 == (await api.get("/api/request-logs/nothing/")).status_code
+
+
+async def found(api, filters: object, **query) -> list[str]:
+    """Models of the rows that a body's filters leave, the oldest first."""
+    response = await api.client.post(
+        "/api/request-logs/list/",
+        params={"sort_by": "id", **query},
+        json={"filters": filters},
+        headers=admin(),
+    )
+    assert 200 == response.status_code, response.text
+    totals = await api.post("/api/request-logs/summary/", {"filters": filters})
+    calls = [row for row in response.json()["results"] if row["status"] != "rejected"]
+    assert len(calls) == totals.json()["number_of_requests"]
+    return [row["model"] for row in response.json()["results"]]
+
+
+BODIES = [
+    ({}, "a b c d"),
+    ({"cost": {"operator": "gt", "value": [2.0]}}, "c d"),
+    ({"cost": {"operator": "gte", "value": ["2"]}}, "b c d"),
+    ({"cost": {"operator": "lt", "value": [2]}}, "a"),
+    ({"charge": {"operator": "lte", "value": [2]}}, "a"),
+    ({"model": {"operator": "", "value": "b"}}, "b"),
+    ({"model": {"value": ["a", "d"]}}, "a d"),
+    ({"model": {"operator": "in", "value": ["a", "d"]}}, "a d"),
+    ({"model": {"operator": "not", "value": ["a", "d"]}}, "b c"),
+    ({"model": {"operator": "iexact", "value": ["B"]}}, "b"),
+    ({"model": {"operator": "gt", "value": ["b"]}}, "c d"),
+    ({"endpoint": {"operator": "startswith", "value": ["chat/"]}}, "a b"),
+    ({"endpoint": {"operator": "endswith", "value": ["s"]}}, "a b c"),
+    ({"endpoint": {"operator": "contains", "value": ["mbed"]}}, "c"),
+    ({"endpoint": {"operator": "contains", "value": ["MBED"]}}, ""),
+    ({"endpoint": {"operator": "icontains", "value": ["MBED"]}}, "c"),
+    ({"endpoint": {"operator": "contains", "value": ["%"]}}, ""),
+    ({"endpoint": {"operator": "isnull", "value": [True]}}, "d"),
+    ({"endpoint": {"operator": "isnull", "value": [False]}}, "a b c"),
+    ({"latency": {"operator": "gt", "value": [1.5]}}, "b c d"),
+    ({"time_to_first_token": {"operator": "isnull", "value": [True]}}, "a b c d"),
+    ({"failed": {"value": [True]}}, "c"),
+    ({"failed": {"operator": "not", "value": [True]}}, "a b d"),
+    ({"stream": {"value": ["true"]}}, ""),
+    ({"status": {"operator": "not", "value": ["ok"]}}, "c"),
+    ({"status_code": {"operator": "gte", "value": [400]}}, "c"),
+    ({"status_code": {"value": [500]}}, "c"),
+    ({"customer_identifier": {"operator": "startswith", "value": ["ac"]}}, "a b"),
+    ({"customer_identifier": {"operator": "icontains", "value": ["ET"]}}, "c d"),
+    ({"customer_identifier": {"operator": "in", "value": ["acme", "beta"]}}, "a b c d"),
+    ({"customer_identifier": {"operator": "not", "value": ["acme"]}}, "c d"),
+    ({"customer_email": {"operator": "endswith", "value": ["@acme.example"]}}, "a b"),
+    ({"metadata": {"operator": "contains", "value": ['"tag":"x"']}}, "b"),
+    ({"prompt_tokens": {"operator": "gt", "value": [1]}, "model": {"value": "b"}}, "b"),
+    ({"timestamp": {"operator": "gt", "value": ["2020-01-01"]}}, "a b c d"),
+    ({"timestamp": {"operator": "lte", "value": ["2020-01-01T00:00:00Z"]}}, ""),
+]
+
+
+async def test_body_filters_have_every_operator(api) -> None:
+    """Exactly the rows that meet all of them; the summary is of the same."""
+    await api.post("/api/users/", {"customer_identifier": "acme", "email": "a@acme.example"})
+    for place, (model, customer) in enumerate(
+        [("a", "acme"), ("b", "acme"), ("c", "beta"), ("d", "beta")], 1
+    ):
+        await api.call(
+            customer,
+            model=model,
+            at_ms=api.bench.clock.now_ms() - 1_000 + place,
+            cost_pico=place * 10**12,
+            charge_pico=2 * place * 10**12,
+            endpoint={"a": "chat/completions", "b": "chat/completions", "c": "embeddings"}.get(
+                model, ""
+            ),
+            status=Status.ERROR if model == "c" else Status.OK,
+            status_code=500 if model == "c" else 200,
+            usage=Usage(input_tokens=place),
+            latency_ms=place * 1_000,
+            metadata={"tag": "x"} if model == "b" else None,
+        )
+    await api.flush()
+
+    for filters, expected in BODIES:
+        assert expected == " ".join(await found(api, filters)), filters
+
+
+@pytest.mark.parametrize(
+    ("filters", "field"),
+    [
+        ({"colour": {"value": ["red"]}}, "filters.colour"),
+        ({"model": "small"}, "filters.model"),
+        ({"model": {"operator": "like", "value": ["x"]}}, "filters.model"),
+        ({"model": {"operator": "gt", "value": []}}, "filters.model"),
+        ({"cost": {"operator": "contains", "value": [1]}}, "filters.cost"),
+        ({"cost": {"operator": "gt", "value": ["much"]}}, "filters.cost"),
+        ({"cost": {"operator": "gt", "value": ["NaN"]}}, "filters.cost"),
+        ({"cost": {"operator": "gt", "value": [10**30]}}, "filters.cost"),
+        ({"failed": {"operator": "gt", "value": [True]}}, "filters.failed"),
+        ({"failed": {"value": ["maybe"]}}, "filters.failed"),
+        ({"status": {"value": ["fine"]}}, "filters.status"),
+        ({"timestamp": {"operator": "gt", "value": ["soon"]}}, "filters.timestamp"),
+        ({"customer_identifier": {"operator": "isnull", "value": [True]}}, "filters.customer"),
+        ([], "filters"),
+    ],
+)
+async def test_a_filter_that_cannot_be_followed_is_refused(api, filters, field) -> None:
+    """It names itself; nothing is shown that was not asked for."""
+    response = await api.post("/api/request-logs/list/", {"filters": filters})
+
+    assert 422 == response.status_code
+    assert next(iter(response.json()["errors"])).startswith(field)
+
+
+async def test_rows_have_the_fields_that_are_asked_for(api) -> None:
+    await api.call("acme", **FACTS)
+    await api.flush()
+
+    (row,) = await rows(api, include_fields="model, cost")
+    unknown = await api.get("/api/request-logs/list/", include_fields="model,colour")
+
+    assert {"model": "small", "cost": 0.0013} == row
+    assert (422, ["include_fields"]) == (unknown.status_code, list(unknown.json()["errors"]))
+
+
+async def test_next_leads_through_everything(api) -> None:
+    """By number, then by place: each row once, however deep."""
+    ids = [await api.call("acme", **FACTS) for _ in range(7)]
+    await api.flush()
+    first = (await api.get("/api/request-logs/list/", page_size=2)).json()
+    middle = (await api.get("/api/request-logs/list/", page_size=2, page=2)).json()
+    archive = api.services.archive
+    place = (await archive.page(Wanted(filter=LogFilter(), size=2))).following
+
+    assert "page=2" in first["next"]
+    seen = [row["unique_id"] for row in first["results"]]
+    address = f"/api/request-logs/list/?page_size=2&after={place.at_ms}-{place.row_id}"
+    while address:
+        found = (await api.client.get(address, headers=admin())).json()
+        seen += [row["unique_id"] for row in found["results"]]
+        address = found["next"]
+
+    assert middle["results"] == (await rows(api, page_size=2, page=2))
+    assert sorted(ids) == sorted(seen)
+
+
+async def test_pages_end_where_places_begin(api) -> None:
+    """A page at a depth that would have to be counted to is not offered."""
+    response = await api.get("/api/request-logs/list/", page=1_000, page_size=100)
+
+    assert (422, ["page"]) == (response.status_code, list(response.json()["errors"]))
+
+
+@pytest.mark.parametrize("sort", ["cost", "charge", "latency", "prompt_tokens"])
+async def test_other_orders(api, sort) -> None:
+    """Greatest or least first; what is not known comes last."""
+    for place in (2, 3, 1):
+        await api.call(
+            "acme",
+            cost_pico=place,
+            charge_pico=place,
+            latency_ms=place,
+            usage=Usage(input_tokens=place),
+            model=str(place),
+        )
+    await api.call("acme", model="0")
+    await api.flush()
+    last = ["0"] if sort == "latency" else []
+
+    up = [row["model"] for row in await rows(api, sort_by=sort)]
+    down = [row["model"] for row in await rows(api, sort_by=f"-{sort}")]
+
+    assert [*(["0"] if not last else []), "1", "2", "3", *last] == up
+    assert ["3", "2", "1", "0"] == down
+
+
+async def test_a_long_list_says_that_it_was_not_counted(api, monkeypatch) -> None:
+    """A filter without an index looks at so many rows a page, and goes on from there."""
+    monkeypatch.setattr(listing, "WALKED_MAX", 4)
+    for place in range(10):
+        await api.call("acme", model="m", endpoint="wanted" if place == 0 else "chat")
+    await api.flush()
+    seen, pages, address = [], 0, "/api/request-logs/list/?endpoint=wanted&page_size=5"
+
+    while address:
+        page = (await api.client.get(address, headers=admin())).json()
+        seen += page["results"]
+        pages, address = pages + 1, page["next"]
+        assert address is None or page["count_exact"] is False
+
+    assert (1, 3) == (len(seen), pages)

@@ -15,6 +15,13 @@ def call(endpoint, **fields):
     return parse_call(endpoint, orjson.dumps({"model": "m", "max_tokens": 9, **fields}))
 
 
+def sent(made, **options):
+    """What is forwarded of a JSON body."""
+    content = made.forwarded(**{"include_usage": False} | options)
+    assert isinstance(content, bytes)
+    return content
+
+
 def test_every_route_has_a_row():
     assert set(Endpoint) == set(TRAITS)
     for endpoint, traits in TRAITS.items():
@@ -41,7 +48,7 @@ def test_prompts_are_refused_where_they_are_another_gateways():
         with pytest.raises(InvalidCall, match="not supported"):
             call(endpoint, prompt="x")
     for endpoint in (Endpoint.COMPLETIONS, Endpoint.RESPONSES, Endpoint.IMAGES):
-        assert b'"prompt":"x"' in call(endpoint, prompt="x").forwarded(include_usage=False)
+        assert b'"prompt":"x"' in sent(call(endpoint, prompt="x"))
     with pytest.raises(InvalidCall, match="not supported"):
         call(Endpoint.RESPONSES, prompt={"prompt_id": "1"})
 
@@ -50,9 +57,9 @@ def test_prompts_are_refused_where_they_are_another_gateways():
 def test_who_asks_for_usage(endpoint):
     """Only chats and completions, and of those the streams."""
     body = orjson.dumps({"model": "m", "max_tokens": 9, "stream": True})
-    sent = parse_call(endpoint, body).forwarded(include_usage=endpoint.traits.asks_usage)
+    forwarded = sent(parse_call(endpoint, body), include_usage=endpoint.traits.asks_usage)
 
-    assert (endpoint in (Endpoint.CHAT, Endpoint.COMPLETIONS)) == (b"include_usage" in sent)
+    assert (endpoint in (Endpoint.CHAT, Endpoint.COMPLETIONS)) == (b"include_usage" in forwarded)
 
 
 def test_messages_need_a_maximum():
@@ -67,10 +74,8 @@ def test_only_moderations_need_no_model():
     """The upstream's name for it is written even so."""
     made = parse_call(Endpoint.MODERATIONS, b'{"input":"x"}')
     assert "omni-moderation-latest" == made.model
-    assert made.body == made.forwarded(include_usage=False, model=made.model)
-    assert {"input": "x", "model": "other"} == orjson.loads(
-        made.forwarded(include_usage=False, model="other")
-    )
+    assert made.body == sent(made, model=made.model)
+    assert {"input": "x", "model": "other"} == orjson.loads(sent(made, model="other"))
     with pytest.raises(InvalidCall, match="model"):
         parse_call(Endpoint.IMAGES, b'{"prompt":"x"}')
 

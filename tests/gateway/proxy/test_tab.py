@@ -21,7 +21,8 @@ from gateway.event import Kind, Source, Status
 from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Hold
 from gateway.openai.answer import Reading
-from gateway.openai.call import Endpoint, parse_call
+from gateway.openai.call import Endpoint, call_of, parse_call
+from gateway.openai.forms import Attached
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.client import Sent
 from gateway.proxy.tab import NO_READING, Tab
@@ -417,6 +418,82 @@ def test_an_estimate_of_embeddings_has_no_output():
     event = ended(call=call, sent_bytes=40, seen_bytes=9_000_000, answer_status=200)
 
     assert (10, 0) == (event.usage.input_tokens, event.usage.output_tokens)
+
+
+IN_BACKGROUND = {
+    "endpoint": Endpoint.RESPONSES,
+    "content": orjson.dumps({"model": "small", "input": "Hi", "background": True}),
+}
+
+
+def test_what_nobody_follows_to_its_end_costs_what_was_held():
+    """A response that is being made, whose call the store could not take."""
+    event = ended(
+        hold(77 * MICRO),
+        call=IN_BACKGROUND,
+        reading=Reading(upstream_id="resp_1"),
+        answer_status=200,
+        whole=True,
+    )
+
+    assert (Source.ESTIMATED, 77 * MICRO) == (event.source, event.charge_pico)
+
+
+@pytest.mark.parametrize(
+    ("answer_status", "reading", "kind"),
+    [
+        (500, Reading(), Kind.RELEASE),
+        (200, Reading(usage=Usage(input_tokens=1), ended=True), Kind.SETTLE),
+    ],
+)
+def test_a_call_for_the_background_that_has_ended_is_as_any(answer_status, reading, kind):
+    event = ended(
+        hold(77 * MICRO), call=IN_BACKGROUND, reading=reading, answer_status=answer_status
+    )
+
+    assert (kind, event.usage.total * MICRO) == (event.kind, event.charge_pico)
+
+
+SUBTITLES = Reading(heard_seconds=30)
+PIECES = PriceBook((), "b").overlaid(
+    [
+        {
+            "provider": "lab",
+            "model": "small",
+            "prices": [
+                {
+                    "id": "lab/small@1",
+                    "source": [{"url": "https://lab.example", "seen": "2026-01-01"}],
+                    "base": {"input": "1", "audio_in": "2", "output": "4"},
+                    "fees": fees,
+                }
+            ],
+        }
+        for fees in ({"second": {"rate": "0.001"}},)
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("rating", "reading", "expected"),
+    [
+        (Rating(PIECES), SUBTITLES, Usage(fees=(("second", 30),))),
+        (Rating(PIECES), Reading(), Usage(fees=(("second", 100),))),
+        # By tokens, where the model has no price by the second.
+        (RATING, Reading(), Usage(input_tokens=25, audio_in_tokens=1_000, output_tokens=5)),
+    ],
+)
+def test_a_transcript_without_usage_is_estimated(rating, reading, expected):
+    """By what it tells of its audio, else by the size of the file."""
+    form = {"model": "small", "file": Attached(800_000)}
+    call = call_of(Endpoint.TRANSCRIPTIONS, form, sent_bytes=800_100, body=b"", found=(), cuts=())
+    made = tab(rating=rating)
+    made.call, made.answer_status, made.reading = call, 200, reading
+    made.sent, made.sent_bytes, made.seen_bytes = Sent(maybe=True), 800_100, 20
+
+    event = made.closing(hold(10**18), SystemClock())
+
+    assert (Source.ESTIMATED, expected) == (event.source, event.usage)
 
 
 def test_r37_usage_that_nobody_can_read_is_estimated_and_kept():

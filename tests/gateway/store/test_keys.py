@@ -26,8 +26,8 @@ ROW = re.compile(r"^\| `([^`]+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.MU
 def pattern(name: str) -> re.Pattern[str]:
     """The keys that a documented name stands for."""
     spelled = re.escape(name).replace(re.escape("{p}"), r"\{fb\d+\.\d+\}")
-    spelled = re.sub(r"<(number|hour|week|yyyymm)>", r"\\d+", spelled)
-    return re.compile(re.sub("<(customer|scope|response|key|order|hash)>", ".+", spelled))
+    spelled = re.sub(r"<(number|hour|week|yyyymm|day)>", r"\\d+", spelled)
+    return re.compile(re.sub("<(customer|scope|response|key|order|hash|app)>", ".+", spelled))
 
 
 def test_every_key_is_documented_as_it_is() -> None:
@@ -37,14 +37,15 @@ def test_every_key_is_documented_as_it_is() -> None:
     assert all(holds.strip() for *_, holds in ROW.findall(PAGE))
 
 
-_EXPIRING = {"{p}d", "{p}o", "{p}k", "{p}gd", "{p}t", "{fb}background"}
+_EXPIRING = {"{p}d", "{p}o", "{p}k", "{p}gd", "{p}t", "{fb}background", "{fb}new"}
 
 
 @pytest.mark.anyio
 async def test_every_key_in_use_is_documented(url: str) -> None:
     """After calls, reports, refusals and a sweep: no key without a row, each of its type."""
     scopes = Scopes(groups={"sales": Limits(total_budget_pico=100)})
-    async with bench(url, scopes=scopes, whole=True) as b:
+    places = {"app": 10}
+    async with bench(url, scopes=scopes, new_customers_per_day=places, whole=True) as b:
         await b.settle(await b.hold("acme", 5, period_start="2026-01-01", rate_limit=5), 5)
         await b.release(await b.hold("acme", 5))
         await b.lapse(await b.hold("acme", 5))
