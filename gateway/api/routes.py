@@ -17,6 +17,7 @@ from gateway.api.health import Health
 from gateway.api.logs import Logs
 from gateway.api.metrics import Metrics
 from gateway.api.prices import Prices
+from gateway.api.reference import Reference
 from gateway.api.services import Services
 from gateway.api.start import Start
 from gateway.api.temporary_keys import TemporaryKeyRoutes
@@ -45,6 +46,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),
         *Start(services).routes(guard.local),
+        *Reference().routes(guard.local),
         Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]
 
