@@ -10,12 +10,14 @@ from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.estimate import Estimates
 from gateway.api.events import Events
+from gateway.api.export import Export
 from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
 from gateway.api.metrics import Metrics
 from gateway.api.prices import Prices
+from gateway.api.reference import Reference
 from gateway.api.services import Services
 from gateway.api.start import Start
 from gateway.api.temporary_keys import TemporaryKeyRoutes
@@ -35,6 +37,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Estimates(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
+        *Export(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),
@@ -43,6 +46,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),
         *Start(services).routes(guard.local),
+        *Reference().routes(guard.local),
         Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]
 

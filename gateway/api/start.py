@@ -20,7 +20,7 @@ _POLICY: Final = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_HEADERS: Final = {
+PAGE_HEADERS: Final = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -52,10 +52,10 @@ class Start:
             origin=escape(str(request.base_url).rstrip("/")),
             model=escape(self._model),
         )
-        return Response(text, media_type="text/html", headers=_HEADERS)
+        return Response(text, media_type="text/html", headers=PAGE_HEADERS)
 
     async def style(self, _: Request) -> Response:
-        return Response(self._style, media_type="text/css", headers=_HEADERS)
+        return Response(self._style, media_type="text/css", headers=PAGE_HEADERS)
 
 
 def _upstreams(about: About) -> str:
