@@ -42,6 +42,7 @@ from gateway.proxy.background import Background
 from gateway.proxy.bodies import BodyLimits
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.cors import Cors
+from gateway.proxy.elsewhere import Elsewhere
 from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
 from gateway.proxy.passthrough import Passthrough
@@ -125,12 +126,14 @@ def build_app(
         bytes_max=config.limits.upload_bytes,
         limits=body_limits,
     )
+    elsewhere = Elsewhere()
     passthrough = Passthrough(
         ledger=parts.ledger,
         directory=parts.directory,
         rating=parts.rating,
         upstreams=upstreams,
         uploads=uploads,
+        elsewhere=elsewhere,
         clock=parts.clock,
         limits=body_limits,
         binding=config.budgets.policy != "soft",
@@ -144,6 +147,7 @@ def build_app(
         kept=KeptResponses(upstreams, background),
         passthrough=passthrough,
         uploads=uploads,
+        elsewhere=elsewhere,
         clock=parts.clock,
         limits=DataPlaneLimits(
             body=body_limits,
@@ -191,6 +195,7 @@ def build_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(parts.open())
             stack.push_async_callback(upstreams.aclose)
+            stack.callback(elsewhere.close)
             stack.push_async_callback(tallies.leave)
             stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies, reload))
             stack.push_async_callback(passthrough.drain)

@@ -139,7 +139,8 @@ def _tokens_femto(counts: tuple[Any, ...], rate: tuple[int, ...]) -> int:
     text, cached, w5m, w1h, a_in, a_cached, i_in, i_cached, said, thought, a_out, i_out, _ = counts
     if w5m or w1h or a_in or a_cached or i_in or i_cached or a_out or i_out:
         return sum(map(mul, counts, rate))
-    return text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9]
+    femto: int = text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9]
+    return femto
 
 
 def _factor(price: Price, scope: str) -> Factor:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.answers import InvalidFields, answer
-from gateway.api.csv_text import Row, csv_answer
+from gateway.api.csv_answers import csv_answer
 from gateway.api.customers import Customers
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.figures import dollars, seconds
@@ -27,6 +27,7 @@ from gateway.reports import (
     Span,
     TopUsers,
 )
+from gateway.reports.csv_text import Row
 from gateway.store.archive import Summary
 from pricing.money import PICO_PER_USD
 
@@ -40,7 +41,7 @@ OTHER: Final = "(other)"
 TOTAL: Final = "total"
 ERROR_RATE: Final = "error_rate"
 
-_FILTERS: Final = (*PARAMETERS, "app", "model", "customer_identifier", "format")
+FILTERS: Final = (*PARAMETERS, "app", "model", "customer_identifier", "format")
 _FORMATS: Final = {"json": False, "csv": True}
 _MEASURES: Final = {measure.value: measure for measure in Measure}
 _GROUPS: Final = {group.value: group for group in GroupBy}
@@ -77,7 +78,7 @@ class Analytics:
         ]
 
     async def summary(self, request: Request) -> Response:
-        query = Query(request, _FILTERS)
+        query = Query(request, FILTERS)
         totals = await self._reports.summary(self._span(query), await self._filter(query))
         if _wants_csv(request, query):
             told: dict[str, Any] = _summary(totals, _exact)
@@ -85,7 +86,7 @@ class Analytics:
         return answer(_summary(totals, dollars))
 
     async def top_users(self, request: Request) -> Response:
-        query = Query(request, (*_FILTERS, "metric", "limit"))
+        query = Query(request, (*FILTERS, "metric", "limit"))
         measure = query.choice("metric", _MEASURES) or Measure.COST
         limit = query.whole("limit", 1, TOP_MAX) or TOP
         span, wanted = self._span(query), await self._filter(query)
@@ -106,7 +107,7 @@ class Analytics:
         return answer({"data": data, "other": _use(found.other)})
 
     async def daily_active_users(self, request: Request) -> Response:
-        query = Query(request, _FILTERS)
+        query = Query(request, FILTERS)
         span = self._span(query)
         found = await self._reports.active(span, await self._filter(query))
         data: list[dict[str, str | int]] = [
@@ -125,7 +126,7 @@ class Analytics:
         return answer({"data": data})
 
     async def cost_by_user(self, request: Request) -> Response:
-        query = Query(request, (*_FILTERS, "metric", "limit"))
+        query = Query(request, (*FILTERS, "metric", "limit"))
         measure = query.choice("metric", _MEASURES) or Measure.COST
         limit = query.whole("limit", 1, USERS_MAX) or USERS
         span, wanted = self._span(query), await self._filter(query)
@@ -145,7 +146,7 @@ class Analytics:
         return answer({"data": data})
 
     async def series(self, request: Request) -> Response:
-        query = Query(request, (*_FILTERS, "metric", "group_by", "limit"))
+        query = Query(request, (*FILTERS, "metric", "group_by", "limit"))
         metric = query.choice("metric", _METRICS) or Measure.COST.value
         by = query.choice("group_by", _GROUPS) or GroupBy.NONE
         limit = query.whole("limit", 1, KEYS_MAX) or KEYS

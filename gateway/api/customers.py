@@ -1,6 +1,7 @@
 """Which customers a report is about, and who stands behind the numbers in its rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from gateway.api.query import Query
 from gateway.api.services import Services
@@ -28,6 +29,14 @@ class Customers:
         except NotFound:
             return ()
         return () if number is None else (number,)
+
+    async def numbers(self, identifiers: Iterable[str]) -> set[int]:
+        """Of those of them that exist."""
+        found = set()
+        for text in identifiers:
+            with suppress(NotFound):
+                found.add(await self.number(looked_up(text)))
+        return {number for number in found if number is not None}
 
     async def anonymous(self) -> int | None:
         return await self.number(ANONYMOUS)

@@ -173,24 +173,30 @@ class LogFilters:
         return _with(wanted, Condition(field.column, operator, tuple(map(read, values))))
 
     async def _of_people(self, wanted: LogFilter, name: str, asked: OfCustomer) -> LogFilter:
-        """Rows have customers' numbers; who they are, the roster knows."""
-        without = asked.operator is Operator.NOT
-        if without:
-            asked = OfCustomer(asked.column, Operator.EQUAL, asked.values)
-        found = await self._services.users.page(Roll(narrowings=[asked], size=CUSTOMERS_MAX))
-        if found.following is not None:
-            raise InvalidFields(
-                {name: f"More than {CUSTOMERS_MAX:,} customers match; ask for fewer."}
-            )
-        numbers = {row.number for row in found.rows}
-        if without:
+        """Rows have customers' numbers; who they are, store and roster know."""
+        if asked.column is Column.IDENTIFIER and asked.operator in _NAMED:
+            numbers = await self._customers.numbers(map(str, asked.values))
+        else:
+            numbers = await self._matching(name, asked)
+        if asked.operator is Operator.NOT:
             return replace(wanted, not_customers={*wanted.not_customers, *numbers})
         before = wanted.customer_numbers
         return replace(
             wanted, customer_numbers=numbers if before is None else numbers & set(before)
         )
 
+    async def _matching(self, name: str, asked: OfCustomer) -> set[int]:
+        if asked.operator is Operator.NOT:
+            asked = OfCustomer(asked.column, Operator.EQUAL, asked.values)
+        found = await self._services.users.page(Roll(narrowings=[asked], size=CUSTOMERS_MAX))
+        if found.following is not None:
+            raise InvalidFields(
+                {name: f"More than {CUSTOMERS_MAX:,} customers may match; ask for fewer."}
+            )
+        return {row.number for row in found.rows}
 
+
+_NAMED: Final = frozenset({Operator.EQUAL, Operator.IN, Operator.NOT})
 _OF_TIMES: Final = OF_NUMBERS - {Operator.ISNULL}
 _PARTS: Final = frozenset(
     {

@@ -36,10 +36,10 @@ _SORTS: Final[Mapping[str, tuple[Sort, bool]]] = {
     for sign in ("-", "")
 }
 _NEWEST_FIRST: Final = (Sort.TIME, True)
-_FOREIGN: Final = ("is_test", "all_envs", "fetch_filters")
+FOREIGN: Final = ("is_test", "all_envs", "fetch_filters")
 """Keywords AI's: there are no tests and no environments here, and filters are documented."""
 
-_OF_PAGES: Final = ("page", "page_size", "sort_by", "after", "include_fields", *_FOREIGN)
+OF_PAGES: Final = ("page", "page_size", "sort_by", "after", "include_fields", *FOREIGN)
 
 
 class Logs:
@@ -58,7 +58,7 @@ class Logs:
         ]
 
     async def page(self, request: Request) -> Response:
-        query = Query(request, (*PARAMETERS, *_OF_PAGES))
+        query = Query(request, (*PARAMETERS, *OF_PAGES))
         page, size = query.page(PAGE_SIZE)
         sort, descending = query.choice("sort_by", _SORTS) or _NEWEST_FIRST
         after = query.get("after", _place)
@@ -93,7 +93,7 @@ class Logs:
         )
 
     async def summary(self, request: Request) -> Response:
-        query = Query(request, (*PARAMETERS, *_FOREIGN))
+        query = Query(request, (*PARAMETERS, *FOREIGN))
         wanted = await self._filters.read(query, await self._body(request))
         totals = await self._services.archive.summary(wanted)
         return answer(

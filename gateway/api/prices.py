@@ -20,6 +20,9 @@ from pricing.names import canonical_provider
 
 PAGE_SIZE: Final = 100
 
+PARAMETERS: Final = ("provider", "prefix", "at", "page", "page_size")
+OF_ONE: Final = ("provider", "at")
+
 
 class Prices:
     def __init__(self, services: Services) -> None:
@@ -35,7 +38,7 @@ class Prices:
 
     async def page(self, request: Request) -> Response:
         """Cards by provider and model; ``prefix`` is of any of their names."""
-        query = Query(request, ("provider", "prefix", "at", "page", "page_size"))
+        query = Query(request, PARAMETERS)
         page, page_size = query.page(PAGE_SIZE)
         at_ms = self._at(query)
         provider = query.text("provider")
@@ -58,7 +61,7 @@ class Prices:
 
     async def show(self, request: Request) -> Response:
         """Every card that the name leads to, as a call's would; else 404 and the near names."""
-        query = Query(request, ("provider", "at"))
+        query = Query(request, OF_ONE)
         at_ms = self._at(query)
         model = request.path_params["model"]
         provider = request.path_params.get("provider") or query.text("provider")

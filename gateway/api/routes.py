@@ -10,12 +10,14 @@ from gateway.api.audit import Audit
 from gateway.api.endpoint import REST, Endpoint
 from gateway.api.estimate import Estimates
 from gateway.api.events import Events
+from gateway.api.export import Export
 from gateway.api.groups import GroupRoutes
 from gateway.api.guard import Guard
 from gateway.api.health import Health
 from gateway.api.logs import Logs
 from gateway.api.metrics import Metrics
 from gateway.api.prices import Prices
+from gateway.api.reference import Reference
 from gateway.api.services import Services
 from gateway.api.temporary_keys import TemporaryKeyRoutes
 from gateway.api.users import Users
@@ -34,6 +36,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Estimates(services).routes(guard.managed),
         *Logs(services).routes(guard.managed),
         *Analytics(services).routes(guard.managed),
+        *Export(services).routes(guard.managed),
         *Audit(services).routes(guard.managed),
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),
@@ -41,6 +44,7 @@ def routes(services: Services) -> list[Endpoint]:
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),
+        *Reference().routes(guard.local),
         Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]
 

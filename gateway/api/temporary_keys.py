@@ -139,11 +139,11 @@ def _changed(key: TemporaryKey, content: Json, errors: dict[str, str]) -> Tempor
     """The key with what `content` says of it; null removes. Faults go into `errors`."""
     changes: dict[str, Any] = {}
     for name, value in content.items():
-        if name not in _FIELDS:
-            known = ", ".join(sorted([*_FIELDS, "app"]))
+        if name not in FIELDS:
+            known = ", ".join(sorted([*FIELDS, "app"]))
             errors[name[:64]] = f"Unknown field; known are {known}."
             continue
-        attribute, parse = _FIELDS[name]
+        attribute, parse = FIELDS[name]
         if value is None:
             changes[attribute] = _DEFAULTS.get(attribute)
             continue
@@ -182,7 +182,7 @@ def _models(value: object) -> tuple[str, ...]:
 
 _NOT_MODELS: Final = f"must be a list of 1 to {MODELS_MAX} model names, which may have *"
 
-_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "name": ("name", fields.text),
     "expiry_date": ("until_ms", _instant),
     "max_usage": ("uses_max", _uses),

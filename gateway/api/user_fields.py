@@ -27,7 +27,7 @@ ELSEWHERE: Final = frozenset(
 )
 """What Keywords AI's clients send along, for which there is nothing here: it is left aside."""
 
-_FIELDS: Final[Mapping[str, Field]] = {**FIELDS, "blocked": Field(fields.flag, is_limit=False)}
+WRITABLE: Final[Mapping[str, Field]] = {**FIELDS, "blocked": Field(fields.flag, is_limit=False)}
 
 
 def created(body: Any) -> tuple[str, dict[str, Canonical]]:
@@ -159,7 +159,7 @@ def _change(content: Mapping[str, Any], errors: dict[str, str]) -> dict[str, Can
     for name, value in content.items():
         if name == IDENTIFIER or name in ELSEWHERE:
             continue
-        field = _FIELDS.get(name)
+        field = WRITABLE.get(name)
         if field is None:
             errors[name[:64]] = _unknown(name)
         elif value is None:
@@ -174,5 +174,5 @@ def _change(content: Mapping[str, Any], errors: dict[str, str]) -> dict[str, Can
 
 def _unknown(name: str) -> str:
     meant = fields.resembling(name)
-    hint = f"did you mean {meant}?" if meant else "known are " + ", ".join(sorted(_FIELDS)) + "."
+    hint = f"did you mean {meant}?" if meant else "known are " + ", ".join(sorted(WRITABLE)) + "."
     return f"Unknown field; {hint}"

@@ -51,7 +51,7 @@ FILTERED: Final = tuple(name for name, c in COLUMNS.items() if c in NUMBERS or c
 ASKED_FOR: Final = tuple(name for name, column in COLUMNS.items() if column in STRINGS)
 """Filters that may stand in the query string, and mean equality."""
 
-_PARAMETERS: Final = (
+PARAMETERS: Final = (
     *("page", "page_size", "sort_by", "search", "after", "environment"),
     *ASKED_FOR,
 )
@@ -70,7 +70,7 @@ def wanted(request: Request, filters: object = None) -> Wanted:
     Raises:
         InvalidFields: names every faulty parameter or filter.
     """
-    query = Query(request, _PARAMETERS)
+    query = Query(request, PARAMETERS)
     query.choice("environment", _ENVIRONMENTS)
     page, size = query.page(PAGE_SIZE)
     order = query.choice("sort_by", ORDERS) or NEWEST_FIRST

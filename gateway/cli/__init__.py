@@ -164,6 +164,34 @@ def mint_token(config_file: Path | None, **asked: Any) -> None:
 
 
 @main.command()
+@CONFIG
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "jsonl", "focus"]),
+    default="csv",
+    show_default=True,
+    help="focus: the columns of FOCUS 1.2.",
+)
+@click.option("--from", "start", help="A date or a time; from the beginning without.")
+@click.option("--to", "end", help="Where it ends, itself left out; until now without.")
+@click.option(
+    "--output",
+    "-o",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A new file; the screen without.",
+)
+def export(config_file: Path | None, **asked: Any) -> None:
+    """Write usage out: a line for each call, event and correction."""
+    with explained(USAGE):
+        from gateway.cli.export import export_usage
+        from gateway.config import configured
+
+        export_usage(configured(config_file, os.environ), **asked)
+
+
+@main.command()
 def schema() -> None:
     """Print the config's JSON schema, for editors."""
     with explained():

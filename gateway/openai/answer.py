@@ -173,7 +173,8 @@ class Facts:
             complete: The answer has come to its end, and nothing of it was cut off.
         """
         block, known = self._block, self._known
-        usage, cut, unparsed = None, (), self._unparsed
+        cut: tuple[str, ...] = ()
+        usage, unparsed = None, self._unparsed
         if block:
             try:
                 (usage, cut), unparsed = told_in(block, self._uses, draws=self._draws), None

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import InvalidCall
-from gateway.openai.body import Edit, Member, apply, cut, insert_after, members, replace
+from gateway.openai.body import Edit, Member, cut, insert_after, members, replace
 from gateway.openai.carriers import (
     ABSENT,
     CARRIERS,
@@ -19,7 +19,7 @@ from gateway.openai.carriers import (
     CustomerFields,
     customer_fields,
 )
-from gateway.openai.content import Content
+from gateway.openai.content import Content, edited
 from gateway.openai.endpoints import Endpoint, Traits
 from gateway.openai.fields import flag, integer, wrong_type
 from gateway.openai.forms import Form, attached, said_twice
@@ -122,7 +122,7 @@ class Call:
             edits.append(self._usage_edit())
         if renamed is not None:
             edits.append(self._model_edit(orjson.dumps(renamed)))
-        return apply(self.body, edits) if edits else self.body
+        return edited(self.body, edits)
 
     def _member(self, key: str) -> Member:
         return next(member for member in self.members if member.key == key)
@@ -178,6 +178,11 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
     )
 
 
+def parse_shallow(endpoint: Endpoint, body: bytes) -> Call:
+    """As `parse_call`, and the body is left out: for who has it already."""
+    return replace_fields(parse_call(endpoint, body), body=b"")
+
+
 def parse_form(endpoint: Endpoint, form: Form) -> Call:
     """Read a form that has been taken apart, as `parse_call` reads JSON.
 
@@ -202,12 +207,12 @@ class Passed:
     body: bytes = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
 
-    def forwarded(self, model: str) -> bytes:
+    def forwarded(self, model: str) -> bytes | Content:
         """The caller's bytes without our fields, for the upstream's name of the model."""
         edits = cut(self.members, CARRIERS - KEPT_CARRIERS)
         if model != self.model:
             edits += [replace(m, orjson.dumps(model)) for m in self.members if m.key == "model"]
-        return apply(self.body, edits)
+        return edited(self.body, edits)
 
 
 def passed(body: bytes) -> Passed:
@@ -220,6 +225,11 @@ def passed(body: bytes) -> Passed:
     found = members(body)
     _refuse_duplicates((m.key for m in found), _COMMON)
     return Passed(_model(document, None), body, found)
+
+
+def passed_shallow(body: bytes) -> Passed:
+    """As `passed`, and the body is left out."""
+    return replace_fields(passed(body), body=b"")
 
 
 def call_of(

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from gateway.errors import InvalidCall
-from gateway.openai.body import apply, cut, members
+from gateway.openai.body import Edit, cut, members
 from gateway.openai.call import REFUSED
 from gateway.openai.carriers import (
     CARRIERS,
@@ -32,11 +32,11 @@ _WISHES: Final = REFUSED - {"prompt", "models"}
 """Of another gateway's fields those that no provider has."""
 
 
-class Cut(NamedTuple):
-    """A body without our fields, and these."""
+class Ours(NamedTuple):
+    """What a body says to us, and what takes it out."""
 
-    fields: CustomerFields
-    rest: bytes
+    fields: CustomerFields = NO_CUSTOMER_FIELDS
+    cuts: tuple[Edit, ...] = ()
 
 
 def may_generate(method: str, below: str) -> bool:
@@ -48,8 +48,8 @@ def may_generate(method: str, below: str) -> bool:
     return method not in _READING and not _MAKES_NOTHING.fullmatch(below.rstrip("/"))
 
 
-def from_body(body: bytes) -> Cut:
-    """Take our fields out of JSON; what is no JSON object stays as it is.
+def ours_in(body: bytes) -> Ours:
+    """Find our fields in JSON; what is no JSON object has none.
 
     Raises:
         InvalidCall: a field of ours stands twice, or is another gateway's.
@@ -57,9 +57,9 @@ def from_body(body: bytes) -> Cut:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Cut(NO_CUSTOMER_FIELDS, body)
+        return Ours()
     if not isinstance(document, dict):
-        return Cut(NO_CUSTOMER_FIELDS, body)
+        return Ours()
     for name in sorted(_WISHES & document.keys()):
         raise InvalidCall(
             f"`{name}` is not supported by this gateway: leave it out.",
@@ -74,5 +74,5 @@ def from_body(body: bytes) -> Cut:
                 code="duplicate_field",
                 param=name,
             )
-    edits = cut(found, CARRIERS - KEPT_CARRIERS)
-    return Cut(customer_fields(document, body, found), apply(body, edits) if edits else body)
+    cuts = cut(found, CARRIERS - KEPT_CARRIERS)
+    return Ours(customer_fields(document, body, found), tuple(cuts))

@@ -114,6 +114,9 @@ def _is_callers(tool: Mapping[str, Any]) -> bool:
     kind = _kind(tool)
     if kind in _CALLER_TOOLS or (tool.get("type") is None and "input_schema" in tool):
         return True
+    place = tool.get("environment")
+    if kind == "shell" and isinstance(place, dict):  # OpenAI's, which it can run as well
+        return place.get("type") == "local"
     return isinstance(kind, str) and kind.startswith(_CALLER_KINDS)
 
 

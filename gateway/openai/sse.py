@@ -283,7 +283,10 @@ class StreamReader:
         return asked_for and not document.get("error")
 
     def _has_marker(self, frames: bytes) -> bool:
-        return _has_marker(frames) or any(mark in frames for mark in self._last_marks)
+        if _has_marker(frames):
+            return True
+        marks = self._last_marks  # none in chats, whose streams are the most
+        return bool(marks) and any(mark in frames for mark in marks)
 
     def _begin(self, document: dict[str, Any], choices: object) -> None:
         """From here on only frames with a marker are parsed, where it is known to have one."""

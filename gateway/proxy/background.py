@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.clock import Clock
+from gateway.customers.credentials import Credential
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Source, Status, UsageEvent, decode
 from gateway.ledger.ledger import Hold, Ledger
@@ -38,6 +39,8 @@ class Pending(Struct, frozen=True, kw_only=True):
     """
 
     request_id: str
+    app: str
+    key: str | None
     customer: str
     number: int
     window_ids: str
@@ -52,6 +55,13 @@ class Pending(Struct, frozen=True, kw_only=True):
     bounded: bool
     sent_bytes: int
     details: str
+
+    def is_of(self, credential: Credential) -> bool:
+        """Whether it was made by this app, and, where that says more, for this customer or key."""
+        if credential.app.id != self.app or (credential.key and credential.key_id != self.key):
+            return False
+        named = credential.customer
+        return named is None or credential.app.customer_prefix + named == self.customer
 
 
 def is_response_id(text: str) -> bool:
@@ -145,7 +155,7 @@ class Background:
             provider=provider,
             model=pending.model,
             started_ms=pending.started_ms,
-            rated=rating.rate(provider, pending.model, pending.started_ms),
+            rated=rating.rate(provider, pending.model, pending.started_ms, sent=True),
             rating=rating,
             scope=pending.scope,
             trusts_reported=pending.trusts_reported,
@@ -161,6 +171,8 @@ def _pending(tab: Tab, hold: Hold) -> Pending:
     settings = tab.upstream.settings
     return Pending(
         request_id=tab.request_id,
+        app=tab.app.id,
+        key=tab.credential.key_id,
         customer=hold.profile.identifier,
         number=hold.profile.number,
         window_ids=hold.window_ids,

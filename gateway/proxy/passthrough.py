@@ -25,11 +25,12 @@ from gateway.event import details_of
 from gateway.ledger.bounds import Bound
 from gateway.ledger.ledger import Ledger
 from gateway.openai.carriers import NO_CUSTOMER_FIELDS, CustomerFields
-from gateway.openai.content import Content
-from gateway.openai.foreign import METHODS, from_body, may_generate
+from gateway.openai.content import Content, edited
+from gateway.openai.foreign import METHODS, may_generate, ours_in
 from gateway.proxy.bodies import BodyLimits, has_body, is_json, read_body
 from gateway.proxy.booking import Booking
 from gateway.proxy.departure import ClientGone, Departure
+from gateway.proxy.elsewhere import Elsewhere
 from gateway.proxy.headers import refuse_without_key
 from gateway.proxy.passage import Passing, ask, relay
 from gateway.proxy.request import Request
@@ -60,6 +61,7 @@ class Passthrough:
         rating: Rating,
         upstreams: Upstreams,
         uploads: Uploads,
+        elsewhere: Elsewhere,
         clock: Clock,
         limits: BodyLimits,
         binding: bool,
@@ -69,6 +71,7 @@ class Passthrough:
         self._rating = rating
         self._upstreams = upstreams
         self._uploads = uploads
+        self._elsewhere = elsewhere
         self._clock = clock
         self._limits = limits
         self._binding = binding
@@ -140,8 +143,9 @@ class Passthrough:
         elif not has_body(headers):
             await go(NO_CUSTOMER_FIELDS, b"")
         elif is_json(headers):
-            cut = from_body(await read_body(request.receive, headers, self._limits))
-            await go(cut.fields, cut.rest)
+            body = await read_body(request.receive, headers, self._limits)
+            ours = await self._elsewhere.if_large(body, ours_in)
+            await go(ours.fields, edited(body, list(ours.cuts)))
         else:
             async with self._uploads.body(request.receive, headers) as spool:
                 await go(NO_CUSTOMER_FIELDS, spool.edited(()))

@@ -358,8 +358,8 @@ class Pipeline:
         card = tab.rated.card
         if self._on_disconnect == "drain":
             return None
-        if self._on_disconnect == "auto" and card is not None and card.reasoning:
-            return READ_ON_SECONDS_MAX
+        if self._on_disconnect == "auto" and (tab.call.background or (card and card.reasoning)):
+            return READ_ON_SECONDS_MAX  # what goes on without us is found by the id it answers
         return 0.0
 
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:

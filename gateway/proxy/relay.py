@@ -247,7 +247,9 @@ class WholeRelay:
     @property
     def refuses_to_count(self) -> bool:
         """The upstream does not know ``stream_options``."""
-        return self._answer.status in (400, 422) and b"stream_options" in self.content
+        if self._answer.status not in (400, 422):
+            return False
+        return b"stream_options" in decoder(self._encoding)(self.content)
 
     @property
     def content(self) -> bytes:
@@ -326,12 +328,29 @@ def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:
         return lambda chunk: chunk
     if encoding not in _ENCODINGS:
         return lambda _: b""
-    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, by its header
+    return Inflating().decode
 
-    def decode(chunk: bytes) -> bytes:
+
+class Inflating:
+    """A body in gzip or zlib, by its header; several of them in a row are one body."""
+
+    __slots__ = ("_inflate",)
+
+    def __init__(self) -> None:
+        self._inflate = _new_inflate()
+
+    def decode(self, chunk: bytes) -> bytes:
+        parts = []
         try:
-            return inflate.decompress(chunk, READ_BYTES_MAX)
+            while chunk:
+                if self._inflate.eof:
+                    self._inflate = _new_inflate()
+                parts.append(self._inflate.decompress(chunk, READ_BYTES_MAX))
+                chunk = self._inflate.unused_data
         except zlib.error:
-            return b""
+            pass
+        return b"".join(parts)
 
-    return decode
+
+def _new_inflate() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)

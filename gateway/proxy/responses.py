@@ -6,6 +6,7 @@ One that was made in the background is billed here, by whoever brings its end fi
 from typing import Final
 
 from gateway.customers.apps import App
+from gateway.customers.credentials import Credential
 from gateway.errors import NotFound
 from gateway.openai.answer import Reading, read_answer
 from gateway.openai.endpoints import Endpoint
@@ -27,17 +28,22 @@ class KeptResponses:
         self._upstreams = upstreams
         self._background = background
 
-    async def pass_on(self, passing: Passing, app: App, response_id: str) -> None:
+    async def pass_on(self, passing: Passing, credential: Credential, response_id: str) -> None:
         """Ask the upstream that has the response, and relay what it says.
 
-        Where nobody noted which one that is, they are asked in their order.
+        Where nobody noted which one that is, they are asked in their order. Whose it is, is
+        known of those alone that were made in the background: who may speak for one customer
+        only, or has a temporary key, gets no others.
 
         Raises:
-            NotFound: this app has no upstream that could have it.
+            NotFound: it is another's, or this app has no upstream that could have it.
             UpstreamError: there is no answer.
             LedgerUnavailable: nobody knows whether its call is still to be billed.
         """
         pending = await self._background.find(response_id)
+        if credential.is_bound if pending is None else not pending.is_of(credential):
+            raise _no_such()
+        app = credential.app
         async with Departure(passing.receive, lambda: None):
             upstream, answer = await self._asked(passing, app, pending)
             reader = _Ending(pending, self._background) if pending is not None else None
@@ -58,8 +64,12 @@ class KeptResponses:
             if asked[1].status not in _NOT_ITS:
                 break
         if asked is None:
-            raise NotFound("There is no such response.", code="not_found")
+            raise _no_such()
         return asked
+
+
+def _no_such() -> NotFound:
+    return NotFound("There is no such response.", code="not_found")
 
 
 class _Ending:

@@ -23,7 +23,8 @@ from gateway.errors import (
     NotSupported,
 )
 from gateway.ledger.requests import new_request_id
-from gateway.openai.call import parse_call, parse_form, passed
+from gateway.openai.call import Call, parse_call, parse_form, parse_shallow, passed_shallow
+from gateway.openai.content import Content
 from gateway.openai.endpoints import Endpoint
 from gateway.openai.errors import Surface, WireForm, internal_error, wire_form
 from gateway.openai.flat_carriers import from_query
@@ -31,6 +32,7 @@ from gateway.proxy.background import is_response_id
 from gateway.proxy.bodies import BodyLimits, read_body
 from gateway.proxy.cors import Cors, PageSend, is_preflight
 from gateway.proxy.departure import ClientGone
+from gateway.proxy.elsewhere import LARGE_BYTES, Elsewhere
 from gateway.proxy.headers import RawHeaders, app_token, ours, refuse_without_key
 from gateway.proxy.models import Models
 from gateway.proxy.passage import Passing, pass_on
@@ -45,6 +47,9 @@ from gateway.proxy.uploads import Uploads, is_form
 PREFIXES: Final = ("/v1/", "/api/")
 ANTHROPIC_PREFIX: Final = "/anthropic/v1/"
 """Where an Anthropic client that is given a base URL of its own calls."""
+
+PUBLIC_MODELS: Final = "/api/models/public"
+"""Among the paths of models, and management's."""
 
 COUNTING: Final = ("messages/count_tokens", "responses/input_tokens")
 """Bodies that are read by a model and make nothing: unmetered."""
@@ -113,7 +118,7 @@ class Arrival:
         )
 
     def passing(
-        self, scope: Scope, receive: Receive, send: Send, path: str, content: bytes
+        self, scope: Scope, receive: Receive, send: Send, path: str, content: bytes | Content
     ) -> Passing:
         """The request as it goes on, unmetered."""
         return Passing(
@@ -145,6 +150,7 @@ class DataPlane:
         kept: KeptResponses,
         passthrough: Passthrough,
         uploads: Uploads,
+        elsewhere: Elsewhere,
         clock: Clock,
         limits: DataPlaneLimits,
         reject_status: int = 402,
@@ -157,6 +163,7 @@ class DataPlane:
         self._kept = kept
         self._passthrough = passthrough
         self._uploads = uploads
+        self._elsewhere = elsewhere
         self._clock = clock
         self._limits = limits
         self._reject_status = reject_status
@@ -219,7 +226,7 @@ class DataPlane:
         if path.startswith(("/v1/", ANTHROPIC_PREFIX)) or path == "/v1":
             return path.rstrip("/") != "/v1/events"
         known = path.rstrip("/")
-        return known in self._handlers or known.startswith(_API_TREES)
+        return known in self._handlers or (known.startswith(_API_TREES) and known != PUBLIC_MODELS)
 
     def _handler(self, scope: Scope) -> Handler:
         path, method = scope["path"].rstrip("/"), scope["method"]
@@ -252,7 +259,7 @@ class DataPlane:
                     await self._pipeline.run(request, parse_form(endpoint, form))
             else:
                 content = await self._content(receive, arrival)
-                await self._pipeline.run(request, parse_call(endpoint, content))
+                await self._pipeline.run(request, await self._parsed(endpoint, content))
 
         return call
 
@@ -260,9 +267,12 @@ class DataPlane:
         """A body that is forwarded to the upstream of its model, and not metered."""
 
         async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
-            app = (await self._authenticated(arrival)).app
-            read = passed(await self._content(receive, arrival))
-            upstream, model = self._upstreams.serving(read.model, app)
+            credential = await self._authenticated(arrival)
+            credential.check_app()
+            content = await self._content(receive, arrival)
+            read = replace(await self._elsewhere.if_large(content, passed_shallow), body=content)
+            credential.check_model(read.model)
+            upstream, model = self._upstreams.serving(read.model, credential.app)
             refuse_without_key(upstream.settings.passthrough, arrival.headers)
             passing = arrival.passing(scope, receive, send, path, read.forwarded(model))
             await pass_on(replace(passing, model=model), upstream)
@@ -278,10 +288,11 @@ class DataPlane:
             raise MethodNotAllowed(method, allowed)
 
         async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
-            app = (await self._authenticated(arrival)).app
+            credential = await self._authenticated(arrival)
+            credential.check_app()
             content = await self._content(receive, arrival) if method == "POST" else b""
             passing = arrival.passing(scope, receive, send, below, content)
-            await self._kept.pass_on(passing, app, response_id)
+            await self._kept.pass_on(passing, credential, response_id)
 
         return call
 
@@ -300,6 +311,12 @@ class DataPlane:
             await self._passthrough.serve(request, method, raw.removeprefix(_FOREIGN), below)
 
         return call
+
+    async def _parsed(self, endpoint: Endpoint, content: bytes) -> Call:
+        if len(content) <= LARGE_BYTES:  # as good as always
+            return parse_call(endpoint, content)
+        call = await self._elsewhere.run(parse_shallow, endpoint, content)
+        return replace(call, body=content)
 
     async def _content(self, receive: Receive, arrival: Arrival) -> bytes:
         return await read_body(receive, arrival.headers, self._limits.body)

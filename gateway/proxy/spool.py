@@ -15,12 +15,10 @@ from typing import IO, Final
 
 from gateway.errors import GatewayBusy
 from gateway.openai.body import Edit
+from gateway.openai.content import PIECE_BYTES
 
 MEMORY_BYTES: Final = 1_048_576
 """Kept before any of it is written."""
-
-PIECE_BYTES: Final = 262_144
-"""Read at a time."""
 
 RESERVE_BYTES: Final = 268_435_456
 """Left free on the disk: the store and the logs may live on the same one."""

@@ -187,12 +187,10 @@ class Tab:
 
     def cap_within(self, granted_pico: int, markup_ppm: int) -> int | None:
         """The output cap that keeps the call within so much; None: it needs or takes none."""
-        price, card = self.rated.price, self.rated.card
-        if self.extent is None or price is None or card is None:
+        price, card, extent = self.rated.price, self.rated.card, self.extent
+        if not (extent and price and card and cap_field(self.call, card)):
             return None
-        if cap_field(self.call, card) is None:
-            return None
-        return self.extent.cap_within(granted_pico, price, markup_ppm)
+        return extent.cap_within(granted_pico, price, markup_ppm)
 
     def opening(self, profile: Profile) -> bytes:
         """Details of the event to post should this process never come to the call's end."""

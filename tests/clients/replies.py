@@ -150,11 +150,11 @@ def _azure(model: str, asked: Asked) -> list[bytes]:
 
 
 def _comments(model: str, asked: Asked) -> list[bytes]:
+    """As OpenRouter does it, though not before usage: the comment would be there without it."""
     comment = b": OPENROUTER PROCESSING\n\n"
-    between = [
-        piece for frame in said(model, asked, *texts("a", "b")) for piece in (comment, frame)
-    ]
-    return [*[comment] * 20, *between]
+    frames = said(model, asked, *texts("a", "b"))
+    counts = b'"choices": []'
+    return [comment] * 20 + [frame if counts in frame else comment + frame for frame in frames]
 
 
 def _counted(model: str, _: Asked) -> list[bytes]:
@@ -417,8 +417,11 @@ def reply(call: Call, asked: Asked, earlier: int) -> bytes:
 
 
 def cut(call: Call, asked: Asked) -> bytes:
-    """Half an answer: the connection ends in the middle of it."""
-    full = ROUTES[call.route](call.model, asked)
+    """Half an answer: the connection ends in the middle of it.
+
+    Not announced: with ``connection: close`` Node takes even a broken answer for a whole one.
+    """
+    full = ROUTES[call.route](call.model, asked).replace(b"connection: close\r\n", b"")
     return full[: full.index(b"\r\n\r\n") + 300]
 
 

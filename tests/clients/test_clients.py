@@ -50,7 +50,7 @@ class Client:
             return [sys.executable, str(HERE / "programs" / self.program)]
         if self.runs == "python-2":
             if not PYTHON_2.exists():
-                pytest.skip(f"no {PYTHON_2.parent.parent.name}: see docs/compatibility.md")
+                pytest.skip(f"there is no {PYTHON_2.parents[1].name}: see docs/compatibility.md")
             return [str(PYTHON_2), str(HERE / "programs" / self.program)]
         node, packages = which("node"), HERE / "node" / "node_modules"
         if node is None or not (packages / self.package).exists():
@@ -66,7 +66,17 @@ CLIENTS = {
     "anthropic": Client("with_anthropic.py", "python", "anthropic"),
     "litellm": Client("with_litellm.py", "python-2", "litellm"),
     "instructor": Client("with_instructor.py", "python-2", "instructor"),
+    "openai-node": Client("with_openai.mjs", "node", "openai"),
+    "AI SDK": Client("with_ai_sdk.mjs", "node", "@ai-sdk/openai-compatible"),
+    "anthropic-node": Client("with_anthropic.mjs", "node", "@anthropic-ai/sdk"),
 }
+LIGHT = "openai-python 3"
+"""It comes with the tests anyway; the others are for the slow run, which installs them."""
+
+each_client = pytest.mark.parametrize(
+    "name",
+    [name if name == LIGHT else pytest.param(name, marks=pytest.mark.slow) for name in CLIENTS],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ def environment():
     } | {"NO_PROXY": "*", "PYTHONWARNINGS": "ignore", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@each_client
 def test_a_client_sees_no_difference(run_of, name):
     """Objects, bytes, headers, errors and their classes are equal, scenario by scenario."""
     run = run_of(name)
@@ -132,7 +142,7 @@ def test_a_client_sees_no_difference(run_of, name):
         assert scenario.startswith("error") == ("error" in direct), (scenario, direct)
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@each_client
 def test_a_provider_sees_no_difference(run_of, name):
     """As many requests, in the same order, equal but for our fields and the wish for usage."""
     direct, through = run_of(name).asked
@@ -147,11 +157,11 @@ def test_a_provider_sees_no_difference(run_of, name):
         assert encodings(other) <= encodings(one) & ENCODINGS | {b"identity"}
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@each_client
 def test_a_customer_is_named_once_a_call(run_of, ways, name):
     """One event for each call that named the customer; usage is what the provider reported."""
     run = run_of(name)
-    naming = [called(a).route for a in run.asked[0] if run.customer.encode() in a.body]
+    naming = [called(each).route for each in run.asked[0] if names(each, run.customer)]
 
     events = ways.door.settled(run.customer, len(naming))
 
@@ -164,3 +174,29 @@ def test_a_customer_is_named_once_a_call(run_of, ways, name):
         and event.model != UNCOUNTED
     ]
     assert [] == unreported
+
+
+def names(asked, customer):
+    """Whether a request does, in its body or in our header."""
+    name = customer.encode()
+    return name in asked.body or name == asked.header(b"x-farebox-customer")
+
+
+@pytest.mark.slow
+def test_r34_who_is_over_budget_is_told_once(ways):
+    """One call each, though both may retry twice: a 402 is worth no second try."""
+    client = Client("over_budget.mjs", "node", "openai")
+    one, other = a_customer("broke"), a_customer("broke")
+    arguments = [ways.door.url, TOKEN, one, other]
+
+    ended = subprocess.run(
+        [*client.command(), *arguments], env=environment(), capture_output=True, check=False
+    )
+
+    assert b"" == ended.stderr
+    assert [
+        ["Error", "APIError", 402, "budget_exceeded"],
+        ["AI_APICallError", "APICallError", 402, "budget_exceeded"],
+    ] == json.loads(ended.stdout)
+    for customer in (one, other):
+        assert ["rejected"] == [row["status"] for row in ways.door.logs(customer)]

@@ -7,6 +7,8 @@ import zlib
 from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.proxy.inflating import zstd
 from tests.support.gateways import TOKEN, UPSTREAM_KEY, a_customer, chat_body, gateway
@@ -179,3 +181,45 @@ def test_a_key_of_the_callers_own_goes_up_and_the_app_token_does_not(provider):
     sent = b"".join(name + value for name, value in asked.headers)
     assert TOKEN.encode() not in sent
     assert UPSTREAM_KEY.encode() not in sent
+
+
+NUMBERS = ["0", "-0", "-0.0", "1.0", "1e-7", "1E+2", "-1.50", "1" + "0" * 30, str(2**64), "0.1"]
+ESCAPES = ['\\"', "\\\\", "\\n", "\\/", "\\u0041", "\\u2028", "\\ud83d\\ude00", "\u2028", "é", "}"]
+text = st.lists(st.one_of(st.sampled_from(ESCAPES), st.sampled_from("ab{}[],: "))).map("".join)
+string = text.map('"{}"'.format)
+scalar = st.one_of(st.sampled_from([*NUMBERS, "true", "false", "null"]), string)
+space = st.sampled_from(["", " ", "\n\t"])
+
+
+pair = st.tuples(string, space, scalar).map("{0[0]}:{0[1]}{0[2]}".format)
+value = st.recursive(
+    st.one_of(scalar, st.lists(pair, max_size=4).map(lambda pairs: "{" + ",".join(pairs) + "}")),
+    lambda inner: st.tuples(st.lists(inner, max_size=4), space).map(
+        lambda v: "[" + ("," + v[1]).join(v[0]) + "]"
+    ),
+    max_leaves=10,
+)
+theirs = st.tuples(text.map('"x_{}"'.format), space, value).map("{0[0]}{0[1]}:{0[2]}".format)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_r55_a_provider_gets_what_the_caller_wrote_but_our_fields(door, provider, data):
+    """Whatever stands in it: unknown keys at any depth, long integers, 1e-7, escapes, twins."""
+    customer = a_customer()
+    before, after = (data.draw(st.lists(theirs, max_size=5)) for _ in range(2))
+    said = data.draw(value)
+    kept = [*before, '"model":"demo-small"', f'"messages":[{said}]', *after]
+    ours = [
+        f'"customer_params":{{"customer_identifier":"{customer}","name":{data.draw(string)}}}',
+        data.draw(st.sampled_from(['"disable_log":true', '"\\u0074hread_identifier":"t"'])),
+    ]
+    sent = list(kept)
+    for field in ours:
+        sent.insert(data.draw(st.integers(0, len(sent))), field)
+
+    got = send(door, ("{" + ",".join(sent) + "}").encode())
+
+    assert 200 == got.status, got.body
+    assert ("{" + ",".join(kept) + "}").encode() == provider.asked[-1].body
+    assert customer.encode() == got.header("x-farebox-customer")

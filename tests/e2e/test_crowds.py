@@ -1,13 +1,17 @@
 """Many at once: every answer is its caller's own, and the events add up."""
 
 import asyncio
+import json
+import os
 import random
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from gateway.event import Kind
 from tests.support.gateways import TOKEN, a_customer, chat_body, price_of, total_usd, wait_until
+from tests.support.rawhttp import request
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.slow)])
@@ -79,3 +83,41 @@ def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door):
     assert len(events) == len({event.request_id for event in events})
     assert {event.kind for event in events} <= {Kind.SETTLE, Kind.RELEASE}
     assert total_usd(events) == door.spent(customer)
+
+
+@pytest.mark.slow
+def test_r14_r15_five_thousand_who_leave_leak_nothing(door):
+    """In whatever phase they do: one event each at most, no connection left behind on any side."""
+    customer, chance = a_customer(), random.Random(11)
+    parts = urlsplit(door.url)
+
+    async def call(number):
+        fault = ("!stall 20", "!stall-stream 20", "Hi")[number % 3]
+        body = json.dumps(chat_body(customer, fault, stream=bool(number % 2))).encode()
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(request("/v1/chat/completions", body, authorization=f"Bearer {TOKEN}"))
+        await asyncio.sleep(chance.uniform(0, 0.3))
+        writer.transport.abort()
+
+    async def crowd():
+        for _ in range(50):
+            await asyncio.gather(*(call(number) for number in range(100)))
+
+    def open_files():
+        return len(os.listdir("/proc/self/fd"))
+
+    door.chat(customer)
+    before = open_files()
+
+    asyncio.run(crowd())
+
+    wait_until(lambda: door.held(customer) == 0, "nothing is held", seconds_max=30)
+    answers = [door.chat(customer, f"after {number}") for number in range(100)]
+    assert {200} == {answer.status_code for answer in answers}
+    events = door.events(customer)
+    assert len(events) == len({event.request_id for event in events})
+    assert {event.kind for event in events} <= {Kind.SETTLE, Kind.RELEASE}
+    assert total_usd(events) == door.spent(customer)
+    left = [seen for seen in door.seen if seen.disconnected_after_s is not None]
+    assert left
+    wait_until(lambda: open_files() < before + 50, "what was opened is closed", seconds_max=45)

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from contextlib import ExitStack
 
 import httpx
 import openai
@@ -453,6 +454,32 @@ def test_a_host_that_never_takes_the_call():
             assert [Kind.RELEASE] * 2 == [only(running, c).kind for c in (customer, gone)]
         for filler in fillers:
             filler.close()
+
+
+def test_r14_who_leaves_while_the_upstream_is_dialled():
+    """Nothing was sent: nothing is charged, and nobody waits for the connection any more."""
+    with socket.socket() as deaf, ExitStack() as fillers:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        port = deaf.getsockname()[1]
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        account = {"timeouts": {"connect": 60}}
+        with gateway(upstream_url=f"http://127.0.0.1:{port}", account=account) as running:
+            customer = a_customer()
+            with connected(running.url) as connection:
+                connection.sendall(sent(customer))
+                wait_until(lambda: running.held(customer) > 0, "the call is held")
+
+            event = only(running, customer)  # waits far less than a minute
+
+            assert (Kind.RELEASE, Status.ABORTED, 499) == (
+                event.kind,
+                event.status,
+                event.status_code,
+            )
 
 
 def test_the_answer_is_what_the_sdk_says_it_is(door):

@@ -358,3 +358,44 @@ def test_the_command_mints_what_the_gateway_takes(door, tmp_path):
         assert 2 == refused.exit_code
         assert says in refused.stderr
         assert SECRET not in refused.stderr
+
+
+def in_background(door, token, **fields):
+    """The id of a response that is being made for who has this token."""
+    body = {"model": "demo-small", "input": "Hi", "background": True, **fields}
+    answer = door.post("/v1/responses", json=body, headers={"authorization": f"Bearer {token}"})
+    assert 200 == answer.status_code, answer.text
+    return answer.json()["id"]
+
+
+def fetch(door, token, response_id):
+    headers = {"authorization": f"Bearer {token}"}
+    url = f"{door.url}/v1/responses/{response_id}"
+    return httpx.get(url, headers=headers, trust_env=False).status_code
+
+
+def test_kept_responses_are_for_whom_they_were_made(door):
+    """A token of one customer, or a temporary key, gets its own, and only what is known as that."""
+    mine, theirs = a_token(a_customer()), a_token(a_customer())
+    made = in_background(door, mine)
+    assert [404, 404, 200] == [fetch(door, token, made) for token in (theirs, TOKEN, mine)]
+
+    key, other = a_key(door)["api_key"], a_key(door)["api_key"]
+    made = in_background(door, key, customer_identifier=a_customer())
+    assert [404, 200, 200] == [fetch(door, token, made) for token in (other, key, TOKEN)]
+
+    body = {"model": "demo-small", "input": "Hi"}
+    made = door.post("/v1/responses", json=body).json()["id"]
+    assert [404, 404, 200] == [fetch(door, token, made) for token in (mine, key, TOKEN)]
+
+
+def test_what_passes_unmetered_needs_the_same_token(door):
+    """The app that takes customer tokens only, and the models that a token may use."""
+    body = {"model": "demo-small", "messages": []}
+    token = a_token(a_customer(), models=("demo-large",))
+    for shown, code in (("web-token-canary", "permission_error"), (token, "permission_error")):
+        answer = door.post(
+            "/v1/messages/count_tokens", json=body, headers={"authorization": f"Bearer {shown}"}
+        )
+        assert (403, code) == (answer.status_code, answer.json()["error"]["type"])
+    assert 403 == fetch(door, "web-token-canary", "resp_1")

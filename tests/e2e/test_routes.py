@@ -1,6 +1,7 @@
 """Every metered route, behind a provider that says what a test has it say."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from gateway.app import build_app
 from gateway.cli.server import SETTINGS
 from gateway.config import parsed
 from gateway.event import Kind, Source, Status
+from gateway.store.keys import background
 from pricing.money import usd
 from pricing.usage import Usage
 from tests.gateway.openai.usage_streams import STREAMS, stream
@@ -19,8 +21,9 @@ from tests.support.gateways import (
     an_upstream,
     gateway,
     settings,
+    wait_until,
 )
-from tests.support.rawhttp import exchange, request
+from tests.support.rawhttp import connected, exchange, request
 from tests.support.rawupstream import answer, raw_upstream
 from tests.support.rawupstream import stream as streamed
 from tests.support.servers import serve
@@ -741,3 +744,28 @@ def test_a_refusal_of_the_provider_passes_and_is_free(door, provider, path):
     )
     [event] = door.settled(customer)
     assert (Kind.RELEASE, Status.ERROR, 429) == (event.kind, event.status, event.status_code)
+
+
+def test_who_leaves_before_a_background_call_is_answered(door, provider):
+    """It goes on at the provider all the same: its id is waited for, so that it can be billed."""
+    customer, response = a_customer(), f"resp_{a_customer()}"
+    asked, gone = threading.Event(), threading.Event()
+
+    def late(connection, _):
+        asked.set()
+        assert gone.wait(10)
+        connection.sendall(said(**{**QUEUED, "id": response}))
+
+    provider.script = late
+    body = {"customer_params": {"customer_identifier": customer}, **STORED}
+    sent = request("/v1/responses", json.dumps(body).encode(), authorization=f"Bearer {TOKEN}")
+    with connected(door.url) as connection:
+        connection.sendall(sent)
+        assert asked.wait(10)
+    gone.set()
+    wait_until(lambda: door.store.get(background(response)) is not None, "it is known by its id")
+
+    provider.answers(said(**RESPONSE, usage=USED))
+    get(door, f"/v1/responses/{response}")
+    [event] = door.settled(customer)
+    assert BILLED == event.charge_pico

@@ -85,9 +85,10 @@ def _read(connection: socket.socket) -> Asked | None:
             rest += _more(connection)
         return Asked(line, headers, body[0])
     length = int(named.get(b"content-length", 0))
-    while len(rest) < length:
-        rest += _more(connection)
-    return Asked(line, headers, rest)
+    whole = bytearray(rest)  # bytes would be copied with every piece
+    while len(whole) < length:
+        whole += _more(connection)
+    return Asked(line, headers, bytes(whole))
 
 
 def _more(connection: socket.socket) -> bytes:

@@ -127,6 +127,7 @@ class Connection(asyncio.Protocol):
                     return
                 self._transport.write(piece)
                 await self._drained()
+                await asyncio.sleep(0)  # a fast reader leaves no pause of its own
         except Exception:
             log.exception("upload_unreadable")
             self.abort()

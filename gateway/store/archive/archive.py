@@ -1,12 +1,12 @@
 """The archive's face: async methods over blocking SQL, which runs in threads."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import Engine, Executable, Select, func, select, tuple_, update
+from sqlalchemy import Engine, Executable, RowMapping, Select, func, select, tuple_, update
 
 from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
@@ -16,7 +16,7 @@ from gateway.store.archive.database import (
     sqlite_engine,
     writing,
 )
-from gateway.store.archive.listing import Listed, Wanted, listed
+from gateway.store.archive.listing import Listed, Place, Wanted, listed, usage_behind
 from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.queries import (
@@ -67,6 +67,7 @@ PAGE_SIZE_MAX: Final = 1_000
 OFFSET_MAX: Final = 10_000
 """Further away pages are reached by where the one before ended."""
 
+EXPORTED_AT_ONCE: Final = 1_000
 TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
 EVENTS_MAX: Final = 10_000
@@ -193,6 +194,18 @@ class Archive:
         if not (1 <= wanted.size <= PAGE_SIZE_MAX and 0 <= wanted.offset <= OFFSET_MAX):
             raise ValueError(f"a page of {wanted.size} rows after {wanted.offset}")
         return await asyncio.to_thread(self._listed, wanted)
+
+    async def usage(self, wanted: LogFilter) -> AsyncIterator[list[ArchivedEvent]]:
+        """Calls, reported usage and corrections, the oldest first, in batches."""
+        after: Place | None = None
+        while True:
+            found = usage_behind(wanted, after).limit(EXPORTED_AT_ONCE)
+            rows = await asyncio.to_thread(self._mappings, found)
+            if rows:
+                yield [from_row(row) for row in rows]
+            if len(rows) < EXPORTED_AT_ONCE:
+                return
+            after = Place(rows[-1]["at_ms"], rows[-1]["id"])
 
     async def one(self, request_id: str) -> ArchivedEvent | None:
         """The call, event or refusal of that id; adjustments of it are rows of their own."""
@@ -357,6 +370,10 @@ class Archive:
     def _pairs(self, statement: str) -> list[tuple[int, int]]:
         with self._engine.connect() as connection:
             return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
+
+    def _mappings(self, statement: Executable) -> Sequence[RowMapping]:
+        with self._engine.connect() as connection:
+            return connection.execute(statement).mappings().all()
 
     def _listed(self, wanted: Wanted) -> Listed:
         with self._engine.connect() as connection:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Executable,
@@ -18,22 +19,24 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    false,
     func,
     select,
     tuple_,
     union_all,
 )
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.util import ClauseAdapter
 
-from gateway.event import Status
-from gateway.store.archive.queries import LogFilter, conditions
+from gateway.event import MONEY_KINDS, Status
+from gateway.store.archive.queries import LogFilter, conditions, is_kind
 from gateway.store.archive.rows import from_row
 from gateway.store.archive.table import EVENTS, ArchivedEvent
 
 COUNTED_MAX: Final = 10_000
 """Of what an index answers; a list that has more says so."""
 
-WALKED_MAX: Final = 20_000
+WALKED_MAX: Final = 10_000
 WAYS_MAX: Final = 4
 """Customers whose rows are found side by side each; of more, the walk is by time."""
 
@@ -102,7 +105,12 @@ class Ways(NamedTuple):
 
 def listed(connection: Connection, wanted: Wanted) -> Listed:
     found = ways(wanted.filter)
-    rows = connection.execute(page(wanted, found)).mappings().all()
+    ids = connection.execute(page(wanted, found)).scalars().all()
+    by_id = {
+        row["id"]: row
+        for row in connection.execute(select(EVENTS).where(EVENTS.c.id.in_(ids))).mappings()
+    }
+    rows = [by_id[row_id] for row_id in ids if row_id in by_id]  # one may have been retired
     matches, looked_at = connection.execute(count(wanted, found)).one()
     place = rows[wanted.size - 1] if len(rows) > wanted.size else None
     cut_short = False
@@ -116,6 +124,16 @@ def listed(connection: Connection, wanted: Wanted) -> Listed:
         exact=int(looked_at) <= bound,
         following=None if place is None else Place(place["at_ms"], place["id"]),
         cut_short=cut_short,
+    )
+
+
+def usage_behind(wanted: LogFilter, after: Place | None) -> Select[Any]:
+    """What counts, the oldest first, behind a place."""
+    of_time = Wanted(filter=wanted, descending=False, after=after)
+    return (
+        select(EVENTS)
+        .where(is_kind(MONEY_KINDS), *conditions(wanted), *_behind(of_time))
+        .order_by(*_in_order(of_time, EVENTS.c.at_ms, EVENTS.c.id))
     )
 
 
@@ -157,13 +175,13 @@ def _is_way(name: str, value: Any) -> bool:
 
 
 def page(wanted: Wanted, found: Ways) -> Select[Any]:
-    """The rows of the page, and one more where there are any behind it."""
+    """The page's ids in its order, and one more where there are any behind it."""
     walked = walk(wanted, found, _bound(wanted, found))
     column = walked.c[wanted.sort.value]
     order = _in_order(wanted, column, walked.c.at_ms, walked.c.id)
     if wanted.sort is not Sort.TIME:
         order = [column.is_(None), *order]  # what is not known comes last, either way
-    statement = select(walked).where(*_on(walked, found.rest)).order_by(*order)
+    statement = select(walked.c.id).where(*_on(walked, found.rest)).order_by(*order)
     return statement.limit(wanted.size + 1).offset(wanted.offset)
 
 
@@ -195,15 +213,16 @@ def is_walk(wanted: Wanted, found: Ways) -> bool:
 
 def walk(wanted: Wanted, found: Ways, bound: int) -> FromClause:
     """The first rows of each range in the order of time, at most `bound` in all."""
+    columns = [EVENTS.c[name] for name in sorted(_looked_at(wanted, found))]
     order = _in_order(wanted, EVENTS.c.at_ms, EVENTS.c.id)
     slices = [
-        select(EVENTS).where(*of_range, *_behind(wanted)).order_by(*order).limit(bound).subquery()
+        select(*columns).where(*of_range, *_behind(wanted)).order_by(*order).limit(bound).subquery()
         for of_range in found.ranges
     ]
     if len(slices) == 1:
         return slices[0]
     if not slices:
-        return select(EVENTS).where(EVENTS.c.id < 0).subquery()
+        return select(*columns).where(false()).subquery()
     together = union_all(*(select(one) for one in slices)).subquery()
     ordered = _in_order(wanted, together.c.at_ms, together.c.id)
     return select(together).order_by(*ordered).limit(bound).subquery()
@@ -211,6 +230,20 @@ def walk(wanted: Wanted, found: Ways, bound: int) -> FromClause:
 
 def _in_order(wanted: Wanted, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
     return [column.desc() if wanted.descending else column.asc() for column in columns]
+
+
+def _looked_at(wanted: Wanted, found: Ways) -> set[str]:
+    """The columns that a walk needs: a row is wide, and most of it nobody asks about."""
+    named = {
+        element.name
+        for condition in found.rest
+        for element in visitors.iterate(condition)
+        if isinstance(element, Column)
+    }
+    # A condition that is written out (`NOT_OK`) names its column by itself.
+    return {"id", "at_ms", "status", wanted.sort.value, *named} - (
+        set() if found.rest else {"status"}
+    )
 
 
 def _bound(wanted: Wanted, found: Ways) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    TextClause,
     and_,
     case,
     distinct,
@@ -121,7 +122,7 @@ def unpriced_customers(wanted: LogFilter, names: Iterable[tuple[str, str]]) -> E
     return select(ranked).where(ranked.c.place <= CUSTOMERS_SHOWN_MAX)
 
 
-def _without_a_price(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def _without_a_price(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
     is_call = EVENTS.c.kind.in_(sorted(USAGE_KINDS))
     rerated = EVENTS.c.request_id.contains(RERATED)
     return [EVENTS.c.unpriced, or_(is_call, rerated), *conditions(wanted)]

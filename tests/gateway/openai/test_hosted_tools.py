@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.openai.hosted_tools import HOSTED_FIELDS, hosted_tools
+from gateway.openai.hosted_tools import HOSTED_FIELDS, hosted_tools, tool_uses_max
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,12 @@ from gateway.openai.hosted_tools import HOSTED_FIELDS, hosted_tools
         {"enable_search": False, "plugins": [], "mcp_servers": []},
         {"tools": [{"type": "function"}, {"type": "custom"}, {"function": {}}, 7]},
         {"tools": "none"},
+        {"tools": [{"type": "local_shell"}, {"type": "apply_patch"}]},
+        {"tools": [{"type": "shell", "environment": {"type": "local"}}]},
+        {"tools": [{"name": "f", "input_schema": {}}, {"type": "custom", "name": "g"}]},
+        {"tools": [{"type": "bash_20250124"}, {"type": "text_editor_20250728"}]},
+        {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+        {"context_management": [{"type": 7}, "x"]},
     ],
 )
 def test_what_the_caller_runs_costs_its_tokens(document) -> None:
@@ -37,8 +43,34 @@ def test_what_the_caller_runs_costs_its_tokens(document) -> None:
         ({"enable_search": True}, ("enable_search", None)),
         ({"plugins": [{"id": "web"}]}, ("plugins", None)),
         ({"mcp_servers": [{"url": "u"}]}, ("mcp_servers", None)),
+        ({"tools": [{"type": "web_search_20250305"}]}, ("tools", ("web_search",))),
+        ({"tools": [{"type": "web_fetch_20250910"}]}, ("tools", None)),
+        ({"tools": [{"type": "shell"}]}, ("tools", None)),
+        ({"tools": [{"type": "shell", "environment": {"type": "auto"}}]}, ("tools", None)),
+        (
+            {"context_management": {"edits": [{"type": "compact_20260112"}]}},
+            ("context_management", None),
+        ),
+        ({"context_management": [{"type": "compaction"}]}, ("context_management", None)),
     ],
 )
 def test_what_the_provider_runs_is_found_with_its_fee(document, expected) -> None:
     """None where nobody knows what a use costs."""
     assert expected == hosted_tools(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "uses"),
+    [
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": 3}, 3),
+        ({"tools": [{"type": "web_search"}]}, None),
+        ({"tools": [{"type": "web_search_1", "max_uses": 2}, {"type": "web_fetch_1"}]}, None),
+        ({"tools": [{"type": "a_1", "max_uses": 2}, {"type": "b_1", "max_uses": 3}]}, 5),
+        ({"tools": [{"type": "function"}, {"type": "a_1", "max_uses": 2}]}, 2),
+        ({"tools": [{"type": "a_1", "max_uses": 2}], "mcp_servers": [{}]}, None),
+        ({"web_search_options": {}}, None),
+    ],
+)
+def test_how_often_tools_may_run(document, uses) -> None:
+    """``max_tool_calls`` of all, or Anthropic's ``max_uses`` of each; else nothing bounds it."""
+    assert uses == tool_uses_max(document)

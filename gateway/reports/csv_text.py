@@ -10,13 +10,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from starlette.responses import Response
-
 Cell = str | int | float | Decimal | bool | None
 Row = Sequence[Cell]
 
-MEDIA_TYPE: Final = "text/csv"
-HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -25,16 +21,6 @@ def csv_text(rows: Iterable[Row]) -> str:
     writer = csv.writer(text)
     writer.writerows([_written(cell) for cell in row] for row in rows)
     return text.getvalue()
-
-
-def csv_answer(header: Sequence[str], rows: Iterable[Row], name: str) -> Response:
-    disposition = f'attachment; filename="{name}.csv"'
-    return Response(
-        csv_text([header, *rows]),
-        200,
-        {**HEADERS, "content-disposition": disposition},
-        f"{MEDIA_TYPE}; charset=utf-8",
-    )
 
 
 def _written(cell: Cell) -> str:

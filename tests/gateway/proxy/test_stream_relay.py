@@ -1,0 +1,140 @@
+"""Streams through the relay, however the network cuts them and however they are packed."""
+
+import asyncio
+import gzip
+import zlib
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.clock import SystemClock
+from gateway.errors import UpstreamBroken
+from gateway.openai.endpoints import Endpoint
+from gateway.proxy.relay import Chunks, StreamRelay, decoder
+
+USAGE = (
+    b'data: {"id":"c","choices":[],"usage":'
+    b'{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14}}'
+)
+CONTENT = [
+    b": OPENROUTER PROCESSING",
+    b'data: {"choices":[],"prompt_filter_results":[]}',
+    'data: {"id":"c","choices":[{"index":0,"delta":{"content":"日本🎉"}}]}'.encode(),
+    b": ping",
+    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+]
+DONE = b"data: [DONE]"
+ENDS = [b"\n\n", b"\r\n\r\n", b"\r\r"]
+PACKED = {
+    "identity": bytes,
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "gzip, twice": lambda body: gzip.compress(body[:100]) + gzip.compress(body[100:]),
+}
+
+
+class Arrived:
+    """An answer that has come, in pieces."""
+
+    status = 200
+    ready = True
+
+    def __init__(self, pieces, encoding):
+        self._pieces = list(pieces)
+        self.headers: Any = [(b"content-type", b"text/event-stream")]
+        if encoding != "identity":
+            self.headers.append((b"content-encoding", encoding.encode()))
+        self._encoding = encoding
+
+    def header(self, name):
+        return self._encoding if name == "content-encoding" else None
+
+    async def next_chunk(self):
+        return self._pieces.pop(0) if self._pieces else None
+
+    def close(self):
+        pass
+
+
+def relayed(body, cuts, *, encoding="identity", injected):
+    """What the client is sent, what the call's tab knows then, and the relay's head."""
+    bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    answer = Arrived([body[a:b] for a, b in pairwise(bounds) if a < b], encoding)
+    call = SimpleNamespace(traits=Endpoint.CHAT.traits, wants_breakdown=False)
+    tab: Any = SimpleNamespace(call=call, first_token=None, whole=False, reading=None)
+    sent: list[bytes] = []
+
+    async def send(message):
+        sent.append(message["body"])
+
+    async def before_end():
+        assert not any(b"".join(sent).endswith(DONE + end) for end in ENDS)  # nobody has seen it
+
+    async def run():
+        relay = StreamRelay(tab, answer, SystemClock(), injected=injected, before_end=before_end)
+        await relay.forward(Chunks(answer, None), send)
+        return relay.head([])
+
+    return asyncio.run(run()), b"".join(sent), tab
+
+
+@settings(max_examples=150)
+@given(
+    end=st.sampled_from(ENDS),
+    injected=st.booleans(),
+    packed=st.sampled_from(sorted(PACKED)),
+    cuts=st.lists(st.integers(0, 800), max_size=12),
+)
+def test_r50_r53_no_cut_and_no_packing_changes_what_arrives(end, injected, packed, cuts):
+    """Inside characters, line ends, frames or gzip's own blocks: the same bytes, and the usage.
+
+    Who asked has the upstream's very bytes. For who did not, exactly the one frame is missing,
+    and what was packed against our wish is unpacked.
+    """
+    frames = [*CONTENT, USAGE, DONE]
+    plain = b"".join(frame + end for frame in frames)
+    body = PACKED[packed](plain)
+    encoding = packed.partition(",")[0]
+
+    head, out, tab = relayed(body, cuts, encoding=encoding, injected=injected)
+
+    names = {name for name, _ in head["headers"]}
+    if injected:
+        assert plain.replace(USAGE + end, b"") == out
+        assert b"content-encoding" not in names
+    else:
+        assert body == out
+        assert (encoding != "identity") == (b"content-encoding" in names)
+    assert tab.whole
+    assert 14 == tab.reading.usage.total
+
+
+@given(st.integers(1, 500), st.booleans())
+def test_r16_a_stream_cut_short_anywhere_is_broken(length, injected):
+    """However many of its bytes came, as long as no choice has said why it stopped."""
+    plain = b"".join(frame + b"\n\n" for frame in CONTENT[:-1])
+
+    with pytest.raises(UpstreamBroken):
+        relayed(plain[:length], [length // 2], injected=injected)
+
+
+def test_a_last_frame_without_its_blank_line_arrives():
+    """Some providers end so; clients make of it what they make of it directly."""
+    plain = b"\n\n".join([*CONTENT, DONE])
+
+    for injected in (True, False):
+        _, out, tab = relayed(plain, [50], injected=injected)
+
+        assert plain == out
+        assert tab.whole
+
+
+def test_gzip_with_a_tail_of_garbage_is_read_as_far_as_it_goes():
+    read = decoder("gzip")
+
+    assert b"abc" == read(gzip.compress(b"abc") + b"garbage")
+    assert b"" == read(b"more of it")
