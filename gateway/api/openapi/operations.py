@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.api import analytics, log_filters, logs, prices, user_list
+from gateway.api import analytics, export, log_filters, logs, prices, user_list
 from gateway.openai.endpoints import Endpoint
 
 
@@ -226,6 +226,14 @@ _MANAGEMENT: Final = (
         says="One measure over time, by model, app or customer.",
         query=(*analytics.FILTERS, "metric", "group_by", "limit"),
         answer="Series",
+    ),
+    Operation(
+        method="GET",
+        path="/api/export/usage",
+        tag=_ANALYTICS,
+        says="Usage as a file: csv, jsonl, or focus (FOCUS 1.2).",
+        query=export.PARAMETERS,
+        media="text/csv",
     ),
     Operation(
         method="POST",
