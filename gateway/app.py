@@ -31,6 +31,8 @@ from gateway.customers.apps import App, Apps, Identity, ParamsPolicy
 from gateway.customers.authentication import Authentication
 from gateway.customers.temporary_keys import TemporaryKeys
 from gateway.customers.tokens import SigningKey, Tokens
+from gateway.dashboard import site
+from gateway.dashboard.sessions import Credentials
 from gateway.instruments import instruments
 from gateway.metering.counters import Counters
 from gateway.metering.roster.indexer import Indexer
@@ -208,7 +210,9 @@ def build_app(
             stack.callback(draining.set)
             yield
 
-    rest = Starlette(routes=routes(services), lifespan=lifespan)
+    viewer_key = config.viewer_key.get_secret_value() if config.viewer_key else None
+    pages = site.routes(services, Credentials.of(admin_key, viewer_key))
+    rest = Starlette(routes=[*pages, *routes(services)], lifespan=lifespan)
     return Gateway(data_plane, rest, draining.set)
 
 

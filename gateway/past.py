@@ -12,13 +12,19 @@ from gateway.demo.cast import CastMember, cast_members
 from gateway.demo.history import PastCall, history
 from gateway.errors import Conflict
 from gateway.event import Kind, Source, Status, UsageEvent
+from gateway.ledger.ledger import Spent
 from gateway.ledger.requests import new_request_id
 from gateway.parts import Parts, build_parts
 from gateway.rating import bill
+from pricing.money import PICO_PER_USD
 from pricing.usage import Usage
 
 BATCH_CALLS_MAX: Final = 500
 PROVIDER: Final = "demo"
+NEAR_PERCENT: Final = 94
+"""Of the month's budget, what one of the cast has used already."""
+
+PICO_PER_CENT: Final = PICO_PER_USD // 100
 
 
 async def write_history(
@@ -43,6 +49,7 @@ async def write_history(
             pass
         while await parts.indexer.step():
             pass
+        await _tighten(parts, cast_members(customers, seed))
         progress(1.0)
 
 
@@ -57,6 +64,17 @@ async def _create(parts: Parts, members: Iterable[CastMember]) -> None:
             await parts.directory.create(member.identifier, change)
         except Conflict:  # the demo goes on in a folder that was kept
             await parts.directory.change(member.identifier, change)
+
+
+async def _tighten(parts: Parts, members: Iterable[CastMember]) -> None:
+    """Bring those near their budget whose story that is, whatever day of the month it is."""
+    for member in members:
+        if member.story == "near_budget":
+            profile = await parts.directory.known(member.identifier)
+            spent = (await parts.ledger.balance(profile)).by_kind.get("month", Spent())
+            cents = -(-spent.charge_pico * 100 // NEAR_PERCENT // PICO_PER_CENT)
+            budget = max(cents, 1) * PICO_PER_CENT
+            await parts.directory.change(member.identifier, {"period_budget": budget})
 
 
 async def _book(parts: Parts, call: PastCall) -> None:

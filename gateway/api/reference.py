@@ -16,11 +16,33 @@ from gateway.api.answers import answer
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.openapi import document
 from gateway.api.openapi.operations import ALSO
-from gateway.api.start import PAGE_HEADERS
 
 Json = dict[str, Any]
 
 _TYPE: Final = "type"
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+PAGE_HEADERS: Final = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
 
 
 class Reference:
@@ -51,10 +73,10 @@ class Reference:
         return answer(document())
 
     async def page(self, _: Request) -> Response:
-        return Response(self._page, media_type="text/html", headers=PAGE_HEADERS)
+        return Response(self._page, media_type="text/html", headers=_HEADERS)
 
     async def style(self, _: Request) -> Response:
-        return Response(self._style, media_type="text/css", headers=PAGE_HEADERS)
+        return Response(self._style, media_type="text/css", headers=_HEADERS)
 
 
 def _operations(described: Json) -> Iterator[tuple[str, str, str, Json]]:

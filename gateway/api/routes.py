@@ -19,7 +19,6 @@ from gateway.api.metrics import Metrics
 from gateway.api.prices import Prices
 from gateway.api.reference import Reference
 from gateway.api.services import Services
-from gateway.api.start import Start
 from gateway.api.temporary_keys import TemporaryKeyRoutes
 from gateway.api.users import Users
 from gateway.api.webhooks import Webhooks
@@ -45,7 +44,6 @@ def routes(services: Services) -> list[Endpoint]:
         *Events(services).routes(),
         *Metrics(services).routes(guard.local),
         *Health(services).routes(),
-        *Start(services).routes(guard.local),
         *Reference().routes(guard.local),
         Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]

@@ -22,6 +22,7 @@ from gateway.cli.fatal import Fatal
 from gateway.cli.serve import curl, run_gateway
 from gateway.cli.server import bound, ended_by_signals, log_to_stderr, url_of
 from gateway.config import Config, Resolved, parsed, resolve
+from gateway.dashboard.sessions import login_token
 from gateway.demo.cast import APPS
 from gateway.demo.models import PLAYED
 from gateway.demo.upstream import build_upstream
@@ -194,7 +195,8 @@ def _greeting(resolved: Resolved, url: str, kept: Path | None) -> str:
     return "\n".join(
         (
             "",
-            f"Farebox demo: open {url}/",
+            f"Farebox demo: open {url}/login?token={login_token(resolved.admin_key)}",
+            "  (that link signs in once; later the admin key does)",
             f"  API        {url}/v1",
             f"  app token  {token}",
             f"  admin key  {resolved.admin_key}",

@@ -31,6 +31,7 @@ GARBAGE_OBJECTS = 10_000
 """New objects after which Python looks for cycles; its own 700 are a handful of calls."""
 
 AppFactory = Callable[[], Any]
+Stop = Callable[[int, FrameType | None], Any]
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ def run(
     no file, environment or process list.
 
     Args:
-        drain_delay_seconds: How long calls are still taken after SIGTERM, see `_delay_the_stop`.
+        drain_delay_seconds: How long calls are still taken after SIGTERM, see `_tell_of_the_stop`.
         drain_seconds: How long those that run then may take.
 
     Raises:
@@ -199,37 +200,50 @@ def _settled(factory: AppFactory, drain_delay_seconds: float) -> Any:
     70 ms, again and again, in the middle of somebody's call.
     """
     app = factory()
-    if drain_delay_seconds and hasattr(app, "drain"):
-        _delay_the_stop(app, drain_delay_seconds)
+    if hasattr(app, "drain"):
+        _tell_of_the_stop(app, drain_delay_seconds)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS)
     return app
 
 
-def _delay_the_stop(app: Any, seconds: float) -> None:
-    """At SIGTERM have `app` say that it is ending, and stop only then.
+def _tell_of_the_stop(app: Any, delay_seconds: float) -> None:
+    """At SIGTERM have `app` say that it is ending, and stop `delay_seconds` later.
 
     Whoever balances the load asks for readiness every few seconds, and goes on sending
-    meanwhile: a listener that is closed at once refuses those calls. Ctrl-C does not wait.
+    meanwhile: a listener that is closed at once refuses those calls. Ctrl-C does not wait; it
+    is told all the same, for streams that would not end by themselves.
     """
     loop = asyncio.get_running_loop()
-    stop = signal.getsignal(signal.SIGTERM)  # uvicorn's; it puts back what was there before
-    assert callable(stop)
     told = False
 
-    def drain(sign: int, frame: FrameType | None) -> None:
-        log.info("draining delay_seconds=%g", seconds)
+    def drain(stop: Stop, seconds: float, sign: int, frame: FrameType | None) -> None:
         app.drain()
-        loop.call_later(seconds, stop, sign, frame)
+        if seconds:
+            log.info("draining delay_seconds=%g", seconds)
+            loop.call_later(seconds, stop, sign, frame)
+        else:
+            stop(sign, frame)
 
-    def tell(sign: int, frame: FrameType | None) -> None:
-        nonlocal told
-        if not told:  # a service manager tells every process, and the parent its workers again
-            told = True
-            loop.call_soon_threadsafe(drain, sign, frame)
+    for sign, seconds in ((signal.SIGTERM, delay_seconds), (signal.SIGINT, 0.0)):
+        stop = signal.getsignal(sign)  # uvicorn's; it puts back what was there before
+        assert callable(stop)
 
-    signal.signal(signal.SIGTERM, tell)
+        def tell(
+            sign: int,
+            frame: FrameType | None,
+            stop: Stop = stop,
+            seconds: float = seconds,
+        ) -> None:
+            nonlocal told
+            if not told:  # a service manager tells every process, and the parent its workers again
+                told = True
+                loop.call_soon_threadsafe(drain, stop, seconds, sign, frame)
+            elif sign == signal.SIGINT:
+                stop(sign, frame)
+
+        signal.signal(sign, tell)
 
 
 def _worker(factory: AppFactory, drain_delay_seconds: float) -> Any:

@@ -303,6 +303,7 @@ class Config(Section):
     version: Annotated[Literal[1], BeforeValidator(whole)] = 1
     server: Server = Server()
     admin_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
+    viewer_key: Annotated[Secret | None, BeforeValidator(_absent_when_empty)] = None
     data_dir: Path = Path("farebox-data")
     redis: Redis = Redis()
     archive: Archive = Archive()

@@ -51,6 +51,7 @@ SCOPES: Final = "{fb}scopes"
 GROUPS: Final = "{fb}groups"
 AUDIT: Final = "{fb}audit"
 TALLIES: Final = "{fb}tallies"
+_LOGINS: Final = "{fb}login:"
 TEMPORARY_KEYS: Final = "{fb}keys"
 
 ACCOUNTS_PATTERN: Final = "{fb*}[ag]:*"
@@ -114,6 +115,7 @@ KEYS: Final = (
     KeySpec(ROSTER_GONE, "zset", "a day", "index"),
     KeySpec(AUDIT, "hash", "for ever", "auditor"),
     KeySpec(TALLIES, "hash", "for ever", "every worker"),
+    KeySpec(f"{_LOGINS}<link>", "string", "a day", "the dashboard's login"),
     KeySpec("{fb}background:<response>", "string", "48 h", "the gateway that the call came by"),
     KeySpec(TEMPORARY_KEYS, "zset", "until deleted", "keys API"),
     KeySpec(GROUPS, "hash", "until deleted", "groups API"),
@@ -249,6 +251,11 @@ def book_of(key: bytes) -> Book | None:
     if scope is not None:
         return Book(int(partition), None, scope=scope.decode())
     return Book(int(partition), int(number), month.decode() if month else None)
+
+
+def login_key(link: str) -> str:
+    """Says that a link that signs in once has done so."""
+    return _LOGINS + link
 
 
 _PROFILE: Final = re.compile(rb"\{fb(\d+)\.\d+\}p:(\d+)")

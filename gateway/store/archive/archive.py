@@ -284,6 +284,12 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, found)
         return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
 
+    async def oldest_ms(self) -> int | None:
+        """When the earliest of what is archived happened, Unix ms."""
+        rows = await asyncio.to_thread(self._rows, select(func.min(EVENTS.c.at_ms)))
+        oldest: int | None = rows[0][0]
+        return oldest
+
     async def newest_id(self) -> int:
         """Of the row archived last; 0: there is none."""
         rows = await asyncio.to_thread(self._rows, select(func.max(EVENTS.c.id)))

@@ -14,7 +14,7 @@ from tests.gateway.api.conftest import admin, usage
 
 pytestmark = pytest.mark.anyio
 
-NOT_DESCRIBED = {"/", "/start.css", "/docs", "/docs.css", "/openapi.json", "/{rest}"}
+NOT_DESCRIBED = {"/docs", "/docs.css", "/openapi.json", "/{rest}"}
 SERVED_ELSEWHERE = ("/v1/",)
 """By the data plane, which is no part of these routes."""
 

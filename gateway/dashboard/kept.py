@@ -1,0 +1,70 @@
+"""Kept: answers that are dear to work out, given again while they are fresh, and made anew beside.
+
+Who asks for one that has grown old gets it at once, and has it made anew for who comes next:
+no page waits for a sum over a million calls that another page has just had made. How long
+one is fresh goes by what it cost, so that making them never takes more than a tenth of the time.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from gateway.clock import Clock
+
+KEPT_MAX: Final = 512
+FRESH_SECONDS_MIN: Final = 0.8
+FRESH_TIMES: Final = 10
+STALE_SECONDS_MAX: Final = 300.0
+"""What is older is not given any more: who comes after a long pause waits."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Answer:
+    value: Any = None
+    made: float = float("-inf")
+    seconds: float = 0.0
+    making: asyncio.Task[Any] | None = field(default=None)
+
+
+class Kept:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
+
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        """What `make` gives, or gave a short while ago; its errors reach who waits for it."""
+        answer = self._answers.setdefault(key, _Answer())
+        self._answers.move_to_end(key)
+        if len(self._answers) > KEPT_MAX:
+            self._answers.popitem(last=False)
+        age = self._clock.monotonic() - answer.made
+        if age > max(FRESH_SECONDS_MIN, FRESH_TIMES * answer.seconds) and answer.making is None:
+            answer.making = asyncio.create_task(self._make(answer, make), name="dashboard-figures")
+            answer.making.add_done_callback(_heard)
+        if age > STALE_SECONDS_MAX and answer.making is not None:
+            return cast("T", await asyncio.shield(answer.making))
+        return cast("T", answer.value)
+
+    def forget(self) -> None:
+        """Something has changed that these answers are about."""
+        self._answers.clear()
+
+    async def _make(self, answer: _Answer, make: Callable[[], Awaitable[T]]) -> T:
+        begun = self._clock.monotonic()
+        try:
+            answer.value = value = await make()
+            answer.made = self._clock.monotonic()
+            answer.seconds = answer.made - begun
+            return value
+        finally:
+            answer.making = None
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    """What went wrong behind everybody's back is no news: the next one tries again."""
+    if not task.cancelled():
+        task.exception()

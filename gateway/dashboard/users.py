@@ -1,0 +1,255 @@
+"""Users: the list, with search, filters and sorting, and the panel beside it.
+
+By what a customer has used ever, the roster sorts, however many there are. By what it has
+used in the range, those are sorted that used most of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from gateway.api.services import Services
+from gateway.dashboard.board import Board, Entry, Everybody
+from gateway.dashboard.budgets import NEAR
+from gateway.dashboard.charts import Spark, spark
+from gateway.dashboard.rendering import Renderer
+from gateway.dashboard.reports import Reports, Slot
+from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
+from gateway.dashboard.user_card import UserCard
+from gateway.dashboard.visits import Visit
+from gateway.metering.roster.conditions import Narrowing, Search
+from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
+from gateway.metering.roster.rows import Column
+from gateway.metering.roster.rows import Row as Customer
+
+PAGE_SIZE: Final = 50
+PAGES_MAX: Final = 200
+SUGGESTED_MAX: Final = 12
+COMPARED_MAX: Final = PAGE_SIZE_MAX
+"""Customers compared by what they used in the range."""
+
+DEFAULT_SORT: Final = "-cost"
+BY_RANGE: Final[Mapping[str, Callable[[Slot], int]]] = {
+    "cost": lambda used: used.cost_pico,
+    "calls": lambda used: used.requests,
+    "tokens": lambda used: used.tokens,
+}
+BY_ROSTER: Final = {
+    "name": Column.NAME,
+    "first_seen": Column.FIRST_SEEN,
+    "last_seen": Column.LAST_SEEN,
+    "days": Column.ACTIVE_DAYS,
+    "total_calls": Column.REQUESTS,
+    "total_cost": Column.CHARGE,
+    "total_tokens": Column.TOKENS,
+}
+FILTERS: Final[Mapping[str, tuple[str, Callable[[Entry], bool]]]] = {
+    "over": ("Over budget", lambda e: bool(e.standing.limits) and e.standing.share >= 100),
+    "near": ("Near budget", lambda e: NEAR <= e.standing.share < 100),
+    "under": ("Under budget", lambda e: bool(e.standing.limits) and e.standing.share < NEAR),
+    "blocked": ("Blocked", lambda e: e.person.blocked),
+}
+COLUMNS: Final = {
+    "tokens": "Tokens",
+    "trend": "Trend",
+    "budget": "Budget",
+    "failed": "Failed",
+    "last_seen": "Last active",
+    "first_seen": "First seen",
+    "days": "Active days",
+    "total_calls": "Calls, ever",
+    "total_cost": "Charged, ever",
+    "email": "Email",
+}
+SHOWN: Final = ("tokens", "trend", "budget", "failed", "last_seen", "first_seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    entry: Entry
+    used: Slot
+    spark: Spark | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Part of the list.
+
+    Attributes:
+        count: Of the whole list.
+        cut: The list ends before its count: further ones used nothing, or little.
+    """
+
+    customers: Sequence[Customer]
+    count: int
+    cut: bool = False
+
+
+class Users:
+    def __init__(
+        self,
+        services: Services,
+        reports: Reports,
+        board: Board,
+        card: UserCard,
+        renderer: Renderer,
+    ) -> None:
+        self._users = services.users
+        self._reports = reports
+        self._board = board
+        self._card = card
+        self._renderer = renderer
+
+    async def page(self, visit: Visit) -> Response:
+        state = visit.state
+        page = page_number(state.get("page"))
+        listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
+        chosen = state.get("user")
+        pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
+        context: dict[str, Any] = {
+            "rows": await self._rows(visit, listed.customers),
+            "count": listed.count,
+            "cut": listed.cut,
+            "everybody": (await self._users.page(Wanted(size=1))).count,
+            "page": page,
+            "pages": min(pages, PAGES_MAX),
+            "first": (page - 1) * PAGE_SIZE + 1,
+            "sort": state.get("sort", DEFAULT_SORT),
+            "filters": {name: words for name, (words, _) in FILTERS.items()},
+            "columns": COLUMNS,
+            "shown": _columns(state.get("cols")),
+            "panel": await self._card.context(visit, chosen) if chosen else None,
+        }
+        return self._renderer.page("users.html", visit, context)
+
+    async def suggest(self, visit: Visit) -> Response:
+        """Identifiers that a field may be filled with."""
+        sought = visit.state.get("q").strip()
+        narrowings = [Search(sought)] if sought else []
+        found = await self._users.page(Wanted(narrowings=narrowings, size=SUGGESTED_MAX))
+        rows = [{"id": row.identifier, "name": row.name} for row in found.rows]
+        return twin("json", "users", rows, ())
+
+    def twin(self, kind: str) -> Any:
+        async def file(visit: Visit) -> Response:
+            listed = await self._listed(visit, 0, PAGE_SIZE_MAX)
+            customers, page = list(listed.customers), 1
+            while len(customers) < min(listed.count, ROWS_MAX) and not listed.cut:
+                more = await self._listed(visit, page * PAGE_SIZE_MAX, PAGE_SIZE_MAX)
+                if not more.customers:
+                    break
+                customers += more.customers
+                page += 1
+            rows = await self._rows(visit, customers)
+            return twin(kind, "users", map(_file_row, rows), FILE_COLUMNS)
+
+        return file
+
+    async def _listed(self, visit: Visit, offset: int, size: int) -> Listed:
+        state = visit.state
+        name = state.get("sort", DEFAULT_SORT)
+        down, column = name.startswith("-"), BY_ROSTER.get(name.removeprefix("-"))
+        sought = state.get("q").strip()
+        if state.get("show") in FILTERS:
+            customers = _fitting(await self._board.everybody(), state.get("show"), sought)
+            ordered = await self._by_range(visit, customers, name)
+            return Listed(ordered[offset : offset + size], len(customers))
+        narrowings: list[Narrowing] = [Search(sought)] if sought else []
+        if column is not None:
+            wanted = Wanted(
+                order=Order(column, down), narrowings=narrowings, offset=offset, size=size
+            )
+            found = await self._users.page(wanted)
+            return Listed(found.rows, found.count)
+        wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
+        found = await self._users.page(wanted)
+        customers, cut = found.rows, found.count > len(found.rows)
+        if cut and not sought and down:
+            customers = await self._reports.dearest(state.span, COMPARED_MAX)
+        ordered = await self._by_range(visit, customers, name)
+        return Listed(ordered[offset : offset + size], found.count, cut)
+
+    async def _by_range(
+        self, visit: Visit, customers: Sequence[Customer], sort: str
+    ) -> list[Customer]:
+        value = BY_RANGE.get(sort.removeprefix("-"), BY_RANGE["cost"])
+        used = await self._reports.used(visit.state.span, [c.number for c in customers])
+        return sorted(
+            customers, key=lambda c: value(used.get(c.number, Slot())), reverse=sort[:1] == "-"
+        )
+
+    async def _rows(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
+        entries = await self._board.standings(customers)
+        numbers = [entry.row.number for entry in entries]
+        slots = await self._reports.slots_of(visit.state.span, numbers)
+        return [
+            Row(
+                entry,
+                total(slots[entry.row.number]),
+                spark([s.cost_pico or s.requests for s in slots[entry.row.number]]),
+            )
+            for entry in entries
+        ]
+
+
+def _fitting(everybody: Everybody, show: str, sought: str) -> list[Customer]:
+    _, fits = FILTERS[show]
+    search = Search(sought)
+    return [e.row for e in everybody.entries if fits(e) and (not sought or search.meets(e.row))]
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    """Those that were chosen, in the order in which they are listed here."""
+    wanted = text.split(".") if text else SHOWN
+    return tuple(name for name in COLUMNS if name in wanted)
+
+
+def page_number(text: str) -> int:
+    known = text.isascii() and text.isdecimal() and len(text) < 6
+    return min(max(int(text), 1), PAGES_MAX) if known else 1
+
+
+def total(slots: Sequence[Slot]) -> Slot:
+    return Slot(
+        requests=sum(s.requests for s in slots),
+        tokens=sum(s.tokens for s in slots),
+        cost_pico=sum(s.cost_pico for s in slots),
+        charge_pico=sum(s.charge_pico for s in slots),
+        errors=sum(s.errors for s in slots),
+        rejected=sum(s.rejected for s in slots),
+        unpriced=sum(s.unpriced for s in slots),
+    )
+
+
+FILE_COLUMNS: Final = (
+    *("customer_identifier", "name", "email", "blocked", "first_seen", "last_active"),
+    *("requests", "tokens", "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
+    *("period_spent_usd", "limit_usd", "limit_used_percent", "total_charge_usd"),
+)
+
+
+def _file_row(row: Row) -> dict[str, Any]:
+    """What was used is of the range; what was spent is of the budget's own period."""
+    who, standing = row.entry.person, row.entry.standing
+    limit = standing.tightest
+    return {
+        "customer_identifier": who.identifier,
+        "name": who.name,
+        "email": who.email,
+        "blocked": who.blocked,
+        "first_seen": instant(row.entry.row.first_seen_ms),
+        "last_active": instant(row.entry.row.last_seen_ms),
+        "requests": row.used.requests,
+        "tokens": row.used.tokens,
+        "cost_usd": amount(row.used.cost_pico),
+        "charge_usd": amount(row.used.charge_pico),
+        "errors": row.used.errors,
+        "rejected": row.used.rejected,
+        "unpriced_requests": row.used.unpriced,
+        "period_spent_usd": amount(standing.period_pico),
+        "limit_usd": amount(limit.limit_pico) if limit else None,
+        "limit_used_percent": round(limit.share, 2) if limit else None,
+        "total_charge_usd": amount(standing.spent_pico),
+    }

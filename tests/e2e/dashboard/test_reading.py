@@ -1,0 +1,181 @@
+"""For everybody: contrast and names (axe), keyboard alone, no scripts, narrow, hostile names."""
+
+import pytest
+
+from tests.support.gateways import ADMIN_KEY, a_customer
+
+pytestmark = pytest.mark.slow
+
+PAGES = [
+    *("/", "/?range=7d&top=tokens", "/users", "/users?user=northwind", "/users/northwind"),
+    *("/users/northwind/edit", "/new-user", "/logs", "/budgets", "/prices", "/keys", "/health"),
+]
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(opened, house, theme) -> None:
+    """WCAG 2.2 A and AA, on every page, one open call and the login among them."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    newest = house.api.get("/api/request-logs/list/?page_size=1").json()["results"][0]
+    page = opened(color_scheme=theme, expects=("404",)).enter().page
+    origin = page.url.rstrip("/")
+    found = []
+
+    for path in [*PAGES, f"/logs?log={newest['unique_id']}", "/login", "/users/nobody"]:
+        page.goto(origin + path)
+        result = axe.run(page, options=AXE)
+        found += [
+            f"{path}: {v['id']} {v['nodes'][0]['html'][:200]} {v['nodes'][0]['failureSummary']}"
+            for v in result.response["violations"]
+            if v["impact"] in SERIOUS
+        ]
+
+    assert [] == found
+
+
+AXE = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+}
+
+
+def test_the_keyboard_is_enough(opened) -> None:
+    """Skip link, search, rows, panel and back, pages, help; nothing is typed into a field."""
+    page = opened().enter().page
+
+    page.keyboard.press("Tab")
+    assert "Skip to the content" == page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    assert "main" == page.evaluate("document.activeElement.id")
+    page.keyboard.press("g")
+    page.keyboard.press("u")
+    page.get_by_role("heading", name="Users", level=1).wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.locator("#panel").wait_for()
+    assert "panel" == page.evaluate("document.activeElement.id")
+    first = page.locator("#panel-title").inner_text()
+    page.keyboard.press("j")
+    page.wait_for_function(
+        "first => document.querySelector('#panel-title')?.innerText !== first", arg=first
+    )
+    page.keyboard.press("Escape")
+    page.locator("#panel").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.hasAttribute('data-row')")
+    page.keyboard.press("3")
+    page.wait_for_url("**range=7d**")
+    page.keyboard.press("/")
+    page.keyboard.type("glug 1 x ?")
+    assert "glug 1 x ?" == page.get_by_label("Search users").input_value()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Nobody matches").wait_for()
+    page.locator("#main").focus()
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keyboard").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+    page.get_by_role("heading", name="Logs", level=1).wait_for()
+
+
+def test_single_keys_can_be_switched_off(opened) -> None:
+    """WCAG 2.1.4."""
+    page = opened().enter().page
+
+    page.keyboard.press("?")
+    page.get_by_label("Turn single keys off").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("u")
+    page.keyboard.press("/")
+    assert "search" != page.evaluate("document.activeElement.id")
+    assert page.url.endswith("/")
+
+
+def test_everything_works_without_scripts(opened, house) -> None:
+    """Sign in, look, search, sort, open, filter, change, block and unblock, sign out."""
+    customer = a_customer("quiet")
+    house.chat(customer)
+    house.logs(customer)
+    page = opened(java_script_enabled=False).enter().page
+
+    assert page.locator("svg.canvas rect.s-1").count() > 0
+    page.locator("summary", has_text="Show as table").first.click()
+    assert page.get_by_role("table", name="LLM cost by user").is_visible()
+    page.get_by_label("Search users").fill(customer)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Calls", exact=True).click()
+    page.get_by_role("link", name=customer).click()
+    panel = page.get_by_role("complementary")
+    panel.get_by_role("link", name="Edit").click()
+    page.get_by_label("Budget of a period").fill("7")
+    page.get_by_role("button", name="Save").click()
+    assert "$7.00" in page.get_by_role("region", name="Budget").inner_text()
+    page.get_by_role("button", name="Block").click()
+    page.get_by_role("button", name="Unblock").click()
+    page.get_by_role("link", name="All of them").click()
+    page.get_by_label("Status").select_option("ok")
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("region", name="Calls", exact=True).locator("tbody tr a").first.click()
+    assert "What it cost" in page.get_by_role("complementary").inner_text()
+    page.get_by_role("link", name="Close").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Admin or viewer key").wait_for()
+
+
+@pytest.mark.parametrize("width", [320, 360, 1920])
+def test_no_page_is_wider_than_the_screen(opened, width) -> None:
+    """320 px is 1280 at 400 % zoom: only tables scroll, in regions of their own."""
+    page = opened(viewport={"width": width, "height": 720}).enter().page
+    origin = page.url.rstrip("/")
+
+    wide = []
+    for path in PAGES:
+        page.goto(origin + path)
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(path)
+
+    assert [] == wide
+
+
+EVIL = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>'",
+    "\u202eevil\u202c مرحبا",
+    "🦊" * 40,
+    "w" * 256,
+    "javascript:alert(1)",
+]
+
+
+def test_hostile_names_do_nothing(opened, house) -> None:
+    """As identifier, name and metadata, in list, panel, tip, log and form."""
+    for name in EVIL:
+        params = {"customer_identifier": name, "name": name, "metadata": {"k": name}}
+        assert 200 == house.chat(None, name, customer_params=params).status_code
+    house.logs(EVIL[-1])
+    page = opened(viewport={"width": 1280, "height": 2000}).enter().page
+    origin = page.url.rstrip("/")
+
+    for path in ("/?range=1h", "/users?range=1h&q=w", "/logs?range=1h", "/users?sort=-first_seen"):
+        page.goto(origin + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        page.locator(".slot .hit").last.hover() if page.locator(".slot").count() else None
+    for link in page.locator("a[data-panel]").all()[: len(EVIL)]:
+        link.click()
+        page.locator("#panel").wait_for()
+        page.keyboard.press("Escape")
+        page.locator("#panel").wait_for(state="detached")
+    assert 2 == page.locator("script").count()
+
+
+def test_a_link_signs_in_once(opened, house) -> None:
+    from gateway.dashboard.sessions import login_token
+
+    link = f"{house.url}/login?token={login_token(ADMIN_KEY)}"
+    first, second = opened().page, opened(expects=("403",)).page
+
+    first.goto(link)
+    first.get_by_role("heading", name="Overview", level=1).wait_for()
+    second.goto(link)
+    second.get_by_text("This link has been used").wait_for()

@@ -1,0 +1,218 @@
+"""Every page, with data nobody would wish for: it is there, it is safe, it says what is true."""
+
+import csv
+import io
+
+import pytest
+
+from gateway.event import Status
+from pricing.usage import Usage
+
+from .conftest import Html
+
+pytestmark = pytest.mark.anyio
+
+EVIL = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "=cmd|' /C calc'!A0",
+    "مرحبا/..%2F\u202etxt",
+    "🦊" * 60,
+    "x" * 256,
+    "a{{ 7 * 7 }}",
+    "a'b\"c&d",
+]
+PAGES = [
+    "/",
+    "/?range=1h&top=tokens",
+    "/?range=24h&top=calls&compare=0",
+    "/?range=7d",
+    "/?range=mtd",
+    "/?range=last",
+    "/?from=2024-01-01&to=2025-12-31",
+    "/users",
+    "/users?sort=name",
+    "/users?sort=-budget&show=near",
+    "/users?q=zzz",
+    "/users?user=nobody",
+    "/new-user",
+    "/logs",
+    "/logs?status=error&min_cost=0.5&app=my-app&model=small",
+    "/logs?log=nothing",
+    "/budgets",
+    "/budgets?show=over",
+    "/prices",
+    "/prices?q=small&provider=lab",
+    "/keys",
+    "/health",
+]
+
+
+async def test_a_page_of_a_new_gateway_says_what_to_do(admin) -> None:
+    """Without a single call, every page is there."""
+    for path in PAGES:
+        page = await admin.page(path)
+        assert "main" in page.tags, path
+
+
+async def test_hostile_names_are_text(admin) -> None:
+    """Whatever customers and models are called, nothing of it is markup."""
+    await fill(admin.api)
+
+    for path in PAGES:
+        page = await admin.page(path)
+        assert 1 == page.tags.count("img"), path  # our mark
+        assert 2 == page.tags.count("script"), path  # our two files
+        assert all(link.startswith(("/", "#")) for link in page.links if link), path
+        assert "a49" not in page.text, path
+
+
+async def test_hostile_users_have_their_pages(admin) -> None:
+    """From the list to the panel, the page and the form of each, by the links that are there."""
+    await fill(admin.api)
+    listed = await admin.page("/users")
+
+    panels = [link for link in listed.links if "user=" in link]
+    assert len(EVIL) == len(panels)
+    for link in panels:
+        panel = await admin.page(link)
+        [form] = {link.partition("#")[0] for link in panel.links if "/edit" in link}
+        await admin.page(form)
+        await admin.page(form.removesuffix("/edit"))
+
+
+async def test_every_answer_forbids_what_is_not_ours(admin) -> None:
+    response = await admin.get("/")
+
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "no-store" == response.headers["cache-control"]
+    assert "nosniff" == response.headers["x-content-type-options"]
+
+
+async def test_assets_may_be_kept_since_their_address_names_them(admin) -> None:
+    page = await admin.page("/")
+
+    for link in {link for link in page.links if link.startswith("/assets/")}:
+        response = await admin.get(link)
+        assert 200 == response.status_code
+        assert "immutable" in response.headers["cache-control"]
+        stale = await admin.get(link.replace(link.split("/")[2], "0" * 12))
+        assert 404 == stale.status_code
+
+
+async def test_a_cost_that_is_not_known_is_not_zero(admin) -> None:
+    """An unpriced call is called so, in the list, in its panel, in the file."""
+    api = admin.api
+    request_id = await api.call(
+        "acme", unpriced=True, model="odd", usage=Usage(input_tokens=1000, output_tokens=10)
+    )
+    await api.flush()
+
+    listed = await admin.page("/logs")
+    opened = await admin.page(f"/logs?log={request_id}")
+    rows = await rows_of(admin, "/logs.csv")
+
+    assert "unpriced" in listed.text
+    assert "No price was known" in opened.text
+    assert "" == rows[0]["cost_usd"]
+
+
+async def test_a_call_opens_on_its_customer_and_adds_up(admin) -> None:
+    """The customer's card, then each line; the lines are the cost, to the last digit."""
+    api = admin.api
+    await api.report({**USAGE, "consumerId": "acme", "eventId": "one"})
+    await api.flush()
+    await admin.api.patch("/api/users/acme/", {"name": "ACME", "period_budget": 10})
+    [row] = (await api.get("/api/request-logs/list/")).json()["results"]
+
+    page = await admin.page(f"/logs?log={row['unique_id']}")
+
+    assert page.text.index("ACME") < page.text.index("What it cost")
+    for count, rate in ((800, "1"), (200, "0.5"), (100, "4")):
+        assert f"{count} \N{MULTIPLICATION SIGN} ${rate} per 1M" in page.text
+    assert "$0.0013" in page.text
+
+
+async def test_a_refused_call_is_said_to_be_refused(admin) -> None:
+    api = admin.api
+    await api.call("acme", status=Status.ERROR, status_code=500, model="small")
+    await api.flush()
+
+    page = await admin.page("/logs?status=error")
+
+    assert "error 500" in " ".join(page.text.split())
+
+
+async def test_files_have_what_pages_show_exactly(admin) -> None:
+    """Amounts with all their digits; a name that a spreadsheet would run is text."""
+    await fill(admin.api)
+
+    rows = await rows_of(admin, "/users.csv")
+    data = (await admin.get("/users.json")).json()["data"]
+
+    assert len(EVIL) == len(rows) == len(data)
+    [formula] = [row for row in rows if "cmd|" in row["customer_identifier"]]
+    assert formula["customer_identifier"].startswith("'=")
+    assert {"0.0013"} == {row["cost_usd"] for row in rows}
+
+
+async def test_every_list_has_its_files(admin) -> None:
+    for name in ("overview", "users", "logs", "budgets", "prices"):
+        for kind in ("csv", "json"):
+            response = await admin.get(f"/{name}.{kind}")
+            assert 200 == response.status_code
+            assert f".{kind}" in response.headers["content-disposition"]
+
+
+async def test_the_days_of_a_range_add_up_to_it(admin) -> None:
+    await fill(admin.api)
+
+    rows = await rows_of(admin, "/overview.csv")
+    users = await rows_of(admin, "/users.csv")
+
+    assert sum(float(r["cost_usd"]) for r in rows) == pytest.approx(
+        sum(float(u["cost_usd"]) for u in users)
+    )
+    assert len(EVIL) == sum(int(row["requests"]) for row in rows)
+
+
+async def test_a_range_that_makes_no_sense_is_said_to_and_the_default_shown(admin) -> None:
+    for query in ("range=forever", "from=2026-02-30&to=x", "from=2026-02-02&to=2026-01-01"):
+        page = await admin.page(f"/?{query}")
+        assert "This shows the last 30 days" in " ".join(page.text.split())
+
+
+USAGE = {
+    "appId": "my-app",
+    "eventType": "text_gen",
+    "inputTokens": 1000,
+    "inputTokensCached": 200,
+    "outputTokens": 100,
+}
+
+
+async def fill(api) -> None:
+    """A call of each hostile customer, with a hostile model and metadata."""
+    for i, name in enumerate(EVIL):
+        answer = await api.report(
+            {**USAGE, "consumerId": name, "eventId": f"e{i}", "metadata": {name[:30]: name}}
+        )
+        assert 202 == answer.status_code, answer.text
+        await api.patch(
+            "/api/users/", {"name": name, "metadata": {name[:9]: name}}, customer_identifier=name
+        )
+    await api.flush()
+
+
+async def rows_of(site, path) -> list[dict[str, str]]:
+    response = await site.get(path)
+    assert 200 == response.status_code
+    return list(csv.DictReader(io.StringIO(response.text)))
+
+
+def test_the_parser_of_these_tests_sees_what_is_wrong() -> None:
+    for wrong in ('<p style="x">', "<p onclick=x>", "<script>1</script>", "<style>"):
+        with pytest.raises(AssertionError):
+            Html(wrong)
