@@ -230,7 +230,7 @@ _MANAGEMENT: Final = (
     Operation(
         method="GET",
         path="/api/export/usage",
-        tag=_ANALYTICS,
+        tag="Export",
         says="Usage as a file: csv, jsonl, or focus (FOCUS 1.2).",
         query=export.PARAMETERS,
         media="text/csv",
