@@ -16,7 +16,6 @@ from gateway.reports.export import Format, export
 from gateway.store.archive import LogFilter
 
 PARAMETERS: Final = ("format", "from", "to", "timezone", "app", "model", "customer_identifier")
-
 _FORMATS: Final = {form.value: form for form in Format}
 _MEDIA: Final = {Format.JSONL: "application/x-ndjson"}
 _ENDING: Final = {Format.JSONL: "jsonl"}

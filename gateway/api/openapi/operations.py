@@ -40,7 +40,7 @@ class Operation:
     body: str | None = None
     answer: str | None = None
     status: int = 200
-    media: str = "application/json"
+    media: tuple[str, ...] = ("application/json",)
     refusals: tuple[int, ...] = ()
 
 
@@ -231,9 +231,9 @@ _MANAGEMENT: Final = (
         method="GET",
         path="/api/export/usage",
         tag="Export",
-        says="Usage as a file: csv, jsonl, or focus (FOCUS 1.2).",
+        says="Every call of a span, as CSV, JSON lines or FOCUS; streamed.",
         query=export.PARAMETERS,
-        media="text/csv",
+        media=("text/csv", "application/x-ndjson"),
     ),
     Operation(
         method="POST",
@@ -421,7 +421,7 @@ _OPERATING: Final = (
         tag="Operations",
         says="Numbers for Prometheus.",
         key=Key.NONE,
-        media="text/plain",
+        media=("text/plain",),
     ),
 )
 
