@@ -281,14 +281,11 @@ class Archive:
 
     async def oldest_ms(self) -> int | None:
         """When the earliest of what is archived happened, Unix ms."""
-        rows = await asyncio.to_thread(self._rows, select(func.min(EVENTS.c.at_ms)))
-        oldest: int | None = rows[0][0]
-        return oldest
+        return await asyncio.to_thread(self._scalar, select(func.min(EVENTS.c.at_ms)))
 
     async def newest_id(self) -> int:
         """Of the row archived last; 0: there is none."""
-        rows = await asyncio.to_thread(self._rows, select(func.max(EVENTS.c.id)))
-        return rows[0][0] or 0
+        return await asyncio.to_thread(self._scalar, select(func.max(EVENTS.c.id))) or 0
 
     async def events_of(
         self, partition: int, after: str = "", limit: int = EVENTS_MAX
@@ -362,6 +359,9 @@ class Archive:
             inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
             if inserted != len(rows):  # some were there: which stays is for the other to say
                 connection.exec_driver_sql(self._insert_once, rows)
+
+    def _scalar(self, statement: Executable) -> Any:
+        return self._rows(statement)[0][0]
 
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
