@@ -273,12 +273,6 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, timings(wanted, slots, every))
         return [Timing(slot=s, latency_ms=whole, first_token_ms=first) for s, whole, first in rows]
 
-    async def since(self, row_id: int, limit: int) -> list[tuple[int, ArchivedEvent]]:
-        """The rows archived after `row_id`, oldest first, each with its own."""
-        found = select(EVENTS).where(EVENTS.c.id > row_id).order_by(EVENTS.c.id).limit(limit)
-        rows = await asyncio.to_thread(self._rows, found)
-        return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
-
     async def oldest_ms(self) -> int | None:
         """When the earliest of what is archived happened, Unix ms."""
         return await asyncio.to_thread(self._scalar, select(func.min(EVENTS.c.at_ms)))
