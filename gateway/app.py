@@ -46,6 +46,7 @@ from gateway.proxy.elsewhere import Elsewhere
 from gateway.proxy.estimate import Estimator
 from gateway.proxy.models import Models
 from gateway.proxy.passthrough import Passthrough
+from gateway.proxy.payload_writer import PayloadWriter
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routes import DataPlane, DataPlaneLimits
@@ -123,7 +124,9 @@ def build_app(
         fit=config.budgets.policy == "fit",
         output_tokens_min=config.budgets.min_output_tokens,
     )
+    payloads = _payloads(config, parts)
     pipeline = Pipeline(
+        payloads=payloads,
         background=background,
         telemetry=telemetry,
         ledger=parts.ledger,
@@ -216,7 +219,11 @@ def build_app(
             stack.push_async_callback(upstreams.aclose)
             stack.callback(elsewhere.close)
             stack.push_async_callback(tallies.leave)
-            stack.push_async_callback(_cancelled, _tasks(parts, pipeline, tallies, reload))
+            if payloads is not None:
+                stack.push_async_callback(payloads.close)
+            stack.push_async_callback(
+                _cancelled, _tasks(parts, pipeline, tallies, reload, payloads)
+            )
             stack.push_async_callback(passthrough.drain)
             stack.push_async_callback(pipeline.drain)
             stack.callback(draining.set)
@@ -271,12 +278,19 @@ def _background(parts: Parts) -> BackgroundJobs:
         parts.indexer,
         parts.trimmer,
         parts.retention,
+        parts.payload_retention,
         parts.erasure,
         parts.auditor,
     ]
     if parts.deliveries:
         jobs.append(parts.deliveries)
     return BackgroundJobs(parts.background_store, parts.flusher, jobs)
+
+
+def _payloads(config: Config, parts: Parts) -> PayloadWriter | None:
+    if not config.events.store_payloads:
+        return None
+    return PayloadWriter(parts.archive.payloads, bytes_max=config.events.payload_bytes)
 
 
 def _wanted(config: Config) -> Wanted:
@@ -291,9 +305,15 @@ def _price_files(config: Config) -> list[Path]:
 
 
 def _tasks(
-    parts: Parts, pipeline: Pipeline, tallies: Tallies, reload: Reload
+    parts: Parts,
+    pipeline: Pipeline,
+    tallies: Tallies,
+    reload: Reload,
+    payloads: PayloadWriter | None,
 ) -> list[asyncio.Task[None]]:
+    more = [asyncio.create_task(payloads.run(), name="payloads")] if payloads else []
     return [
+        *more,
         asyncio.create_task(_background(parts).run(), name="background"),
         asyncio.create_task(parts.ledger.run(), name="ledger"),
         asyncio.create_task(pipeline.progress.run(), name="progress"),

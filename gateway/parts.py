@@ -31,6 +31,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.wal.log import Log
 from gateway.metering.erasure import Erasure
 from gateway.metering.flusher import Flusher
+from gateway.metering.payload_retention import PayloadRetention
 from gateway.metering.retention import Retention
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.scope_sink import ScopeSink
@@ -66,6 +67,7 @@ class Parts:
     indexer: Indexer
     trimmer: Trimmer
     retention: Retention
+    payload_retention: PayloadRetention
     erasure: Erasure
     auditor: Auditor
     watch: Watch
@@ -165,6 +167,9 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
         flusher=flusher,
         indexer=Indexer(background_store),
         trimmer=Trimmer(background_store, flusher.sinks, hot_hours=config.events.hot_hours),
+        payload_retention=PayloadRetention(
+            archive.payloads, clock, days=config.events.payload_days
+        ),
         retention=Retention(
             background_store, archive, zone=zone, days=config.events.retention_days
         ),

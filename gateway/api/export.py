@@ -15,6 +15,7 @@ from gateway.api.spans import span_of
 from gateway.reports.export import Format, export
 from gateway.store.archive import LogFilter
 
+PARAMETERS: Final = ("format", "from", "to", "timezone", "app", "model", "customer_identifier")
 _FORMATS: Final = {form.value: form for form in Format}
 _MEDIA: Final = {Format.JSONL: "application/x-ndjson"}
 _ENDING: Final = {Format.JSONL: "jsonl"}
@@ -29,10 +30,7 @@ class Export:
         return [Endpoint("/api/export/usage", {"GET": guarded(self.usage)})]
 
     async def usage(self, request: Request) -> Response:
-        query = Query(
-            request,
-            ("format", "from", "to", "timezone", "app", "model", "customer_identifier"),
-        )
+        query = Query(request, PARAMETERS)
         form = query.choice("format", _FORMATS) or Format.CSV
         span = span_of(query, self._services.zone, self._services.clock.now_ms())
         wanted = LogFilter(

@@ -8,6 +8,7 @@ from gateway.arithmetic import Arithmetic, arithmetic_json, item_json
 from gateway.clock import rfc3339
 from gateway.customers.profile import Profile
 from gateway.event import Kind, UsageEvent
+from gateway.store.archive import Payload
 from pricing.money import usd
 
 ROW_FIELDS: Final = (
@@ -97,6 +98,15 @@ def one(
         "error_code": event.error_code,
         "upstream": event.upstream or None,
         "upstream_request_id": event.upstream_request_id,
+    }
+
+
+def payload_json(payload: Payload) -> Json:
+    """What was asked and answered, where it was kept; what is no text shows marks."""
+    return {
+        "request": payload.request.decode("utf-8", "replace"),
+        "answer": payload.answer.decode("utf-8", "replace"),
+        "cut": payload.cut,
     }
 
 

@@ -12,7 +12,7 @@ from gateway.api.customers import Customers
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.figures import dollars
 from gateway.api.log_filters import PARAMETERS, LogFilters
-from gateway.api.log_rows import ROW_FIELDS, one, row
+from gateway.api.log_rows import ROW_FIELDS, one, payload_json, row
 from gateway.api.query import Query
 from gateway.api.services import Services
 from gateway.arithmetic import arithmetic
@@ -116,7 +116,11 @@ class Logs:
         card = await self._customers.card(profile) if profile else None
         later = await self._services.archive.adjustments(request_id)
         found = arithmetic(event, self._services.rating)
-        return answer(one(event, profile, card, found, [added.event for added in later]))
+        shown = one(event, profile, card, found, [added.event for added in later])
+        payload = await self._services.archive.payloads.one(request_id)
+        if payload is not None:
+            shown["payload"] = payload_json(payload)
+        return answer(shown)
 
     async def _body(self, request: Request) -> object:
         """The filters in the body of a POST."""

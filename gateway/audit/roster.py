@@ -84,7 +84,7 @@ async def _write(store: Store) -> int:
 
 
 async def _everybody(store: Store) -> AsyncIterator[list[_Customer]]:
-    """Customers that have a profile, then those that have a row, so many at once."""
+    """Customers that have a profile, then those that have a row alone; so many at once."""
     for server in store.key_a_server():
         cursor = b""
         while cursor != b"0":
@@ -97,7 +97,9 @@ async def _everybody(store: Store) -> AsyncIterator[list[_Customer]]:
             for some in _shares(_Customer(partitions[p], number) for p, number in named):
                 yield some
     async for some in _listed(store):
-        yield some
+        there = await store.commands([("EXISTS", p.profile(number)) for p, number in some])
+        if gone := [c for c, is_there in zip(some, there, strict=True) if not is_there]:
+            yield gone
 
 
 async def _listed(store: Store) -> AsyncIterator[list[_Customer]]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.config.section import Section
-from gateway.config.values import ArchiveUrl, RedisUrl, Whole, Zone
+from gateway.config.values import ArchiveUrl, Flag, RedisUrl, Whole, Zone
 
 
 class Redis(Section):
@@ -23,6 +23,9 @@ class Archive(Section):
 class Events(Section):
     hot_hours: Annotated[Whole, Field(ge=1, le=8_760)] = 24
     retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = 400
+    store_payloads: Flag = False
+    payload_bytes: Annotated[Whole, Field(ge=1, le=16_777_216)] = 65_536
+    payload_days: Annotated[Whole, Field(ge=1, le=36_500)] = 30
 
 
 class Reports(Section):

@@ -33,6 +33,7 @@ KEPT_MS: Final = 35 * 24 * 3_600_000
 _ID_BYTES: Final = 8
 _SECRET_BYTES: Final = 24
 _NEVER: Final = ""
+_CHANGED: Final = 1
 
 
 class _Use(IntEnum):
@@ -229,7 +230,7 @@ class TemporaryKeys:
             [self._at(changed.id)],
             [_NEVER if until_ms is None else until_ms + KEPT_MS, *pairs],
         )
-        if not outcome:
+        if outcome != _CHANGED:
             raise _unknown(changed.id)
 
     async def delete(self, name: str) -> None:

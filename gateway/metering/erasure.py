@@ -58,6 +58,7 @@ class Erasure:
             # Once through them all, only what has ended since is looked for.
             since_ms = deleted_ms - CALL_MS_MAX if number in self._through else 0
             erased = await self._archive.forget(number, since_ms)
+            erased += await self._archive.payloads.forget(number)
             if not erased:
                 self._through.add(number)
             count += erased

@@ -29,6 +29,7 @@ from gateway.proxy.breakdown import breakdown
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
 from gateway.proxy.headers import RawHeaders, refuse_without_key, to_upstream
+from gateway.proxy.payload_writer import PayloadWriter
 from gateway.proxy.progress import Progress
 from gateway.proxy.refusal_row import refusal_row
 from gateway.proxy.relay import Chunks, StreamRelay, WholeRelay, body, is_event_stream
@@ -58,6 +59,7 @@ class Pipeline:
         budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
         reject_status: The status of a refusal for an exhausted budget.
+        payloads: Takes down what calls say; None: nothing is.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Pipeline:
         on_disconnect: str = "auto",
         reject_status: int = 402,
         telemetry: Telemetry | None = None,
+        payloads: PayloadWriter | None = None,
     ) -> None:
         self._telemetry = telemetry or Telemetry()
         self._verdicts = Verdicts(self._telemetry)
@@ -85,6 +88,7 @@ class Pipeline:
         self._budgeting = budgeting
         self._reject_status = reject_status
         self._background = background
+        self._payloads = payloads
         self.progress = Progress(ledger, clock)
         self._calls: set[asyncio.Task[Any]] = set()
         self._conclusions: set[asyncio.Task[None]] = set()
@@ -117,6 +121,7 @@ class Pipeline:
             self._conclude(self._refuse(request, call, caller, exc))
             raise
         self._telemetry.count(ADMITTED)
+        request = self._heard(request)
         task = asyncio.current_task()
         assert task is not None
         self._calls.add(task)
@@ -141,9 +146,17 @@ class Pipeline:
             log.exception("relay_failed request_id=%s", tab.request_id)
         finally:
             self._calls.discard(task)
+            self._kept(request, hold)
             ending = self._conclude(self._end(tab, hold))
             if tab.answering:  # who waits for an error does not wait for the store as well
                 await asyncio.shield(ending)
+
+    def _heard(self, request: Request) -> Request:
+        return request if self._payloads is None else self._payloads.listening(request)
+
+    def _kept(self, request: Request, hold: Hold) -> None:
+        if self._payloads is not None:
+            self._payloads.keep(request, hold.profile.number)
 
     async def drain(self) -> None:
         """Wait until every call is in the ledger, those that are being cancelled included."""
@@ -232,6 +245,8 @@ class Pipeline:
         tab.answer_status = None
         tab.sent = Sent()
         tab.sent_bytes = len(content)
+        if request.recording is not None and isinstance(content, bytes):
+            request.recording.request = content
         await self._ledger.sent(tab.so_far(hold, self._clock))
         tab.forwarded = self._clock.monotonic()
         answer = await tab.upstream.send(

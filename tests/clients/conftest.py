@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.clients.replies import called, reply
-from tests.support.gateways import Gateway, an_upstream, gateway
+from tests.support.gateways import TOKEN, Gateway, an_upstream, gateway
 from tests.support.rawupstream import RawUpstream, raw_upstream
 
 
@@ -46,5 +46,6 @@ def ways():
         provider.script = script
         through = f"{provider.url}/through"
         account = an_upstream(through, models=["*"])
-        with gateway(upstream_url=through, upstreams=[account]) as door:
+        app = {"id": "my-app", "token": TOKEN, "model": "demo-small", "passthrough": True}
+        with gateway(upstream_url=through, upstreams=[account], apps=[app]) as door:
             yield Ways(provider, door)

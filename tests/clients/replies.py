@@ -376,6 +376,15 @@ ROUTES: dict[str, Callable[[str, Asked], bytes]] = {
     "moderations": moderations,
     "rerank": rerank,
 }
+FILE = {
+    "id": "file-1",
+    "object": "file",
+    "bytes": 5,
+    "created_at": 1_764_000_000,
+    "filename": "a b.jsonl",
+    "purpose": "batch",
+    "status": "processed",
+}
 CATALOGUE = {"object": "list", "data": [{"id": "chat", "object": "model", "owned_by": "lab"}]}
 
 
@@ -411,9 +420,19 @@ def reply(call: Call, asked: Asked, earlier: int) -> bytes:
         return answer(page, "content-type: text/html", status="502 Bad Gateway")
     if call.model.startswith("cut"):
         return cut(call, asked)
-    if call.route == "models":
+    route = ROUTES.get(call.route)
+    return route(call.model, asked) if route else stored(asked, call.route)
+
+
+def stored(asked: Asked, route: str) -> bytes:
+    """What passes unmetered: models and files."""
+    if route == "models":
         return answer(json.dumps(CATALOGUE).encode())
-    return ROUTES[call.route](call.model, asked)
+    if route.endswith("/content"):
+        return answer(SOUND, "content-type: application/octet-stream")
+    listed = {"object": "list", "data": [FILE], "has_more": False}
+    one = asked.line.startswith(b"POST") or route != "files"
+    return answer(json.dumps(FILE if one else listed).encode(), *FROM_PROVIDER)
 
 
 def cut(call: Call, asked: Asked) -> bytes:

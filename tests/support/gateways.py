@@ -114,7 +114,9 @@ class Gateway:
         return Decimal(self.user(customer)["spent_usd"])
 
     def held(self, customer: str) -> Decimal:
-        return Decimal(self.user(customer)["held_usd"])
+        """Nothing, too, of a customer that is not there yet."""
+        answer = self.api.get(f"/api/users/{quote(customer, safe='')}/")
+        return Decimal(answer.json()["held_usd"]) if answer.status_code == 200 else Decimal(0)
 
     def partition(self, customer: str) -> Partition:
         return Keyspace().partition_of(customer)

@@ -95,9 +95,9 @@ def _described(operation: Operation) -> Json:
 def _answer(operation: Operation) -> Json:
     found: Json = {"description": HTTPStatus(operation.status).phrase}
     if operation.answer:
-        found["content"] = {operation.media: {"schema": ref(operation.answer)}}
+        found["content"] = {m: {"schema": ref(operation.answer)} for m in operation.media}
     elif operation.status != HTTPStatus.NO_CONTENT:
-        found["content"] = {operation.media: {"schema": TEXT}}
+        found["content"] = {m: {"schema": TEXT} for m in operation.media}
     return found
 
 

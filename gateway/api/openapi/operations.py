@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.api import analytics, log_filters, logs, prices, user_list
+from gateway.api import analytics, export, log_filters, logs, prices, user_list
 from gateway.openai.endpoints import Endpoint
 
 
@@ -40,7 +40,7 @@ class Operation:
     body: str | None = None
     answer: str | None = None
     status: int = 200
-    media: str = "application/json"
+    media: tuple[str, ...] = ("application/json",)
     refusals: tuple[int, ...] = ()
 
 
@@ -228,6 +228,14 @@ _MANAGEMENT: Final = (
         answer="Series",
     ),
     Operation(
+        method="GET",
+        path="/api/export/usage",
+        tag="Export",
+        says="Every call of a span, as CSV, JSON lines or FOCUS; streamed.",
+        query=export.PARAMETERS,
+        media=("text/csv", "application/x-ndjson"),
+    ),
+    Operation(
         method="POST",
         path="/api/estimate",
         tag="Estimate",
@@ -413,7 +421,7 @@ _OPERATING: Final = (
         tag="Operations",
         says="Numbers for Prometheus.",
         key=Key.NONE,
-        media="text/plain",
+        media=("text/plain",),
     ),
 )
 

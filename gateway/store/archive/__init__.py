@@ -12,6 +12,7 @@ from gateway.store.archive.database import FILE_NAME
 from gateway.store.archive.listing import Listed, Place, Sort, Wanted
 from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
+from gateway.store.archive.payloads import Payload, Payloads
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.reratings import Rerated, UnpricedUse
 from gateway.store.archive.slots import Bounds, Slots, Slotting, SlotUse, Timing
@@ -34,6 +35,8 @@ __all__ = [
     "Outbox",
     "Page",
     "PastDay",
+    "Payload",
+    "Payloads",
     "Place",
     "Rerated",
     "SlotUse",

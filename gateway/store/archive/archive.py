@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import Engine, Executable, RowMapping, Select, func, select, tuple_, update
+from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
 from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
@@ -16,9 +16,10 @@ from gateway.store.archive.database import (
     sqlite_engine,
     writing,
 )
-from gateway.store.archive.listing import Listed, Place, Wanted, listed, usage_behind
+from gateway.store.archive.listing import Listed, Place, Wanted, listed, logs, usage_behind
 from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
+from gateway.store.archive.payloads import Payloads
 from gateway.store.archive.queries import (
     CustomerUse,
     LogFilter,
@@ -102,6 +103,10 @@ class Archive:
         self._is_prepared = False
         self._insert_new = insert_new(engine.dialect)
         self._insert_once = insert_once(engine.dialect)
+
+    @property
+    def payloads(self) -> Payloads:
+        return Payloads(self._engine)
 
     @property
     def outbox(self) -> Outbox:
@@ -377,15 +382,6 @@ class Archive:
         with self._engine.connect() as connection:
             found = connection.execute(rows).mappings().all()
             return Page([from_row(row) for row in found], connection.execute(count).scalar_one())
-
-
-def logs(wanted: LogFilter, *, newest_first: bool) -> Select[Any]:
-    order = (EVENTS.c.at_ms, EVENTS.c.id)
-    return (
-        select(EVENTS)
-        .where(*conditions(wanted))
-        .order_by(*(column.desc() if newest_first else column.asc() for column in order))
-    )
 
 
 def _prepared(engine: Engine) -> None:

@@ -137,6 +137,15 @@ def usage_behind(wanted: LogFilter, after: Place | None) -> Select[Any]:
     )
 
 
+def logs(wanted: LogFilter, *, newest_first: bool) -> Select[Any]:
+    order = (EVENTS.c.at_ms, EVENTS.c.id)
+    return (
+        select(EVENTS)
+        .where(*conditions(wanted))
+        .order_by(*(column.desc() if newest_first else column.asc() for column in order))
+    )
+
+
 def ways(wanted: LogFilter) -> Ways:
     """How to find rows of a filter: by the narrowest thing that has an index."""
     times = replace(LogFilter(), start_ms=wanted.start_ms, end_ms=wanted.end_ms)

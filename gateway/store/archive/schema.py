@@ -12,10 +12,11 @@ from gateway.store.archive import triggers
 from gateway.store.archive.database import name_of, writing
 from gateway.store.archive.outbox import ALERTS, DELIVERIES
 from gateway.store.archive.past import PAST
+from gateway.store.archive.payloads import PAYLOADS
 from gateway.store.archive.rows import KEEP_LATER, WRITTEN
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, SCHEMA_VERSION
 
-_TABLES: Final = (EVENTS, PAST, ALERTS, DELIVERIES)
+_TABLES: Final = (EVENTS, PAST, ALERTS, DELIVERIES, PAYLOADS)
 _VERSION: Final = "archive_version"
 
 

@@ -5,12 +5,13 @@
 -- ARGV[1] when it is forgotten, Unix ms; '' for never
 -- ARGV[2..] field, value ...; an empty value removes the field
 --
--- Returns 1 CHANGED, or 0: there is no such key, nothing changed. O(fields).
+-- Returns 1 CHANGED, or 2 UNKNOWN: there is no such key, nothing changed. O(fields).
 
+local CHANGED, UNKNOWN = 1, 2
 local key, forgotten = KEYS[1], ARGV[1]
 
 if redis.call('EXISTS', key) == 0 then
-    return 0
+    return UNKNOWN
 end
 for at = 2, #ARGV, 2 do
     if ARGV[at + 1] == '' then
@@ -24,4 +25,4 @@ if forgotten == '' then
 else
     redis.call('PEXPIREAT', key, forgotten)
 end
-return 1
+return CHANGED

@@ -23,7 +23,8 @@ if not known or known ~= digest then
     return {UNKNOWN, 0}
 end
 if step < 0 then
-    return {PASSED, redis.call('HINCRBY', key, 'uses', step)}
+    redis.call('HINCRBY', key, 'uses', step)
+    return {PASSED, tonumber(uses or '0') + step}
 end
 if revoked == '1' then
     return {REVOKED, 0}
@@ -46,4 +47,5 @@ if rate then
     redis.call('HSET', key, 'tat', string.format('%.0f', next_tat))
 end
 redis.call('HSET', key, 'last_ms', string.format('%d', math.floor(now_us / 1000)))
-return {PASSED, redis.call('HINCRBY', key, 'uses', step)}
+redis.call('HINCRBY', key, 'uses', step)
+return {PASSED, passed + step}

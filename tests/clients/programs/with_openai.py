@@ -273,4 +273,12 @@ def _(url, token, customer):
     return it.moderations.create(model="uncounted", input="Hi", extra_body=paid(customer))
 
 
+@scenario("files: upload, list, read")
+def _(url, token, customer):
+    it = client(url, token)
+    made = it.files.create(file=("a b.jsonl", bytes(range(256)), "text/plain"), purpose="batch")
+    listed = list(it.files.list(limit=5, purpose="batch"))
+    return [made, listed, it.files.content("file-1").content]
+
+
 main(SCENARIOS)

@@ -84,7 +84,7 @@ def test_counts_what_a_naive_reader_counts(log, zone) -> None:
         count = money[entry.customer_number]
         if entry.kind in (Kind.SETTLE, Kind.ORPHAN, Kind.EVENT):
             calls[entry.customer_number].append(entry)
-        if entry.kind not in (Kind.REFUSE, Kind.RELEASE):
+        if entry.kind not in (Kind.REFUSE, Kind.RELEASE, Kind.CREDIT):
             count["cost"] += entry.cost_pico
             count["charge"] += entry.charge_pico
             count["input"] += entry.usage.input_tokens + entry.usage.cache_read_tokens

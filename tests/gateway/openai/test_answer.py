@@ -32,6 +32,7 @@ def test_a_completion() -> None:
         service_tier="default",
         finish_reason="length",
         upstream_id="chatcmpl-1",
+        ended=True,
     )
 
     assert expected == read_answer(orjson.dumps(COMPLETION))
@@ -69,7 +70,6 @@ def test_embeddings_are_read_without_building_them(vector, last) -> None:
         b"{" + b'"a":1,' * 20_000,
         b'{"a":' + b"[" * 70_000,
         b"\xff" * 70_000,
-        b'{"error":{"message":"no"}}',
         b'{"model":5,"id":{},"choices":[{"finish_reason":7},null],"service_tier":""}',
         b'{"usage":null}',
         b'{"usage":{}}',
@@ -77,6 +77,10 @@ def test_embeddings_are_read_without_building_them(vector, last) -> None:
 )
 def test_answers_without_facts(body) -> None:
     assert Reading() == read_answer(body)
+
+
+def test_an_error_is_a_failure_and_nothing_else() -> None:
+    assert Reading(failed=True) == read_answer(b'{"error":{"message":"no"}}')
 
 
 def test_r39_explicit_zeros_stay_zero() -> None:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DatabaseError
 
 from gateway.event import Kind, Source, Status, UsageEvent
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, Metric, Summary, queries
-from gateway.store.archive.archive import logs
 from gateway.store.archive.database import FILE_NAME
+from gateway.store.archive.listing import logs
 from gateway.store.archive.reratings import CUSTOMERS_SHOWN_MAX
 from pricing.usage import Usage
 

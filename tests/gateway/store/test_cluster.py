@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import TryAgainError
 
+from gateway.audit.roster import roster_differences, write_roster
 from gateway.audit.survey import survey
 from gateway.errors import BudgetExceeded, BudgetInFlight, LedgerUnavailable
+from gateway.metering.roster.indexer import Indexer
+from gateway.metering.roster.roster import Roster, Wanted
 from gateway.store import cluster as cluster_module
 from gateway.store.client import Store
 from gateway.store.cluster import slot_of
@@ -258,3 +261,21 @@ async def test_a_cluster_that_is_away_at_the_start() -> None:
     with pytest.raises(LedgerUnavailable):
         await store.command("GET", "{fb}meta")
     await store.close()
+
+
+async def test_the_roster_follows_customers_of_every_server(nodes: ClusterOfServers) -> None:
+    """One list of all, wherever they live; rebuilt, and without who was deleted."""
+    async with bench(nodes.url) as b:
+        names = {customer_of(b.store.keyspace, slot_of(p.tag)) for p in b.store.keyspace.partitions}
+        for name in names:
+            await b.directory.create(name, {})
+        indexer, roster = Indexer(b.store), Roster(b.store)
+        while await indexer.step():
+            pass
+        assert names == {row.identifier for row in (await roster.page(Wanted(size=100))).rows}
+        gone = min(names)
+        await b.directory.delete(gone)
+        assert len(names) == await write_roster(b.store)  # one of them is taken off
+        assert [] == await roster_differences(b.store)
+        left = {row.identifier for row in (await roster.page(Wanted(size=100))).rows}
+        assert names - {gone} == left
