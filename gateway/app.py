@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from gateway import config as configuration
 from gateway import crash
-from gateway.api.routes import routes
+from gateway.api.routes import for_applications, routes
 from gateway.api.services import About, Served, Services
 from gateway.api.tallies import Tallies
 from gateway.api.user_service import UserService
@@ -66,18 +66,37 @@ Channel = Callable[..., Awaitable[Any]]
 class Gateway:
     """The ASGI application: calls go straight to the data plane.
 
+    Args:
+        rest: Management, metrics and dashboard, and what `beside` has.
+        beside: What else is served where calls are, if the rest is served only on
+            `admin_port`.
+
     Attributes:
         drain: Says from now on, in ``/readyz``, that it is ending; calls are served as ever.
     """
 
-    def __init__(self, data_plane: DataPlane, rest: Starlette, drain: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        data_plane: DataPlane,
+        rest: Starlette,
+        drain: Callable[[], None],
+        *,
+        beside: Starlette | None = None,
+        admin_port: int | None = None,
+    ) -> None:
         self._data_plane = data_plane
         self._rest = rest
+        self._beside = beside
+        self._admin_port = admin_port
         self.drain = drain
 
     async def __call__(self, scope: Scope, receive: Channel, send: Channel) -> None:
-        if scope["type"] == "http" and self._data_plane.owns(scope["path"]):
+        is_http, is_apart = scope["type"] == "http", self._admin_port is not None
+        is_admin = is_http and is_apart and scope["server"][1] == self._admin_port
+        if is_http and not is_admin and self._data_plane.owns(scope["path"]):
             await self._data_plane(scope, receive, send)
+        elif is_http and is_apart and not is_admin and self._beside is not None:
+            await self._beside(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 
@@ -211,9 +230,19 @@ def build_app(
             yield
 
     viewer_key = config.viewer_key.get_secret_value() if config.viewer_key else None
-    pages = site.routes(services, Credentials.of(admin_key, viewer_key))
-    rest = Starlette(routes=[*pages, *routes(services)], lifespan=lifespan)
-    return Gateway(data_plane, rest, draining.set)
+    apart = config.server.admin_address
+    pages = site.routes(
+        services,
+        Credentials.of(admin_key, viewer_key),
+        api_port=config.server.port if apart else None,
+    )
+    return Gateway(
+        data_plane,
+        Starlette(routes=[*pages, *routes(services)], lifespan=lifespan),
+        draining.set,
+        beside=Starlette(routes=for_applications(services)) if apart else None,
+        admin_port=apart[1] if apart else None,
+    )
 
 
 def users_of(parts: Parts) -> UserService:

@@ -29,6 +29,19 @@ METHODS: Final = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
 
 def routes(services: Services) -> list[Endpoint]:
     """Every route, and last, for every other path, a 404."""
+    return [*_managed(services), *for_applications(services)]
+
+
+def for_applications(services: Services) -> list[Endpoint]:
+    """What stands beside the data plane where management listens elsewhere."""
+    return [
+        *Events(services).routes(),
+        *Health(services).routes(),
+        Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
+    ]
+
+
+def _managed(services: Services) -> list[Endpoint]:
     guard = Guard(services)
     return [
         *Users(services).routes(guard.managed),
@@ -41,11 +54,8 @@ def routes(services: Services) -> list[Endpoint]:
         *Prices(services).routes(guard.managed),
         *TemporaryKeyRoutes(services).routes(guard.managed),
         *Webhooks(services).routes(guard.managed),
-        *Events(services).routes(),
         *Metrics(services).routes(guard.local),
-        *Health(services).routes(),
         *Reference().routes(guard.local),
-        Endpoint(f"/{REST}", dict.fromkeys(METHODS, _not_found)),
     ]
 
 

@@ -38,6 +38,8 @@ def serve(config: Config) -> None:
     with ExitStack() as stack:
         stack.enter_context(ended_by_signals())
         listener = stack.enter_context(bound(config.server.host, config.server.port))
+        apart = config.server.admin_address
+        admin = stack.enter_context(bound(*apart)) if apart else None
         if config.redis.url is None:
             stack.enter_context(EmbeddedStore(config.data_dir, durable=config.strict))
             promise = EMBEDDED_STRICT if config.strict else EMBEDDED_STANDARD
@@ -45,8 +47,8 @@ def serve(config: Config) -> None:
         else:
             audit_store(config.redis.url.get_secret_value(), strict=config.strict)
         resolved = resolve(config)
-        click.echo(_greeting(resolved, listener))
-        run_gateway(resolved, listener)
+        click.echo(_greeting(resolved, listener, admin))
+        run_gateway(resolved, listener, admin)
 
 
 def audit_store(url: str, *, strict: bool) -> None:
@@ -67,12 +69,15 @@ def audit_store(url: str, *, strict: bool) -> None:
         raise Fatal("the store at redis.url cannot be used: " + "; ".join(found.faults))
 
 
-def run_gateway(resolved: Resolved, listener: socket.socket) -> None:
+def run_gateway(
+    resolved: Resolved, listener: socket.socket, admin: socket.socket | None = None
+) -> None:
+    """Serve; with `admin`, management there and only there."""
     server = resolved.config.server
     factory = partial(build, resolved)
     run(
         factory,
-        listener,
+        [listener, *([admin] if admin else ())],
         workers=server.workers,
         drain_delay_seconds=server.drain_delay_seconds,
         drain_seconds=server.drain_seconds,
@@ -140,7 +145,7 @@ def curl(url: str, *, token: str, model: str) -> str:
     )
 
 
-def _greeting(resolved: Resolved, listener: socket.socket) -> str:
+def _greeting(resolved: Resolved, listener: socket.socket, admin: socket.socket | None) -> str:
     config = resolved.config
     folder = config.data_dir
     url = url_of(listener)
@@ -149,6 +154,7 @@ def _greeting(resolved: Resolved, listener: socket.socket) -> str:
         f"Farebox {installed_version()} serves {url}/v1",
         f"  upstreams  {', '.join(upstream.name for upstream in config.upstreams)}",
         f"  store      {store}",
+        f"  dashboard  {url_of(admin or listener)}/",
     ]
     if config.admin_key is None:
         lines.append(f"  admin key  in {folder / ADMIN_KEY_FILE}")

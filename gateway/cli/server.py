@@ -142,7 +142,7 @@ def url_of(listener: socket.socket) -> str:
 
 def run(
     factory: AppFactory,
-    listener: socket.socket,
+    listeners: list[socket.socket],
     *,
     workers: int,
     drain_delay_seconds: float = 0,
@@ -169,11 +169,11 @@ def run(
         **SETTINGS,
     )
     if workers > 1:
-        family = Multiprocess(config, [listener])
+        family = Multiprocess(config, listeners)
         family.run()
         started = not any(child.exitcode == STARTUP_FAILURE for child in family.processes)
     else:
-        started = _run_here(config, listener)
+        started = _run_here(config, listeners)
     if not started:
         raise Fatal("the gateway did not start: see the messages above")
 
@@ -182,10 +182,10 @@ STARTUP_FAILURE = 3
 """The exit status by which uvicorn says that the app's lifespan failed."""
 
 
-def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
+def _run_here(config: uvicorn.Config, listeners: list[socket.socket]) -> bool:
     server = uvicorn.Server(config)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     except SystemExit as exc:
         if exc.code == STARTUP_FAILURE:
             return False

@@ -27,6 +27,7 @@ from pydantic import (
 from gateway.config.faults import did_you_mean
 from gateway.config.keeping import Archive, Events, Redis, Reports
 from gateway.config.section import Section
+from gateway.config.serving import Server
 from gateway.config.values import (
     BaseUrl,
     CustomerPrefix,
@@ -74,15 +75,6 @@ def _refuse_twins(values: list[str], field: str) -> None:
         if value in values[:index]:
             first = values.index(value)
             raise refusal(f"is the same as that of number {first + 1}: change one", index, field)
-
-
-class Server(Section):
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
-    workers: Annotated[Whole, Field(ge=1, le=256)] = 1
-    hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
-    drain_delay_seconds: Annotated[Whole, Field(ge=0, le=3_600)] = 5
-    drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
 
 
 class Timeouts(Section):

@@ -78,6 +78,17 @@ def group_identifiers(groups: Mapping[str, Any]) -> Mapping[str, Any]:
     return named
 
 
+def listening(value: str | None) -> str | None:
+    """An address and a port, like ``127.0.0.1:8081`` or ``[::1]:8081``; '' and null: none."""
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else 0
+    if not host or not 0 < number < 65_536:
+        raise refusal("must be an address and a port, like 127.0.0.1:8081")
+    return value
+
+
 def whole(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value):
         return int(value)

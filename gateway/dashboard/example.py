@@ -17,7 +17,7 @@ class Call:
     """What is put into it.
 
     Attributes:
-        origin: Where this page came from, without a slash at the end.
+        origin: Where calls go, without a slash at the end.
     """
 
     origin: str
@@ -26,11 +26,13 @@ class Call:
 
 
 class Example:
-    def __init__(self, about: About, book: PriceBook) -> None:
+    def __init__(self, about: About, book: PriceBook, port: int | None = None) -> None:
         self._model = example_model(about, book)
+        self._port = port
 
     def of(self, request: Request, customer: str = "customer_1") -> Call:
-        return Call(str(request.base_url).rstrip("/"), self._model, customer)
+        url = request.base_url.replace(port=self._port) if self._port else request.base_url
+        return Call(str(url).rstrip("/"), self._model, customer)
 
 
 def example_model(about: About, book: PriceBook) -> str:

@@ -19,7 +19,7 @@ from gateway.dashboard.visits import Visit
 from gateway.errors import GatewayBusy
 
 LISTENERS_MAX: Final = 200
-PAUSE_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 15.0
 STREAM_SECONDS_MAX: Final = 3_600.0
 """After this a browser connects anew, and its session is looked at again."""

@@ -26,7 +26,14 @@ from gateway.dashboard.users import Users
 from gateway.dashboard.visits import Page, Visits
 
 
-def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
+def routes(
+    services: Services, credentials: Credentials, *, api_port: int | None = None
+) -> list[Endpoint]:
+    """Every page.
+
+    Args:
+        api_port: Where calls go, if not where this is served.
+    """
     assets = Assets()
     zone = services.zone
     zone_name = zone.key if isinstance(zone, ZoneInfo) else str(zone)
@@ -35,7 +42,8 @@ def routes(services: Services, credentials: Credentials) -> list[Endpoint]:
     visits = Visits(services, sessions)
     reports = Reports(services)
     board = Board(services, reports.customers)
-    example, pipeline = Example(services.about, services.rating.book), Pipeline(services)
+    example = Example(services.about, services.rating.book, api_port)
+    pipeline = Pipeline(services)
     card = UserCard(services, reports, example)
     overview = Overview(
         reports=reports,

@@ -68,6 +68,7 @@
       await htmx.ajax("GET", url, { target: "#layer", select: "#layer", swap: "outerHTML" });
     } catch { location.href = url; return; }
     if (push) history.pushState({ panel: true }, "", url);
+    shown = address();
     const panel = $("#panel");
     mark();
     if (panel) panel.focus({ preventScroll: true });
@@ -93,7 +94,10 @@
     if (link.hasAttribute("data-panel")) opener = link;
     show(link.href);
   });
-  addEventListener("popstate", () => location.reload());
+  // Back and forward show what the address says; a jump within the page is none of these.
+  const address = () => location.pathname + location.search;
+  let shown = address();
+  addEventListener("popstate", () => { if (address() !== shown) location.reload(); });
 
   // --- what is new comes by itself
 
@@ -108,7 +112,7 @@
       document.dispatchEvent(new CustomEvent("farebox:calls", { detail: JSON.parse(event.data) }));
       if (waiting || document.hidden) return;
       waiting = true;
-      setTimeout(() => { waiting = false; freshen(); }, 1000);
+      setTimeout(() => { waiting = false; freshen(); }, 300);
     });
     addEventListener("pagehide", () => feed.close());
   }

@@ -278,22 +278,13 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, timings(wanted, slots, every))
         return [Timing(slot=s, latency_ms=whole, first_token_ms=first) for s, whole, first in rows]
 
-    async def since(self, row_id: int, limit: int) -> list[tuple[int, ArchivedEvent]]:
-        """The rows archived after `row_id`, oldest first, each with its own."""
-        found = select(EVENTS).where(EVENTS.c.id > row_id).order_by(EVENTS.c.id).limit(limit)
-        rows = await asyncio.to_thread(self._rows, found)
-        return [(row.id, from_row(row._mapping)) for row in rows]  # noqa: SLF001 - its public name
-
     async def oldest_ms(self) -> int | None:
         """When the earliest of what is archived happened, Unix ms."""
-        rows = await asyncio.to_thread(self._rows, select(func.min(EVENTS.c.at_ms)))
-        oldest: int | None = rows[0][0]
-        return oldest
+        return await asyncio.to_thread(self._scalar, select(func.min(EVENTS.c.at_ms)))
 
     async def newest_id(self) -> int:
         """Of the row archived last; 0: there is none."""
-        rows = await asyncio.to_thread(self._rows, select(func.max(EVENTS.c.id)))
-        return rows[0][0] or 0
+        return await asyncio.to_thread(self._scalar, select(func.max(EVENTS.c.id))) or 0
 
     async def events_of(
         self, partition: int, after: str = "", limit: int = EVENTS_MAX
@@ -367,6 +358,9 @@ class Archive:
             inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
             if inserted != len(rows):  # some were there: which stays is for the other to say
                 connection.exec_driver_sql(self._insert_once, rows)
+
+    def _scalar(self, statement: Executable) -> Any:
+        return self._rows(statement)[0][0]
 
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:

@@ -13,29 +13,39 @@ PAGES = [
 SERIOUS = {"serious", "critical"}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(opened, house, theme) -> None:
-    """WCAG 2.2 A and AA, on every page, one open call and the login among them."""
+def test_axe_finds_nothing_serious(opened, house) -> None:
+    """WCAG 2.2 A and AA, on every page, one open call and the login among them; in the dark,
+    what depends on colours."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     newest = house.api.get("/api/request-logs/list/?page_size=1").json()["results"][0]
-    page = opened(color_scheme=theme, expects=("404",)).enter().page
+    page = opened(color_scheme="light", expects=("404",)).enter().page
     origin = page.url.rstrip("/")
     found = []
 
     for path in [*PAGES, f"/logs?log={newest['unique_id']}", "/login", "/users/nobody"]:
         page.goto(origin + path)
-        result = axe.run(page, options=AXE)
-        found += [
-            f"{path}: {v['id']} {v['nodes'][0]['html'][:200]} {v['nodes'][0]['failureSummary']}"
-            for v in result.response["violations"]
-            if v["impact"] in SERIOUS
-        ]
+        for theme, options in (("light", AXE), ("dark", CONTRAST)):
+            page.emulate_media(color_scheme=theme)
+            result = axe.run(page, context=FIRST_ROWS, options=options)
+            found += [
+                f"{path} {theme}: {v['id']} {v['nodes'][0]['html'][:200]}"
+                for v in result.response["violations"]
+                if v["impact"] in SERIOUS
+            ]
 
     assert [] == found
 
 
+FIRST_ROWS = {"exclude": [["tbody tr:nth-child(n+5)"], [".slot:nth-child(n+4)"]]}
+"""The others are like them; looking at each takes a minute."""
+
 AXE = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    "resultTypes": ["violations"],
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+}
+CONTRAST = {
+    "resultTypes": ["violations"],
+    "runOnly": {"type": "rule", "values": ["color-contrast"]},
 }
 
 
