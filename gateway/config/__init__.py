@@ -16,12 +16,12 @@ from gateway.config.model import (
     Customers,
     Group,
     Limits,
-    Server,
     Timeouts,
     UnpricedRates,
     Upstream,
 )
 from gateway.config.resolved import Resolved, configured, resolve, resolved_from_environment
+from gateway.config.serving import Server
 
 __all__ = [
     "App",

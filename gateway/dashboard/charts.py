@@ -139,41 +139,42 @@ def lined(
     known = [value for _, _, values in series for value in values if value is not None]
     top = ceiling(max(known, default=0))
     step = 100 / max(len(slots), 1)
+    rows = [
+        (label, [_exact(values[i], exact) for _, _, values in series])
+        for i, label in enumerate(slots)
+    ]
     bars = [
         Bar(
             x=_r((i + 0.5) * step),
             width=0,
             left=_r(i * step),
             step=_r(step),
-            pieces=[
-                Piece(tone, _r(100 - 100 * values[i] / top), 0)
-                for _, tone, values in series
-                if values[i] is not None and top
-            ],
+            pieces=list(_points([(tone, values[i]) for _, tone, values in series], top)),
             tip="\n".join(
-                [
-                    label,
-                    *(
-                        f"{name}\t{NOTHING if values[i] is None else exact(values[i])}"
-                        for name, _, values in series
-                    ),
-                ]
+                [label, *(f"{s[0]}\t{text}" for s, text in zip(series, texts, strict=True))]
             ),
         )
-        for i, label in enumerate(slots)
+        for i, (label, texts) in enumerate(rows)
     ]
     return Chart(
         series=[Series(name, tone, [v or 0 for v in values]) for name, tone, values in series],
         bars=bars,
         y_ticks=y_ticks(top, short),
         x_ticks=x_ticks(slots),
-        rows=[
-            (label, [NOTHING if values[i] is None else exact(values[i]) for _, _, values in series])
-            for i, label in enumerate(slots)
-        ],
+        rows=rows,
         lines=[(tone, path(values, top)) for _, tone, values in series],
         empty=not known,
     )
+
+
+def _points(values: Sequence[tuple[str, int | None]], top: int) -> Iterator[Piece]:
+    for tone, value in values:
+        if value is not None and top:
+            yield Piece(tone, _r(100 - 100 * value / top), 0)
+
+
+def _exact(value: int | None, exact: Format) -> str:
+    return NOTHING if value is None else exact(value)
 
 
 def path(values: Sequence[int | None], top: int) -> str:
@@ -213,7 +214,7 @@ def ceiling(most: int) -> int:
     """The end of the axis: a round number a little above."""
     if most <= 0:
         return 0
-    scale = 10 ** (len(str(most)) - 1)
+    scale: int = 10 ** (len(str(most)) - 1)
     for tenths in (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100):
         if tenths * scale >= 10 * most:
             return max(tenths * scale // 10, 1)

@@ -40,14 +40,16 @@ class UserCard:
         services, reports, span = self._services, self._reports, visit.state.span
         number = profile.number
         partition = services.directory.partition_of(profile.identifier)
-        standings, lifetime, totals, before, slots, models, calls = await asyncio.gather(
+        calls = Wanted(filter=LogFilter(customer_numbers=(number,)), size=CALLS)
+        standings, lifetime, latest = await asyncio.gather(
             standings_of(services, [profile]),
             services.counters.lifetime(partition, number),
+            services.archive.page(calls),
+        )
+        totals, slots, models = await asyncio.gather(
             reports.totals(span, number),
-            reports.before(span, number),
             reports.slots(span, number),
             reports.models(span, number),
-            services.archive.page(Wanted(filter=LogFilter(customer_numbers=(number,)), size=CALLS)),
         )
         labels = slot_labels(span)
         cost = Series("Cost", "1", [slot.cost_pico for slot in slots])
@@ -61,12 +63,11 @@ class UserCard:
             "lifetime": lifetime,
             "first_seen_ms": row_of(partition, profile, lifetime).first_seen_ms,
             "totals": totals,
-            "before": before,
             "chart": stacked(labels, [cost], short=formats.short_money, exact=formats.money),
             "models": [
                 (model, round(formats.share(model.cost_pico, dearest), 2)) for model in models
             ],
-            "calls": [archived.event for archived in calls.rows],
+            "calls": [archived.event for archived in latest.rows],
             "example": self._example.of(visit.request, profile.identifier),
             "editable": profile.identifier != ANONYMOUS,
         }

@@ -165,10 +165,10 @@ class Users:
             return Listed(found.rows, found.count)
         wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
         found = await self._users.page(wanted)
-        customers, cut = found.rows, found.count > len(found.rows)
+        compared, cut = found.rows, found.count > len(found.rows)
         if cut and not sought and down:
-            customers = await self._reports.dearest(state.span, COMPARED_MAX)
-        ordered = await self._by_range(visit, customers, name)
+            compared = await self._reports.dearest(state.span, COMPARED_MAX)
+        ordered = await self._by_range(visit, compared, name)
         return Listed(ordered[offset : offset + size], found.count, cut)
 
     async def _by_range(

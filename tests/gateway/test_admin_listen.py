@@ -1,6 +1,7 @@
-"""`server.admin_listen`: management, metrics and dashboard on a port of their own, and only there."""
+"""`server.admin_listen`: management, metrics and dashboard on another port, and only there."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -48,8 +49,9 @@ def says(name: str, *paths: str) -> Starlette:
     ],
 )
 async def test_each_port_has_its_own(port, path, answer) -> None:
+    data_plane: Any = DataPlane()
     app = Gateway(
-        DataPlane(),
+        data_plane,
         says("rest", "/", "/api/users/", "/metrics", "/readyz"),
         lambda: None,
         beside=says("beside", "/readyz"),
@@ -60,7 +62,8 @@ async def test_each_port_has_its_own(port, path, answer) -> None:
 
 
 async def test_without_it_all_is_on_one() -> None:
-    app = Gateway(DataPlane(), says("rest", "/", "/readyz"), lambda: None)
+    data_plane: Any = DataPlane()
+    app = Gateway(data_plane, says("rest", "/", "/readyz"), lambda: None)
 
     assert "rest" == await asked(app, 8080, "/")
     assert "data plane" == await asked(app, 8080, "/v1/chat/completions")

@@ -15,7 +15,8 @@ SERIOUS = {"serious", "critical"}
 
 def test_axe_finds_nothing_serious(opened, house) -> None:
     """WCAG 2.2 A and AA, on every page, one open call and the login among them; in the dark,
-    what depends on colours."""
+    what depends on colours.
+    """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     newest = house.api.get("/api/request-logs/list/?page_size=1").json()["results"][0]
     page = opened(color_scheme="light", expects=("404",)).enter().page
@@ -170,7 +171,7 @@ def test_hostile_names_do_nothing(opened, house) -> None:
     for path in ("/?range=1h", "/users?range=1h&q=w", "/logs?range=1h", "/users?sort=-first_seen"):
         page.goto(origin + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-        page.locator(".slot .hit").last.hover() if page.locator(".slot").count() else None
+        page.locator(".slot .hit").last.hover(force=True) if page.locator(".slot").count() else None
     for link in page.locator("a[data-panel]").all()[: len(EVIL)]:
         link.click()
         page.locator("#panel").wait_for()
