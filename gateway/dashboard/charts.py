@@ -146,17 +146,14 @@ def lined(
             left=_r(i * step),
             step=_r(step),
             pieces=[
-                Piece(tone, _r(100 - 100 * values[i] / top), 0)
+                Piece(tone, _r(100 - 100 * value / top), 0)
                 for _, tone, values in series
-                if values[i] is not None and top
+                if (value := values[i]) is not None and top
             ],
             tip="\n".join(
                 [
                     label,
-                    *(
-                        f"{name}\t{NOTHING if values[i] is None else exact(values[i])}"
-                        for name, _, values in series
-                    ),
+                    *(f"{name}\t{_told(values[i], exact)}" for name, _, values in series),
                 ]
             ),
         )
@@ -168,12 +165,16 @@ def lined(
         y_ticks=y_ticks(top, short),
         x_ticks=x_ticks(slots),
         rows=[
-            (label, [NOTHING if values[i] is None else exact(values[i]) for _, _, values in series])
+            (label, [_told(values[i], exact) for _, _, values in series])
             for i, label in enumerate(slots)
         ],
         lines=[(tone, path(values, top)) for _, tone, values in series],
         empty=not known,
     )
+
+
+def _told(value: int | None, exact: Format) -> str:
+    return NOTHING if value is None else exact(value)
 
 
 def path(values: Sequence[int | None], top: int) -> str:
@@ -213,7 +214,7 @@ def ceiling(most: int) -> int:
     """The end of the axis: a round number a little above."""
     if most <= 0:
         return 0
-    scale = 10 ** (len(str(most)) - 1)
+    scale: int = 10 ** (len(str(most)) - 1)
     for tenths in (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100):
         if tenths * scale >= 10 * most:
             return max(tenths * scale // 10, 1)

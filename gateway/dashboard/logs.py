@@ -135,7 +135,7 @@ class Logs:
 
     async def _filter(self, visit: Visit) -> tuple[LogFilter, list[str]]:
         """What is asked for; a filter that cannot be read finds nothing, and says why."""
-        state, problems = visit.state, []
+        state, problems = visit.state, list[str]()
         wanted = self._reports.of(state.span)
         if request_id := state.get("id"):
             return LogFilter(request_id=request_id.strip()), problems

@@ -1,13 +1,13 @@
 """The charts of the overview: from figures to series, in the order in which they are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.dashboard import formats
 from gateway.dashboard.charts import OTHER, SERIES_MAX, Chart, Series, lined, stacked
 from gateway.dashboard.reports import Pace, Slot, Top
 from gateway.dashboard.state import State
-from gateway.store.archive import Metric, Summary
+from gateway.store.archive import CustomerUse, Metric, Summary
 
 
 def how_long(labels: Sequence[str], paces: Sequence[Pace]) -> Chart:
@@ -90,11 +90,12 @@ def troubles(labels: Sequence[str], slots: Sequence[Slot]) -> Chart:
 
 def top_bars(top: Sequence[Top], metric: Metric, totals: Summary) -> list[dict[str, Any]]:
     """Rows of the horizontal bars: value, its share of the first, its share of all."""
-    value_of = {
+    values: Mapping[Metric, Callable[[CustomerUse], int]] = {
         Metric.COST: lambda use: use.cost_pico,
         Metric.TOKENS: lambda use: use.tokens,
         Metric.REQUESTS: lambda use: use.requests,
-    }[metric]
+    }
+    value_of = values[metric]
     whole = {
         Metric.COST: totals.cost_pico,
         Metric.TOKENS: totals.total_tokens,

@@ -70,19 +70,18 @@ def read_state(request: Request, *, now_ms: int, zone: tzinfo) -> State:
     if "col" in params:  # of a form, one a checkbox
         params["cols"] = ".".join(value for name, value in items if name == "col")
         del params["col"]
-    problem, days = None, None
+    problem, found = None, None
     name = params.get("range", DEFAULT)
     if name not in PRESETS:
         params.pop("range", None)
         name, problem = DEFAULT, "There is no such range."
     if "from" in params or "to" in params:
         try:
-            days = _days(params)
-            found = span("custom", now_ms=now_ms, zone=zone, days=days)
+            found = span("custom", now_ms=now_ms, zone=zone, days=_days(params))
         except (ValueError, OverflowError) as exc:
-            problem, days = str(exc), None
+            problem = str(exc)
             params.pop("from", None), params.pop("to", None)
-    if days is None:
+    if found is None:
         found = span(name, now_ms=now_ms, zone=zone)
     return State(path=_path(request), params=params, span=found, problem=problem)
 

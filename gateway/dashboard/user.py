@@ -69,7 +69,7 @@ class UserPages:
         """The whole form: a field that was emptied is removed."""
         directory = self._services.directory
         profile = await directory.known(looked_up(_named(visit)))
-        values = {n: visit.form[n].strip() for n in FIELDS if n in visit.form}
+        values: dict[str, str] = {n: visit.form[n].strip() for n in FIELDS if n in visit.form}
         before = values_of(profile)
         content = _content({n: v for n, v in values.items() if v != before.get(n, "")})
         try:

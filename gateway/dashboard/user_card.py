@@ -40,14 +40,19 @@ class UserCard:
         services, reports, span = self._services, self._reports, visit.state.span
         number = profile.number
         partition = services.directory.partition_of(profile.identifier)
-        standings, lifetime, totals, before, slots, models, calls = await asyncio.gather(
-            standings_of(services, [profile]),
-            services.counters.lifetime(partition, number),
-            reports.totals(span, number),
-            reports.before(span, number),
-            reports.slots(span, number),
-            reports.models(span, number),
-            services.archive.page(Wanted(filter=LogFilter(customer_numbers=(number,)), size=CALLS)),
+        last = Wanted(filter=LogFilter(customer_numbers=(number,)), size=CALLS)
+        (standings, lifetime, calls), (totals, before, slots, models) = await asyncio.gather(
+            asyncio.gather(
+                standings_of(services, [profile]),
+                services.counters.lifetime(partition, number),
+                services.archive.page(last),
+            ),
+            asyncio.gather(
+                reports.totals(span, number),
+                reports.before(span, number),
+                reports.slots(span, number),
+                reports.models(span, number),
+            ),
         )
         labels = slot_labels(span)
         cost = Series("Cost", "1", [slot.cost_pico for slot in slots])

@@ -153,9 +153,9 @@ class Users:
         down, column = name.startswith("-"), BY_ROSTER.get(name.removeprefix("-"))
         sought = state.get("q").strip()
         if state.get("show") in FILTERS:
-            customers = _fitting(await self._board.everybody(), state.get("show"), sought)
-            ordered = await self._by_range(visit, customers, name)
-            return Listed(ordered[offset : offset + size], len(customers))
+            fitting = _fitting(await self._board.everybody(), state.get("show"), sought)
+            ordered = await self._by_range(visit, fitting, name)
+            return Listed(ordered[offset : offset + size], len(fitting))
         narrowings: list[Narrowing] = [Search(sought)] if sought else []
         if column is not None:
             wanted = Wanted(
@@ -165,7 +165,8 @@ class Users:
             return Listed(found.rows, found.count)
         wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
         found = await self._users.page(wanted)
-        customers, cut = found.rows, found.count > len(found.rows)
+        customers: Sequence[Customer] = found.rows
+        cut = found.count > len(customers)
         if cut and not sought and down:
             customers = await self._reports.dearest(state.span, COMPARED_MAX)
         ordered = await self._by_range(visit, customers, name)

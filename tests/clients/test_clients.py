@@ -14,6 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 
@@ -89,8 +90,8 @@ class Run:
     """
 
     customer: str
-    outcomes: dict
-    asked: list
+    outcomes: dict[str, Any]
+    asked: list[Any]
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def test_r08_r51_a_chat_arrives_byte_for_byte(ways, model, fields):
     assert direct.whole
 
 
-OTHERS = {
+OTHERS: dict[str, dict[str, object]] = {
     "completions": {"prompt": "Hi"},
     "completions stream": {"prompt": "Hi", "stream": True},
     "embeddings": {"input": ["a", "b"]},

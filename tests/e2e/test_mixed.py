@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.metering.fold import fold
@@ -13,7 +14,7 @@ CALLS = 12
 BATCHES = 4
 
 
-def events_of(customer: str, batch: int) -> list[dict]:
+def events_of(customer: str, batch: int) -> list[dict[str, Any]]:
     """Ten, of which two stand twice, one is faulty, one is of last week."""
     events = [
         {
@@ -54,32 +55,31 @@ def test_a_mixed_load_adds_up_everywhere(door) -> None:
     for place, customer in enumerate(customers):
         reports = len(range(place, BATCHES, 3))
         count = CALLS // 3 + 8 * reports
-        events = door.settled(customer, count)
-        [change] = fold(events, ZoneInfo("UTC")).values()
-        totals = change.totals
+        assert_agreed(door, customer, count)
 
-        def archived(customer=customer) -> dict:
-            return dict(door.summary(customer_identifier=customer))
 
-        wait_until(
-            lambda archived=archived, count=count: archived()["requests"] == count,
-            "the counters have everything",
-        )
-        wait_until(
-            lambda customer=customer, count=count: len(door.logs(customer, count)) == count,
-            "the archive has everything",
-        )
-        user = door.user(customer)
-        by_model = door.summary(customer_identifier=customer, timezone="Asia/Kathmandu")
-        assert usd(totals.charge_pico) == user["spent_usd"]
-        assert (totals.calls, totals.input_tokens, totals.output_tokens) == (
-            user["total_requests"],
-            user["total_prompt_tokens"],
-            user["total_completion_tokens"],
-        )
-        assert archived() == by_model  # the one from the counters, the other from the rows
-        assert totals.input_tokens + totals.output_tokens == by_model["total_tokens"]
-        assert Decimal(usd(totals.charge_pico)) == sum(
-            Decimal(door.log(row["unique_id"])["charge_usd"]) for row in door.logs(customer, count)
-        )
-        assert 2 == len(change.days)  # last week's are on their own day
+def assert_agreed(door, customer: str, count: int) -> None:
+    """Counters, archive and analytics say what the fold of its `count` events says."""
+    events = door.settled(customer, count)
+    [change] = fold(events, ZoneInfo("UTC")).values()
+    totals = change.totals
+
+    def counted() -> dict[str, Any]:
+        return dict(door.summary(customer_identifier=customer))
+
+    wait_until(lambda: counted()["requests"] == count, "the counters have everything")
+    wait_until(lambda: len(door.logs(customer, count)) == count, "the archive has everything")
+    user = door.user(customer)
+    by_model = door.summary(customer_identifier=customer, timezone="Asia/Kathmandu")
+    assert usd(totals.charge_pico) == user["spent_usd"]
+    assert (totals.calls, totals.input_tokens, totals.output_tokens) == (
+        user["total_requests"],
+        user["total_prompt_tokens"],
+        user["total_completion_tokens"],
+    )
+    assert counted() == by_model  # the one from the counters, the other from the rows
+    assert totals.input_tokens + totals.output_tokens == by_model["total_tokens"]
+    assert Decimal(usd(totals.charge_pico)) == sum(
+        Decimal(door.log(row["unique_id"])["charge_usd"]) for row in door.logs(customer, count)
+    )
+    assert 2 == len(change.days)  # last week's are on their own day

@@ -82,7 +82,9 @@ async def test_a_forged_or_foreign_session_is_none(api) -> None:
     theirs = Sessions(Credentials.of("another-key", None), api.services.store)
     ours = Sessions(Credentials.of(ADMIN_KEY, VIEWER_KEY), api.services.store)
 
-    assert ours.opened(ours.sealed(Role.ADMIN)).may_change
+    session = ours.opened(ours.sealed(Role.ADMIN))
+    assert session is not None
+    assert session.may_change
     assert ours.opened(theirs.sealed(Role.ADMIN)) is None
     assert ours.opened(ours.sealed(Role.ADMIN)[:-2]) is None
     later = Sessions(Credentials.of(ADMIN_KEY, "new-viewer-key"), api.services.store)
