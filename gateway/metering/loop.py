@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from gateway.errors import LedgerUnavailable
 
 FAILED_PAUSE_SECONDS: Final = 5.0
@@ -21,6 +23,7 @@ async def repeat(
             pause = busy_seconds if await step() else idle_seconds
         except Exception as exc:  # the loop outlives whatever a step meets
             pause = FAILED_PAUSE_SECONDS
-            explain = not isinstance(exc, LedgerUnavailable)
+            # Not SQLAlchemy's own words: it puts statements and rows into them.
+            explain = not isinstance(exc, LedgerUnavailable | SQLAlchemyError)
             log.warning("%s_failed error=%s", name, type(exc).__name__, exc_info=explain)
         await asyncio.sleep(pause)

@@ -9,7 +9,7 @@ import base64
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.support.rawupstream import Asked, answer, stream
@@ -103,7 +103,7 @@ def tool_deltas() -> list[dict[str, object]]:
     return deltas
 
 
-def _called(index: int, call: dict[str, object]) -> dict[str, object]:
+def _called(index: int, call: Mapping[str, object]) -> dict[str, object]:
     return {"tool_calls": [{"index": index, **call}]}
 
 
@@ -299,7 +299,7 @@ def messages(model: str, asked: Asked) -> bytes:
         said_ = {"content": [{"type": "text", "text": TEXT}], **ended}
         document = {**head, **said_, "usage": {**usage, "output_tokens": 5}}
         return answer(json.dumps(document).encode(), *own)
-    opened = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
+    opened: dict[str, object] = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
     events: list[dict[str, object]] = [
         {"type": "message_start", "message": {**opened, "usage": {**usage, "output_tokens": 1}}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from gateway.event import Source, Status
 from tests.clients.replies import called
 from tests.clients.sameness import ENCODINGS, asked_for_usage, content, encodings, told
 from tests.support.gateways import TOKEN, a_customer
+from tests.support.rawupstream import Asked
 
 HERE = Path(__file__).parent
 PYTHON_2 = HERE.parents[1] / ".venv-openai-2" / "bin" / "python"
@@ -89,8 +91,8 @@ class Run:
     """
 
     customer: str
-    outcomes: dict
-    asked: list
+    outcomes: dict[str, list[dict[str, Any]]]
+    asked: list[list[Asked]]
 
 
 @pytest.fixture(scope="module")

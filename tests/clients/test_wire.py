@@ -6,6 +6,7 @@ Raw sockets and curl, so that no client smooths anything over.
 import json
 import subprocess
 from shutil import which
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_r08_r51_a_chat_arrives_byte_for_byte(ways, model, fields):
     assert direct.whole
 
 
-OTHERS = {
+OTHERS: dict[str, dict[str, Any]] = {
     "completions": {"prompt": "Hi"},
     "completions stream": {"prompt": "Hi", "stream": True},
     "embeddings": {"input": ["a", "b"]},

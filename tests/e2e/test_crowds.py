@@ -13,6 +13,8 @@ from gateway.event import Kind
 from tests.support.gateways import TOKEN, a_customer, chat_body, price_of, total_usd, wait_until
 from tests.support.rawhttp import request
 
+OPEN_FILES = Path("/proc/self/fd")
+
 
 @pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.slow)])
 def test_many_calls_at_once(door, count):
@@ -86,7 +88,8 @@ def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door):
 
 
 @pytest.mark.slow
-def test_r14_r15_five_thousand_who_leave_leak_nothing(door):
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="needs /proc, to count what is open")
+def test_r14_r15_two_thousand_who_leave_leak_nothing(door):
     """In whatever phase they do: one event each at most, no connection left behind on any side."""
     customer, chance = a_customer(), random.Random(11)
     parts = urlsplit(door.url)
@@ -100,13 +103,13 @@ def test_r14_r15_five_thousand_who_leave_leak_nothing(door):
         writer.transport.abort()
 
     async def crowd():
-        for number in range(50):
+        for number in range(20):
             await asyncio.gather(*(call(number) for number in range(100)))
             answer = await asyncio.to_thread(door.chat, customer, f"after {number}")
             assert 200 == answer.status_code
 
     def open_files():
-        return len(list(Path("/proc/self/fd").iterdir()))
+        return len(list(OPEN_FILES.iterdir()))
 
     door.chat(customer)
     before = open_files()

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.metering.fold import fold
@@ -13,9 +14,9 @@ CALLS = 12
 BATCHES = 4
 
 
-def events_of(customer: str, batch: int) -> list[dict]:
+def events_of(customer: str, batch: int) -> list[dict[str, Any]]:
     """Ten, of which two stand twice, one is faulty, one is of last week."""
-    events = [
+    events: list[dict[str, Any]] = [
         {
             "appId": "my-app",
             "eventType": "text_gen",
@@ -58,27 +59,23 @@ def test_a_mixed_load_adds_up_everywhere(door) -> None:
         [change] = fold(events, ZoneInfo("UTC")).values()
         totals = change.totals
 
-        def archived(customer=customer) -> dict:
+        def counted(customer: str = customer) -> dict[str, Any]:
             return dict(door.summary(customer_identifier=customer))
 
-        wait_until(
-            lambda archived=archived, count=count: archived()["requests"] == count,
-            "the counters have everything",
-        )
-        wait_until(
-            lambda customer=customer, count=count: len(door.logs(customer, count)) == count,
-            "the archive has everything",
-        )
+        def everywhere(customer: str = customer, count: int = count) -> bool:
+            return counted(customer)["requests"] == count == len(door.logs(customer, count))
+
+        wait_until(everywhere, "counters and archive have everything")
         user = door.user(customer)
-        by_model = door.summary(customer_identifier=customer, timezone="Asia/Kathmandu")
+        from_rows = door.summary(customer_identifier=customer, timezone="Asia/Kathmandu")
         assert usd(totals.charge_pico) == user["spent_usd"]
         assert (totals.calls, totals.input_tokens, totals.output_tokens) == (
             user["total_requests"],
             user["total_prompt_tokens"],
             user["total_completion_tokens"],
         )
-        assert archived() == by_model  # the one from the counters, the other from the rows
-        assert totals.input_tokens + totals.output_tokens == by_model["total_tokens"]
+        assert counted() == from_rows  # the one from the counters, the other from the rows
+        assert totals.input_tokens + totals.output_tokens == from_rows["total_tokens"]
         assert Decimal(usd(totals.charge_pico)) == sum(
             Decimal(door.log(row["unique_id"])["charge_usd"]) for row in door.logs(customer, count)
         )

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -9,7 +10,7 @@ import httpx
 from tests.support.gateways import ADMIN_KEY, TOKEN, a_customer
 
 
-def raw_http(door, text: str) -> tuple[int, dict]:
+def raw_http(door, text: str) -> tuple[int, dict[str, Any]]:
     """A request as a page prints it: head, blank line, body."""
     head, _, body = text.strip().partition("\n\n")
     first, *lines = head.splitlines()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ABSENT = "PostgreSQL is not installed (Debian: apt-get install postgresql, pip: psycopg)"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -41,8 +42,12 @@ def cluster() -> Iterator[str]:
         user = _unprivileged()
         if user is not None:
             os.chown(home, user.pw_uid, user.pw_gid)
-        run_as = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": home}
+        run_as: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}
+        quiet: dict[str, Any] = {
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            "cwd": home,
+        }
         data = Path(home) / "data"
         subprocess.run(
             [folder / "initdb", "-D", data, "-U", "farebox", "--no-sync", "-E", "UTF8"],

@@ -71,7 +71,9 @@ async def test_a_link_that_is_only_looked_at_is_not_used_up(visitor) -> None:
     assert 303 == (await visitor.get(f"/login?token={token}")).status_code
 
 
-@pytest.mark.parametrize("token", ["", "x", login_token("another-key")])
+@pytest.mark.parametrize(
+    "token", ["", "x", login_token("another-key")], ids=["none", "no", "another"]
+)
 async def test_a_link_of_somebody_else_signs_nobody_in(visitor, token) -> None:
     await visitor.get(f"/login?token={token}")
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ CONTENT = [
 ]
 DONE = b"data: [DONE]"
 ENDS = [b"\n\n", b"\r\n\r\n", b"\r\r"]
-PACKED = {
+PACKED: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,
     "gzip": gzip.compress,
     "deflate": zlib.compress,
