@@ -14,9 +14,7 @@ SERIOUS = {"serious", "critical"}
 
 
 def test_axe_finds_nothing_serious(opened, house) -> None:
-    """WCAG 2.2 A and AA, on every page, one open call and the login among them; in the dark,
-    what depends on colours.
-    """
+    """WCAG 2.2 A and AA, on every page, in both themes; in the dark, what depends on colours."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     newest = house.api.get("/api/request-logs/list/?page_size=1").json()["results"][0]
     page = opened(color_scheme="light", expects=("404",)).enter().page
