@@ -1,4 +1,4 @@
-"""For all tests: no skips under ``CI=true``, slow ones when asked for, no example timed."""
+"""For all tests: no skips under ``CI=true``, slow ones when asked for, all cores, none timed."""
 
 import os
 
@@ -9,6 +9,7 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no faul
 settings.load_profile("untimed")
 
 CI = os.environ.get("CI") == "true"
+WORKERS_MAX = 8
 
 
 @pytest.hookimpl(wrapper=True)
@@ -27,6 +28,13 @@ def pytest_make_collect_report():
     if CI and report.skipped:
         fail(report)
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite runs over the cores; what was picked by hand runs here, at once."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS
+    return min(os.cpu_count() or 1, WORKERS_MAX) if whole else 0
 
 
 def pytest_collection_modifyitems(config, items):

@@ -16,6 +16,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+__all__ = ["IDENTITY", "STEP_BYTES", "Inflater", "zstd"]
+
 STEP_BYTES: Final = 262_144
 """Inflated in one go: about a tenth of a millisecond's to a millisecond's work."""
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -134,7 +135,11 @@ def test_an_apps_prefix_is_before_every_carrier(door):
     assert quote(f"shop/{customer}", safe="").encode() == got.header("x-farebox-customer")
 
 
-ENCODERS = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd.compress}
+ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstd.compress,
+}
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -123,7 +124,7 @@ def test_r76_a_form_is_forwarded_without_our_fields(door, provider, order):
 
 def test_r76_openai_python_uploads_as_ever(door, provider):
     """What it makes of extra_body, extra_query and default_headers."""
-    carriers = [
+    carriers: list[dict[str, Any]] = [
         {"extra_body": {"customer_params": {"customer_identifier": (by_body := a_customer())}}},
         {"extra_query": {"customer_params": {"customer_identifier": (by_query := a_customer())}}},
         {"extra_headers": {"x-farebox-customer": (by_header := a_customer())}},
@@ -372,7 +373,8 @@ def hashing(digests):
 
     def take(connection):
         head, piece = head_of(connection)
-        left = int(re.search(rb"content-length: (\d+)", head)[1]) - len(piece)
+        [length] = re.findall(rb"content-length: (\d+)", head)
+        left = int(length) - len(piece)
         digest = sha256(piece)
         while left:
             piece = connection.recv(262_144)
@@ -401,7 +403,8 @@ def test_r76_an_upload_does_not_grow_the_gateway(tmp_path):
 
     def peak_mb():
         status = Path(f"/proc/{running.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1_000
+        [peak] = re.findall(r"VmHWM:\s+(\d+)", status)
+        return int(peak) / 1_000
 
     with taking(hashing(digests)) as url:
         account = an_upstream(url, models=["*"])

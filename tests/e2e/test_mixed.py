@@ -63,7 +63,7 @@ def test_a_mixed_load_adds_up_everywhere(door) -> None:
             return dict(door.summary(customer_identifier=customer))
 
         def everywhere(customer: str = customer, count: int = count) -> bool:
-            return counted(customer)["requests"] == count == len(door.logs(customer, count))
+            return bool(counted(customer)["requests"] == count == len(door.logs(customer, count)))
 
         wait_until(everywhere, "counters and archive have everything")
         user = door.user(customer)

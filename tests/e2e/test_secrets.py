@@ -205,13 +205,16 @@ def test_r63_nothing_shows_what_it_holds():
     from gateway.openai.call import Endpoint, parse_call
     from gateway.proxy.passage import Passing
 
+    async def never(*_):
+        raise AssertionError
+
     passing = Passing(
         request_id="r",
         method="POST",
         path="p",
         headers=[(b"authorization", KEY.encode())],
-        receive=None,
-        send=None,
+        receive=never,
+        send=never,
         query=QUERY.encode(),
         content=SAID["prompt"].encode(),
     )

@@ -568,7 +568,8 @@ class TestThePage:
     PAGE = (Path(__file__).parents[2] / "docs" / "pricing.md").read_text()
 
     def test_its_prices_can_be_configured(self) -> None:
-        (example,) = re.findall(r"```yaml\n(.*?)```", self.PAGE, re.DOTALL)
+        examples = re.findall(r"```yaml\n(.*?)```", self.PAGE, re.DOTALL)
+        (example,) = (text for text in examples if text.startswith("prices:"))
         entries = YAML(typ="safe", pure=True).load(example)["prices"]
 
         book = PriceBook.load().overlaid(entries)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.openai.content import Content
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
 from tests.support.hostile import Hostile
@@ -22,7 +23,7 @@ async def client_of(server: Hostile, **options: Any) -> AsyncIterator[HttptoolsC
     assert 0 == client.idle
 
 
-async def post(client: Client, body: bytes = b"{}", *, sent: Sent | None = None) -> Any:
+async def post(client: Client, body: bytes | Content = b"{}", *, sent: Sent | None = None) -> Any:
     return await client.exchange("POST", b"/v1/x", [(b"accept", b"*/*")], body, sent or Sent())
 
 

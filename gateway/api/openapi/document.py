@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from gateway.api.openapi.operations import OPERATIONS, Key, Operation
-from gateway.api.openapi.schemas import DAY, FLAG, SCHEMAS, TEXT, TIME, WHOLE, Schema, ref
+from gateway.api.openapi.schemas import SCHEMAS
+from gateway.api.openapi.schemas.shapes import DAY, FLAG, TEXT, TIME, WHOLE, Schema, ref
 from gateway.api.query import PAGE_MAX, PAGE_SIZE_MAX
 from gateway.version import installed_version
 

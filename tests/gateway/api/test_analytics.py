@@ -141,7 +141,7 @@ async def test_cost_by_user_shows_the_greatest_and_the_rest(api) -> None:
         ({}, {"total": 3.0}),
         ({"metric": "charge"}, {"total": 6.0}),
         ({"metric": "requests", "group_by": "model"}, {"big": 1, "small": 1}),
-        ({"metric": "tokens", "group_by": "customer", "limit": 1}, {"acme": 10, "(other)": 10}),
+        ({"metric": "cost", "group_by": "customer", "limit": 1}, {"beta": 2.0, "(other)": 1.0}),
         ({"metric": "requests", "group_by": "app"}, {"my-app": 2}),
         ({"metric": "errors"}, {"total": 0}),
         ({"metric": "error_rate"}, {"total": 0.0}),

@@ -299,7 +299,8 @@ async def test_a_page_costs_the_same_however_long_it_is(api, monkeypatch) -> Non
     deliver = Link._deliver
 
     async def counted(self, batch):
-        trips.append(len(batch))
+        if len(batch) < len(api.bench.store.keyspace.partitions):  # else the background asks
+            trips.append(len(batch))
         await deliver(self, batch)
 
     monkeypatch.setattr(Link, "_deliver", counted)

@@ -117,13 +117,16 @@ def test_afterwards_the_cap_is_obeyed_and_nothing_else_has_changed(
 
     cap = call.output_caps.lowered(call.members, tokens, field=field, provider=provider)
     sent = call.forwarded(include_usage=True, model="m", cap=cap)
+    assert isinstance(sent, bytes)
 
     after = parse_call(Endpoint.CHAT, sent)
     obeyed = after.output_caps.obeyed(field=field, provider=provider)
     assert obeyed is not None
     assert obeyed <= tokens
     added = {"stream_options", *CHAT_CAP_FIELDS}
-    plain = json.loads(call.forwarded(include_usage=False, model="m"))
+    uncapped = call.forwarded(include_usage=False, model="m")
+    assert isinstance(uncapped, bytes)
+    plain = json.loads(uncapped)
     told = json.loads(sent)
     assert {k: v for k, v in plain.items() if k not in added} == {
         k: v for k, v in told.items() if k not in added

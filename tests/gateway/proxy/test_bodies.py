@@ -5,6 +5,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +17,12 @@ from gateway.proxy.departure import ClientGone
 from gateway.proxy.inflating import STEP_BYTES, zstd
 
 JSON = {b"content-type": b"application/json"}
-ENCODERS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}
-ENCODERS["zstd"] = zstd.compress
+ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstd.compress,
+}
 
 
 def read(*messages, headers=JSON, bytes_max=10, decoded_max=10**6, seconds_max=1.0):
@@ -163,7 +168,8 @@ def test_r54_a_bomb_is_refused_before_memory_grows(encoding):
 
 def test_r54_a_zstd_window_beyond_the_rfcs_is_refused():
     """It would have us keep 128 MB, however little comes of it."""
-    wide = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.checksum_flag: 1}
+    told = zstd.CompressionParameter
+    wide: dict[int, int] = {told.window_log: 27, told.checksum_flag: 1}
     packer = zstd.ZstdCompressor(options=wide)
     sent = packer.compress(b"x" * 1000) + packer.flush()
 

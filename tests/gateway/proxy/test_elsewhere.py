@@ -133,6 +133,7 @@ def test_it_does_not_outlive_a_gateway_that_is_killed(end, tmp_path):
     with subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
+        assert process.stdout is not None
         there = Path("/proc", process.stdout.readline().decode().strip())
         assert there.exists()
         process.send_signal(end)

@@ -94,7 +94,9 @@ def test_what_the_connection_names_stays_on_it():
     assert [(b"x-three", b"3")] == to_client([*headers, *named], reframed=False)
 
 
-@pytest.mark.parametrize("name", [*sorted(HOP_BY_HOP), b"date", b"set-cookie", b"x-farebox-cost-usd"])
+@pytest.mark.parametrize(
+    "name", [*sorted(HOP_BY_HOP), b"date", b"set-cookie", b"x-farebox-cost-usd"]
+)
 def test_never_back(name):
     assert [] == to_client([(name.title(), b"1")], reframed=False)
 

@@ -165,6 +165,7 @@ def test_a_smaller_grant_becomes_a_cap():
 
     assert 2_000 == made.output_cap_tokens
     sent = made.call.forwarded(include_usage=False, cap=made.cap_edits)
+    assert isinstance(sent, bytes)
     assert orjson.loads(body("large")) | {"max_tokens": 2_000} == orjson.loads(sent)
     made.sent = Sent(maybe=True)
     assert 2_000 == made.closing(hold(), SystemClock()).output_cap_tokens

@@ -339,13 +339,16 @@ async def cancelled_while(store: Store, exchange):
         amid.set()
         return await exchange(batch)
 
-    line._wire.exchange = exchanging
-    asked = asyncio.ensure_future(store.command("PING"))
-    await amid.wait()
-    waiting = asyncio.ensure_future(store.command("PING"))
-    await asyncio.sleep(0)
-    line._task.cancel()
-    yield line._task
+    task = line._task
+    assert task is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line._wire, "exchange", exchanging)
+        asked = asyncio.ensure_future(store.command("PING"))
+        await amid.wait()
+        waiting = asyncio.ensure_future(store.command("PING"))
+        await asyncio.sleep(0)
+        task.cancel()
+    yield task
     for reply in (asked, waiting, store.command("PING")):
         with pytest.raises(LedgerUnavailable):
             await reply
