@@ -49,6 +49,16 @@ class Kept:
             return cast("T", await asyncio.shield(answer.making))
         return cast("T", answer.value)
 
+    async def soon(
+        self, key: Hashable, make: Callable[[], Awaitable[T]], seconds: float
+    ) -> T | None:
+        """The same; None where there is nothing yet, and it takes longer than that."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.get(key, make)
+        except TimeoutError:
+            return None
+
     def forget(self) -> None:
         """Something has changed that these answers are about."""
         self._answers.clear()

@@ -59,26 +59,25 @@ class Overview:
         state, reports = visit.state, self._reports
         span, labels = state.span, slot_labels(state.span)
         by, _ = METRICS.get(state.get("top", "cost"), METRICS["cost"])
-        totals, before, slots, top, active = await asyncio.gather(
-            reports.totals(span),
-            reports.before(span),
-            reports.slots(span),
-            reports.top(span, by, SERIES_MAX),
+        fold, active, top, spenders = await asyncio.gather(
+            reports.fold(span),
             reports.active(span),
+            reports.top(span, by, SERIES_MAX),
+            reports.top(span, Metric.COST, SERIES_MAX),
         )
-        models, model_slots, paces, unpriced = await asyncio.gather(
+        totals, slots = fold.totals, fold.slots
+        before, models, paces, unpriced = await asyncio.gather(
+            reports.before(span),
             reports.models(span),
-            reports.model_slots(span),
             reports.paces(span),
             reports.unpriced(span),
         )
-        spenders, everybody, pipeline, latest = await asyncio.gather(
-            reports.top(span, Metric.COST, SERIES_MAX),
+        everybody, pipeline, latest, by_user = await asyncio.gather(
             self._board.everybody(),
             self._pipeline.now(),
             self._latest(),
+            reports.slots_of(span, [t.person.number for t in spenders]),
         )
-        by_user = await reports.slots_of(span, [t.person.number for t in spenders])
         context: dict[str, Any] = {
             "empty": not (totals.requests or totals.rejected),
             "example": self._example.of(visit.request),
@@ -89,10 +88,11 @@ class Overview:
             "top_bars": top_bars(top, by, totals),
             "metrics": METRICS,
             "actives": active_users(labels, active),
-            "model_chart": cost_by_model(labels, [m.model for m in models], model_slots),
-            "paces": how_long(labels, paces),
+            "model_chart": None if models is None else cost_by_model(labels, models),
+            "paces": None if paces is None else how_long(labels, paces),
             "errors": troubles(labels, slots),
             "unpriced": unpriced,
+            "pending": None in (models, paces, unpriced),
             "risks": at_risk(everybody.entries)[:RISKS],
             "pipeline": pipeline,
             "latest": latest,
@@ -112,13 +112,13 @@ class Overview:
 
         async def file(visit: Visit) -> Response:
             span, reports = visit.state.span, self._reports
-            slots, active = await asyncio.gather(reports.slots(span), reports.active(span))
+            fold, active = await asyncio.gather(reports.fold(span), reports.active(span))
             rows = [
                 {
                     "start": at.isoformat(),
                     "requests": slot.requests,
-                    "active_users": count,
-                    "new_users": new,
+                    "active_users": who.called,
+                    "new_users": who.new,
                     "tokens": slot.tokens,
                     "cost_usd": amount(slot.cost_pico),
                     "charge_usd": amount(slot.charge_pico),
@@ -126,7 +126,7 @@ class Overview:
                     "rejected": slot.rejected,
                     "unpriced_requests": slot.unpriced,
                 }
-                for (_, at), slot, (count, new) in zip(span.starts(), slots, active, strict=True)
+                for (_, at), slot, who in zip(span.starts(), fold.slots, active, strict=True)
             ]
             return twin(kind, f"usage-per-{span.unit}", rows, FILE_COLUMNS)
 

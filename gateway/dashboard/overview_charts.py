@@ -1,13 +1,14 @@
 """The charts of the overview: from figures to series, in the order in which they are read."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gateway.dashboard import formats
 from gateway.dashboard.charts import OTHER, SERIES_MAX, Chart, Series, lined, stacked
-from gateway.dashboard.reports import Pace, Slot, Top
+from gateway.dashboard.folds import Slot
+from gateway.dashboard.reports import VALUES, Active, ModelUse, Pace, Top
 from gateway.dashboard.state import State
-from gateway.store.archive import CustomerUse, Metric, Summary
+from gateway.store.archive import Metric, Summary
 
 
 def how_long(labels: Sequence[str], paces: Sequence[Pace]) -> Chart:
@@ -48,28 +49,24 @@ def cost_by_user(
     return stacked(labels, series, short=formats.short_money, exact=formats.money)
 
 
-def cost_by_model(
-    labels: Sequence[str], names: Sequence[str], by_model: Mapping[str, Sequence[Slot]]
-) -> Chart:
-    shown = [name for name in names if name in by_model][: SERIES_MAX - 1]
+def cost_by_model(labels: Sequence[str], models: Sequence[ModelUse]) -> Chart:
+    shown, others = models[: SERIES_MAX - 1], models[SERIES_MAX - 1 :]
     series = [
-        Series(name, str(i + 1), [slot.cost_pico for slot in by_model[name]])
-        for i, name in enumerate(shown)
+        Series(model.model, str(i + 1), [slot.cost_pico for slot in model.slots])
+        for i, model in enumerate(shown)
     ]
-    others = [of for name, of in by_model.items() if name not in shown]
-    if others:
-        rest = [sum(of[i].cost_pico for of in others) for i in range(len(labels))]
-        series.append(Series("Other models", OTHER, rest))
+    rest = [sum(model.slots[i].cost_pico for model in others) for i in range(len(labels))]
+    series.append(Series("Other models", OTHER, rest))
     series = [s for s in series if s.total]
     return stacked(labels, series, short=formats.short_money, exact=formats.money)
 
 
-def active_users(labels: Sequence[str], active: Sequence[tuple[int, int]]) -> Chart:
+def active_users(labels: Sequence[str], active: Sequence[Active]) -> Chart:
     return stacked(
         labels,
         [
-            Series("Returning", "1", [count - new for count, new in active]),
-            Series("New", "3", [new for _, new in active]),
+            Series("Returning", "1", [slot.called - slot.new for slot in active]),
+            Series("New", "3", [slot.new for slot in active]),
         ],
         short=formats.compact,
         exact=formats.count,
@@ -88,16 +85,9 @@ def troubles(labels: Sequence[str], slots: Sequence[Slot]) -> Chart:
     )
 
 
-_VALUES: Final[Mapping[Metric, Callable[[CustomerUse], int]]] = {
-    Metric.COST: lambda use: use.cost_pico,
-    Metric.TOKENS: lambda use: use.tokens,
-    Metric.REQUESTS: lambda use: use.requests,
-}
-
-
 def top_bars(top: Sequence[Top], metric: Metric, totals: Summary) -> list[dict[str, Any]]:
     """Rows of the horizontal bars: value, its share of the first, its share of all."""
-    value_of = _VALUES[metric]
+    value_of = VALUES[metric]
     whole = {
         Metric.COST: totals.cost_pico,
         Metric.TOKENS: totals.total_tokens,

@@ -43,10 +43,11 @@ class PricesPage:
         page = page_number(state.get("page"))
         shown = found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
         context: dict[str, Any] = {
-            "models": models[:MODELS_MAX],
-            "more_models": max(len(models) - MODELS_MAX, 0),
-            "dearest": max((model.cost_pico for model in models), default=0),
-            "unpriced": unpriced,
+            "models": None if models is None else models[:MODELS_MAX],
+            "more_models": max(len(models or ()) - MODELS_MAX, 0),
+            "dearest": max((model.use.cost_pico for model in models or ()), default=0),
+            "unpriced": unpriced or [],
+            "pending": None in (models, unpriced),
             "cards": [row_json(card, visit.now_ms) for card in shown],
             "providers": sorted({card.provider for card in cards}),
             "count": len(found),

@@ -1,36 +1,43 @@
-"""Reports: the figures that pages are made of. The one place that asks archive and counters."""
+"""Reports: the figures that pages are made of. The one place that asks counters and archive.
+
+All of it is kept for a moment (`kept`). What has to look at every call of a long span is
+not waited for longer than a moment either: None is "being added up, look again".
+"""
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from gateway.api.customers import Customers
 from gateway.api.services import Services
+from gateway.dashboard.folds import (
+    Fold,
+    Slot,
+    Used,
+    folded,
+    folded_from_archive,
+    is_daily,
+    slot_of,
+)
 from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
 from gateway.metering.roster.rows import Column, Row, unpacked
-from gateway.store.archive import CustomerUse, LogFilter, Metric, SlotUse, Summary, UnpricedUse
+from gateway.store.archive import LogFilter, Metric, Summary, UnpricedUse
 from gateway.store.keys import ROSTER_ROWS, roster_order
 
-TOP_MAX: Final = 8
+SOON_SECONDS: Final = 0.7
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Sums of one slot; all zero where nothing happened."""
+class Active(NamedTuple):
+    """Customers that called in a slot, and how many of them were new in it."""
 
-    requests: int = 0
-    tokens: int = 0
-    cost_pico: int = 0
-    charge_pico: int = 0
-    errors: int = 0
-    rejected: int = 0
-    unpriced: int = 0
+    called: int
+    new: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +52,28 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Top:
     person: Person
-    use: CustomerUse
+    use: Slot
 
 
 @dataclass(frozen=True, slots=True)
-class ModelRow:
+class ModelUse:
+    """One model, in all of a span and in each of its slots."""
+
     model: str
-    requests: int
-    tokens: int
-    cost_pico: int
-    charge_pico: int
-    errors: int
-    unpriced: int
+    use: Slot
+    slots: Sequence[Slot]
 
     @property
     def is_unpriced(self) -> bool:
         """Not one of its calls has a price: its cost is unknown, not zero."""
-        return self.unpriced > 0 and self.unpriced >= self.requests
+        return self.use.unpriced > 0 and self.use.unpriced >= self.use.requests
+
+
+VALUES: Final[Mapping[Metric, Callable[[Slot], int]]] = {
+    Metric.COST: lambda use: use.cost_pico,
+    Metric.TOKENS: lambda use: use.tokens,
+    Metric.REQUESTS: lambda use: use.requests,
+}
 
 
 class Reports:
@@ -72,62 +84,62 @@ class Reports:
         self.people = People(self.customers)
         self._kept = Kept(services.clock)
 
-    # What pages ask. Each of these is kept for a moment; what it is, says its twin below.
+    async def fold(self, span: Span, *numbers: int) -> Fold:
+        """Sums of everybody, or of these customers."""
+        key = ("fold", span.key, numbers)
+        return await self._kept.get(key, lambda: self._fold(span, numbers))
 
-    async def totals(self, span: Span, *numbers: int) -> Summary:
-        return await self._get(
-            "totals", span, numbers, lambda: self._totals(self.of(span, numbers))
-        )
+    async def before(self, span: Span) -> Summary | None:
+        """Totals of the span before; None also where the archive begins within it."""
+        return await self._soon(("before", span.key), lambda: self._before(span))
 
-    async def before(self, span: Span, *numbers: int) -> Summary | None:
-        return await self._get("before", span, numbers, lambda: self._before(span, numbers))
-
-    async def slots(self, span: Span, *numbers: int) -> list[Slot]:
-        return await self._get("slots", span, numbers, lambda: self._slots(span, numbers))
-
-    async def slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, list[Slot]]:
-        """Customer number -> its slots."""
-        key = tuple(sorted(numbers))
-        if not key:
-            return {}
-        return await self._get("slots_of", span, key, lambda: self._slots_of(span, numbers))
+    async def slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Sequence[Slot]]:
+        """Customer number -> its slots, of these."""
+        key = ("slots_of", span.key, tuple(sorted(numbers)))
+        return await self._kept.get(key, lambda: self._slots_of(span, numbers))
 
     async def top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
-        key = (metric, limit)
-        return await self._get("top", span, key, lambda: self._top(span, metric, limit))
+        """The customers with most of it, the greatest first."""
+        ranked = _ranked(await self.fold(span), metric)[:limit]
+        people = await self.people.of((number, one.partition) for number, one in ranked)
+        return [Top(people[number], one.use) for number, one in ranked]
 
     async def used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
         """Customer number -> what it used, of these; who used nothing is missing."""
-        key = tuple(sorted(numbers))
-        return await self._get("used", span, key, lambda: self._used(span, key))
+        used = (await self.fold(span)).used
+        return {number: used[number].use for number in numbers if number in used}
 
-    async def dearest(self, span: Span, limit: int) -> Sequence[Row]:
-        """Those whose calls cost most, as the roster has them."""
-        return await self._get("dearest", span, limit, lambda: self._dearest(span, limit))
+    async def most(self, span: Span, metric: Metric, limit: int) -> Sequence[Row]:
+        """Those that used most, as the roster has them."""
+        ranked = _ranked(await self.fold(span), metric)[:limit]
+        if not ranked:
+            return []
+        members = [f"{one.partition}:{number}" for number, one in ranked]
+        stored = await self._services.store.command("HMGET", ROSTER_ROWS, *members)
+        return [unpacked(row) for row in stored if row is not None]
 
-    async def models(self, span: Span, *numbers: int) -> list[ModelRow]:
-        """The dearest first; those without a price by their calls, behind."""
-        return await self._get(
-            "models", span, numbers, lambda: self._models(self.of(span, numbers))
-        )
-
-    async def model_slots(self, span: Span) -> Mapping[str, list[Slot]]:
-        return await self._get("model_slots", span, (), lambda: self._model_slots(span))
-
-    async def active(self, span: Span) -> list[tuple[int, int]]:
+    async def active(self, span: Span) -> list[Active]:
         """For each slot, how many customers called, and how many of them for the first time."""
-        return await self._get("active", span, (), lambda: self._active(span))
+        fold, new = await asyncio.gather(self.fold(span), self._new(span))
+        return [
+            Active(count, min(fresh, count)) for count, fresh in zip(fold.active, new, strict=True)
+        ]
 
-    async def paces(self, span: Span) -> list[Pace]:
-        return await self._get("paces", span, (), lambda: self._paces(span))
+    async def models(self, span: Span) -> list[ModelUse] | None:
+        """The dearest first; those without a price by their calls, behind."""
+        return await self._soon(("models", span.key), lambda: self._models(span, ()))
 
-    async def unpriced(self, span: Span) -> list[UnpricedUse]:
-        return await self._get("unpriced", span, (), lambda: self._unpriced(span))
+    async def models_of(self, span: Span, number: int) -> list[ModelUse]:
+        key = ("models", span.key, number)
+        return await self._kept.get(key, lambda: self._models(span, (number,)))
 
-    async def _get(
-        self, name: str, span: Span, more: Hashable, make: Callable[[], Awaitable[T]]
-    ) -> T:
-        return await self._kept.get((name, span.key, more), make)
+    async def paces(self, span: Span) -> list[Pace] | None:
+        return await self._soon(("paces", span.key), lambda: self._paces(span))
+
+    async def unpriced(self, span: Span) -> list[UnpricedUse] | None:
+        return await self._soon(
+            ("unpriced", span.key), lambda: self._archive.unpriced(self.of(span))
+        )
 
     @staticmethod
     def of(span: Span, numbers: Sequence[int] = ()) -> LogFilter:
@@ -137,96 +149,60 @@ class Reports:
             customer_numbers=tuple(numbers) if numbers else None,
         )
 
-    async def _totals(self, wanted: LogFilter) -> Summary:
-        """Without the anonymous customer among the active ones."""
-        totals, anonymous = await asyncio.gather(
-            self._archive.summary(wanted), self.customers.anonymous()
-        )
-        numbers = wanted.customer_numbers
-        if anonymous is None or (numbers is not None and anonymous not in numbers):
-            return totals
-        its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
-        return _without(totals, its_own.active_users)
+    async def _soon(self, key: tuple[object, ...], make: Callable[[], Awaitable[T]]) -> T | None:
+        return await self._kept.soon(key, make, SOON_SECONDS)
 
-    async def _before(self, span: Span, numbers: Sequence[int]) -> Summary | None:
-        """The same figures of the span before; None where the archive begins within it."""
+    async def _fold(self, span: Span, numbers: Sequence[int]) -> Fold:
+        anonymous = await self.customers.anonymous()
+        if not is_daily(span):
+            return await folded_from_archive(self._services, span, numbers or None, anonymous)
+        known = await self._known()
+        some = {n: known[n] for n in numbers if n in known} if numbers else known
+        return await folded(self._services, span, some, anonymous)
+
+    async def _known(self) -> Mapping[int, int]:
+        """Everybody who ever did anything: number -> index of the partition."""
+        return await self._kept.get("known", self._archive.customers)
+
+    async def _before(self, span: Span) -> Summary | None:
         start_ms, end_ms = span.before_ms
         oldest_ms = await self._archive.oldest_ms()
         if oldest_ms is None or oldest_ms > start_ms + (end_ms - start_ms) // 10:
             return None
-        wanted = replace(self.of(span, numbers), start_ms=start_ms, end_ms=end_ms)
-        return await self._totals(wanted)
+        wanted = LogFilter(start_ms=start_ms, end_ms=end_ms)
+        totals, anonymous = await asyncio.gather(
+            self._archive.summary(wanted), self.customers.anonymous()
+        )
+        if anonymous is None:
+            return totals
+        its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
+        return replace(totals, active_users=totals.active_users - its_own.active_users)
 
-    async def _slots(self, span: Span, numbers: Sequence[int]) -> list[Slot]:
-        rows = await self._archive.use(self.of(span, numbers), slots=span.slots)
-        found = {row.slot: _slot(row) for row in rows}
-        return [found.get(slot, Slot()) for slot, _ in span.starts()]
-
-    async def _slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, list[Slot]]:
-        """Customer number -> its slots."""
+    async def _slots_of(self, span: Span, numbers: Sequence[int]) -> dict[int, Sequence[Slot]]:
+        if is_daily(span):
+            folds = await asyncio.gather(*(self._fold(span, (n,)) for n in numbers))
+            return {n: fold.slots for n, fold in zip(numbers, folds, strict=True)}
+        if not numbers:
+            return {}
         rows = await self._archive.use(self.of(span, numbers), slots=span.slots, by="customer")
         found: dict[int, dict[int, Slot]] = defaultdict(dict)
         for row in rows:
-            found[row.key][row.slot] = _slot(row)
+            found[row.key][row.slot] = slot_of(row)
         starts = [slot for slot, _ in span.starts()]
         return {n: [found[n].get(slot, Slot()) for slot in starts] for n in numbers}
 
-    async def _top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
-        users = await self._archive.top_users(self.of(span), metric, limit)
-        people = await self.people.of((u.customer_number, u.partition) for u in users)
-        return [Top(people[user.customer_number], user) for user in users]
-
-    async def _used(self, span: Span, numbers: Sequence[int]) -> dict[int, Slot]:
-        if not numbers:
-            return {}
-        rows = await self._archive.use(self.of(span, numbers), by="customer")
-        return {row.key: _slot(row) for row in rows}
-
-    async def _dearest(self, span: Span, limit: int) -> list[Row]:
-        users = await self._archive.top_users(self.of(span), Metric.COST, limit)
-        members = [f"{user.partition}:{user.customer_number}" for user in users]
-        if not members:
-            return []
-        stored = await self._services.store.command("HMGET", ROSTER_ROWS, *members)
-        return [unpacked(row) for row in stored if row is not None]
-
-    async def _models(self, wanted: LogFilter) -> list[ModelRow]:
-        """The dearest first; those without a price by their calls, behind."""
-        rows = await self._archive.use(wanted, by="model")
-        models = [
-            ModelRow(
-                row.key,
-                row.requests,
-                row.tokens,
-                row.cost_pico,
-                row.charge_pico,
-                row.errors,
-                row.unpriced,
-            )
-            for row in rows
-            if row.key
-        ]
-        return sorted(models, key=lambda m: (-m.cost_pico, -m.requests, m.model))
-
-    async def _model_slots(self, span: Span) -> Mapping[str, list[Slot]]:
-        rows = await self._archive.use(self.of(span), slots=span.slots, by="model")
+    async def _models(self, span: Span, numbers: Sequence[int]) -> list[ModelUse]:
+        rows = await self._archive.use(self.of(span, numbers), slots=span.slots, by="model")
         found: dict[str, dict[int, Slot]] = defaultdict(dict)
         for row in rows:
-            found[row.key][row.slot] = _slot(row)
+            if row.key:
+                found[row.key][row.slot] = slot_of(row)
         starts = [slot for slot, _ in span.starts()]
-        return {m: [of.get(slot, Slot()) for slot in starts] for m, of in found.items() if m}
-
-    async def _active(self, span: Span) -> list[tuple[int, int]]:
-        anonymous = await self.customers.anonymous()
-        callers, new = await asyncio.gather(
-            self._archive.callers(self.of(span), span.slots), self._new(span)
-        )
-        active = Counter(slot for slot, number, _ in callers if number != anonymous)
-        return [
-            (count, min(fresh, count))
-            for (slot, _), fresh in zip(span.starts(), new, strict=True)
-            for count in [active.get(slot, 0)]
+        models = [
+            ModelUse(model, total(of.values()), [of.get(slot, Slot()) for slot in starts])
+            for model, of in found.items()
         ]
+        return sorted(models, key=lambda m: (-m.use.cost_pico, -m.use.requests, m.model))
 
     async def _new(self, span: Span) -> list[int]:
         starts = [max(int(at.timestamp() * 1000), span.start_ms) for _, at in span.starts()]
@@ -240,11 +216,10 @@ class Reports:
         return [int(reply) for reply in replies]
 
     async def _paces(self, span: Span) -> list[Pace]:
-        calls = (await self.totals(span)).requests
-        timings = await self._archive.timings(self.of(span), span.slots, calls)
+        calls = (await self.fold(span)).totals.requests
         whole: dict[int, list[int]] = defaultdict(list)
         first: dict[int, list[int]] = defaultdict(list)
-        for timing in timings:
+        for timing in await self._archive.timings(self.of(span), span.slots, calls):
             if timing.latency_ms is not None:
                 whole[timing.slot].append(timing.latency_ms)
             if timing.first_token_ms is not None:
@@ -256,29 +231,22 @@ class Reports:
             for slot, _ in span.starts()
         ]
 
-    async def _unpriced(self, span: Span) -> list[UnpricedUse]:
-        return await self._archive.unpriced(self.of(span))
+
+def total(slots: Iterable[Slot]) -> Slot:
+    """Their sum."""
+    return Slot(*map(sum, zip(Slot(), *slots, strict=True)))
 
 
-def quantile(values: list[int], q: float) -> int | None:
+def quantile(values: list[int], share: float) -> int | None:
     """The nearest rank; None of nothing."""
     if not values:
         return None
     values.sort()
-    return values[min(int(q * len(values)), len(values) - 1)]
+    return values[min(int(share * len(values)), len(values) - 1)]
 
 
-def _slot(row: SlotUse) -> Slot:
-    return Slot(
-        row.requests,
-        row.tokens,
-        row.cost_pico,
-        row.charge_pico,
-        row.errors,
-        row.rejected,
-        row.unpriced,
-    )
-
-
-def _without(totals: Summary, anonymous: int) -> Summary:
-    return replace(totals, active_users=totals.active_users - anonymous)
+def _ranked(fold: Fold, metric: Metric) -> list[tuple[int, Used]]:
+    """Those that used anything, by number; the greatest first."""
+    value = VALUES[metric]
+    used = [(n, one) for n, one in fold.used.items() if one.use.requests or one.use.tokens]
+    return sorted(used, key=lambda pair: (-value(pair[1].use), pair[0]))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gateway.dashboard import formats
 from gateway.dashboard.charts import Spark, spark
-from gateway.dashboard.reports import Slot
+from gateway.dashboard.folds import Slot
+from gateway.dashboard.reports import Active
 from gateway.dashboard.state import State
 from gateway.store.archive import Summary
 
@@ -35,7 +36,7 @@ def tiles(
     totals: Summary,
     before: Summary | None,
     slots: Sequence[Slot],
-    active: Sequence[tuple[int, int]],
+    active: Sequence[Active],
 ) -> list[Tile]:
     """The six figures that say how things are."""
     then = before if state.compares and before and before.requests else None
@@ -80,9 +81,9 @@ def tiles(
         Tile(
             label="Active users",
             value=formats.count(totals.active_users),
-            note=f"{sum(new for _, new in active):,} new",
+            note=f"{sum(slot.new for slot in active):,} new",
             change=change(lambda s: s.active_users),
-            spark=spark([count for count, _ in active]),
+            spark=spark([slot.called for slot in active]),
         ),
         Tile(
             label="Error rate",

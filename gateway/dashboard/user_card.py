@@ -46,14 +46,12 @@ class UserCard:
             services.counters.lifetime(partition, number),
             services.archive.page(calls),
         )
-        totals, slots, models = await asyncio.gather(
-            reports.totals(span, number),
-            reports.slots(span, number),
-            reports.models(span, number),
+        fold, models = await asyncio.gather(
+            reports.fold(span, number), reports.models_of(span, number)
         )
         labels = slot_labels(span)
-        cost = Series("Cost", "1", [slot.cost_pico for slot in slots])
-        dearest = max((model.cost_pico for model in models), default=0)
+        cost = Series("Cost", "1", [slot.cost_pico for slot in fold.slots])
+        dearest = max((model.use.cost_pico for model in models), default=0)
         return {
             "profile": profile,
             "person": person(profile),
@@ -62,10 +60,10 @@ class UserCard:
             "standing": standings[0],
             "lifetime": lifetime,
             "first_seen_ms": row_of(partition, profile, lifetime).first_seen_ms,
-            "totals": totals,
+            "totals": fold.totals,
             "chart": stacked(labels, [cost], short=formats.short_money, exact=formats.money),
             "models": [
-                (model, round(formats.share(model.cost_pico, dearest), 2)) for model in models
+                (model, round(formats.share(model.use.cost_pico, dearest), 2)) for model in models
             ],
             "calls": [archived.event for archived in latest.rows],
             "example": self._example.of(visit.request, profile.identifier),

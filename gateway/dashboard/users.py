@@ -14,8 +14,9 @@ from gateway.api.services import Services
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import Spark, spark
+from gateway.dashboard.folds import Slot
 from gateway.dashboard.rendering import Renderer
-from gateway.dashboard.reports import Reports, Slot
+from gateway.dashboard.reports import VALUES, Reports, total
 from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.visits import Visit
@@ -23,6 +24,7 @@ from gateway.metering.roster.conditions import Narrowing, Search
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
+from gateway.store.archive import Metric
 
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
@@ -31,11 +33,7 @@ COMPARED_MAX: Final = PAGE_SIZE_MAX
 """Customers compared by what they used in the range."""
 
 DEFAULT_SORT: Final = "-cost"
-BY_RANGE: Final[Mapping[str, Callable[[Slot], int]]] = {
-    "cost": lambda used: used.cost_pico,
-    "calls": lambda used: used.requests,
-    "tokens": lambda used: used.tokens,
-}
+BY_RANGE: Final = {"cost": Metric.COST, "calls": Metric.REQUESTS, "tokens": Metric.TOKENS}
 BY_ROSTER: Final = {
     "name": Column.NAME,
     "first_seen": Column.FIRST_SEEN,
@@ -167,14 +165,14 @@ class Users:
         found = await self._users.page(wanted)
         compared, cut = found.rows, found.count > len(found.rows)
         if cut and not sought and down:
-            compared = await self._reports.dearest(state.span, COMPARED_MAX)
+            compared = await self._reports.most(state.span, _metric(name), COMPARED_MAX)
         ordered = await self._by_range(visit, compared, name)
         return Listed(ordered[offset : offset + size], found.count, cut)
 
     async def _by_range(
         self, visit: Visit, customers: Sequence[Customer], sort: str
     ) -> list[Customer]:
-        value = BY_RANGE.get(sort.removeprefix("-"), BY_RANGE["cost"])
+        value = VALUES[_metric(sort)]
         used = await self._reports.used(visit.state.span, [c.number for c in customers])
         return sorted(
             customers, key=lambda c: value(used.get(c.number, Slot())), reverse=sort[:1] == "-"
@@ -211,16 +209,8 @@ def page_number(text: str) -> int:
     return min(max(int(text), 1), PAGES_MAX) if known else 1
 
 
-def total(slots: Sequence[Slot]) -> Slot:
-    return Slot(
-        requests=sum(s.requests for s in slots),
-        tokens=sum(s.tokens for s in slots),
-        cost_pico=sum(s.cost_pico for s in slots),
-        charge_pico=sum(s.charge_pico for s in slots),
-        errors=sum(s.errors for s in slots),
-        rejected=sum(s.rejected for s in slots),
-        unpriced=sum(s.unpriced for s in slots),
-    )
+def _metric(sort: str) -> Metric:
+    return BY_RANGE.get(sort.removeprefix("-"), Metric.COST)
 
 
 FILE_COLUMNS: Final = (

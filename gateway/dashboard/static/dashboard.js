@@ -125,6 +125,12 @@
     refresh(fresh);
   }
 
+  // Figures that are still being added up are asked for again.
+  function insist() {
+    const pending = $("[data-pending]");
+    if (pending && window.htmx) setTimeout(() => refresh(pending), 1500);
+  }
+
   function refresh(fresh) {
     htmx.ajax("GET", location.href, { target: `#${fresh.id}`, select: `#${fresh.id}`, swap: "outerMorph" });
   }
@@ -183,7 +189,7 @@
     }, 150);
   });
 
-  document.addEventListener("htmx:after:swap", () => dress(document));
+  document.addEventListener("htmx:after:swap", () => { dress(document); insist(); });
 
   // --- keys
 
@@ -256,5 +262,6 @@
   });
 
   dress(document);
+  insist();
   follow();
 })();

@@ -61,8 +61,7 @@ def test_the_keyboard_is_enough(opened) -> None:
     page.get_by_role("heading", name="Users", level=1).wait_for()
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.locator("#panel").wait_for()
-    assert "panel" == page.evaluate("document.activeElement.id")
+    page.wait_for_function("() => document.activeElement.id === 'panel'")
     first = page.locator("#panel-title").inner_text()
     page.keyboard.press("j")
     page.wait_for_function(
@@ -70,7 +69,7 @@ def test_the_keyboard_is_enough(opened) -> None:
     )
     page.keyboard.press("Escape")
     page.locator("#panel").wait_for(state="detached")
-    assert page.evaluate("document.activeElement.hasAttribute('data-row')")
+    page.wait_for_function("() => document.activeElement.hasAttribute('data-row')")
     page.keyboard.press("3")
     page.wait_for_url("**range=7d**")
     page.keyboard.press("/")

@@ -1,0 +1,184 @@
+"""Fold: what was used in a span, summed up once for all that a page shows of it.
+
+Days of the reporting zone are read from the counters, whose cost goes by customers, not by
+calls; hours and minutes, which they do not have, from the archive.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from gateway.api.services import Services
+from gateway.dashboard.spans import Span, midnight_ms
+from gateway.metering.totals import DayTotals, plus
+from gateway.reports.daily import STRANGER, days_of
+from gateway.store.archive import LogFilter, SlotUse, Summary
+
+AT_ONCE: Final = 64
+"""Customers summed up before calls have their turn."""
+
+DAILY: Final = ("day", "week")
+
+
+class Slot(NamedTuple):
+    """Sums of one slot, or of one customer; all zero where nothing happened."""
+
+    requests: int = 0
+    tokens: int = 0
+    cost_pico: int = 0
+    charge_pico: int = 0
+    errors: int = 0
+    rejected: int = 0
+    unpriced: int = 0
+
+    def plus(self, other: "Slot") -> "Slot":
+        return Slot(*map(int.__add__, self, other))
+
+
+class Used(NamedTuple):
+    """By one customer, in all of the span."""
+
+    partition: int
+    use: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Attributes are of the slots of the span, in order.
+
+    Attributes:
+        active: How many customers called in each slot; the anonymous one is nobody.
+        used: Customer number -> what it used; only those that did anything.
+    """
+
+    totals: Summary
+    slots: Sequence[Slot]
+    active: Sequence[int]
+    used: Mapping[int, Used] = field(repr=False)
+
+
+def is_daily(span: Span) -> bool:
+    return span.unit in DAILY
+
+
+async def folded(
+    services: Services, span: Span, customers: Mapping[int, int], anonymous: int | None
+) -> Fold:
+    """From the counters.
+
+    Args:
+        customers: Whose use: number -> index of the partition.
+    """
+    partitions = services.store.keyspace.partitions
+    first, last = span.days
+    days = (first, last + timedelta(days=1))
+    starts = [slot for slot, _ in span.starts()]
+    slot_of = {day: span.slots.of(midnight_ms(day, span.zone)) for day in _days(*days)}
+    places = [*((n, p) for n, p in customers.items() if n != STRANGER)]
+    if STRANGER in customers:
+        places += [(STRANGER, partition.index) for partition in partitions]
+    total, by_slot = DayTotals(), dict.fromkeys(starts, Slot())
+    active: Counter[int] = Counter()
+    used: dict[int, Used] = {}
+    callers = 0
+    for begin in range(0, len(places), AT_ONCE):
+        for found in await days_of(
+            services.counters, partitions, places[begin : begin + AT_ONCE], days
+        ):
+            its_slots, whole = set(), DayTotals()
+            for day, sums in found.days:
+                slot = slot_of[day]
+                by_slot[slot] = by_slot[slot].plus(slot_of_day(sums))
+                whole = plus(whole, sums)
+                if sums.calls:
+                    its_slots.add(slot)
+            total = plus(total, whole)
+            if found.number != STRANGER:
+                used[found.number] = Used(found.partition, slot_of_day(whole))
+            if found.number != anonymous:
+                active.update(its_slots)
+                callers += bool(its_slots)
+    return Fold(
+        _summary(total, callers),
+        [by_slot[slot] for slot in starts],
+        [active[slot] for slot in starts],
+        used,
+    )
+
+
+async def folded_from_archive(
+    services: Services, span: Span, numbers: Sequence[int] | None, anonymous: int | None
+) -> Fold:
+    """The same, of a short span, call by call."""
+    archive = services.archive
+    wanted = LogFilter(start_ms=span.start_ms, end_ms=span.end_ms, customer_numbers=numbers)
+    totals, by_slot, by_customer, callers = await asyncio.gather(
+        archive.summary(wanted),
+        archive.use(wanted, slots=span.slots),
+        archive.use(wanted, by="customer"),
+        archive.callers(wanted, span.slots),
+    )
+    slots = {row.slot: slot_of(row) for row in by_slot}
+    active = Counter(slot for slot, number, _ in callers if number != anonymous)
+    starts = [slot for slot, _ in span.starts()]
+    return Fold(
+        _with_active(totals, len({number for _, number, _ in callers if number != anonymous})),
+        [slots.get(slot, Slot()) for slot in starts],
+        [active[slot] for slot in starts],
+        {row.key: Used(row.partition, slot_of(row)) for row in by_customer if row.key},
+    )
+
+
+def slot_of(row: SlotUse) -> Slot:
+    return Slot(
+        row.requests,
+        row.tokens,
+        row.cost_pico,
+        row.charge_pico,
+        row.errors,
+        row.rejected,
+        row.unpriced,
+    )
+
+
+def slot_of_day(day: DayTotals) -> Slot:
+    return Slot(
+        day.calls,
+        day.input_tokens + day.output_tokens,
+        day.cost_pico,
+        day.charge_pico,
+        day.errors,
+        day.rejected,
+        day.unpriced,
+    )
+
+
+def _days(first: date, after: date) -> list[date]:
+    return [first + timedelta(days=i) for i in range((after - first).days)]
+
+
+def _summary(total: DayTotals, active: int) -> Summary:
+    return Summary(
+        requests=total.calls,
+        input_tokens=total.input_tokens,
+        cached_tokens=total.cached_tokens,
+        output_tokens=total.output_tokens,
+        reasoning_tokens=total.reasoning_tokens,
+        cost_pico=total.cost_pico,
+        charge_pico=total.charge_pico,
+        unresolved_pico=total.unresolved_pico,
+        active_users=active,
+        errors=total.errors,
+        rejected=total.rejected,
+        unpriced=total.unpriced,
+    )
+
+
+def _with_active(totals: Summary, active: int) -> Summary:
+    return Summary(**{n: getattr(totals, n) for n in _FIELDS} | {"active_users": active})
+
+
+_FIELDS: Final = tuple(Summary.__dataclass_fields__)
