@@ -20,7 +20,7 @@ from tests.support.gateways import ADMIN_KEY, Gateway, settings, wait_until
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS_MAX = 40.0
-START_SECONDS_MAX = 20.0
+START_SECONDS_MAX = 60.0
 
 
 @dataclass
