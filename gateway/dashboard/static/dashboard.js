@@ -72,8 +72,16 @@
     const panel = $("#panel");
     mark();
     if (panel) panel.focus({ preventScroll: true });
-    else if (opener && document.contains(opener)) { opener.focus(); opener = null; }
+    else if (opener) { same(opener)?.focus(); opener = null; }
   }
+
+  // A list that was fetched again has the same rows, and other elements.
+  function same(link) {
+    return document.contains(link) ? link : $$("a[data-row]").find((row) => row.href === link.href);
+  }
+
+  let focused = null;
+  document.addEventListener("focusin", (event) => { focused = event.target.closest("a[data-row]"); });
 
   function mark() {
     const params = new URLSearchParams(location.search);
@@ -189,7 +197,11 @@
     }, 150);
   });
 
-  document.addEventListener("htmx:after:swap", () => { dress(document); insist(); });
+  document.addEventListener("htmx:after:swap", () => {
+    if (focused && document.activeElement === document.body) same(focused)?.focus();
+    dress(document);
+    insist();
+  });
 
   // --- keys
 
