@@ -74,6 +74,7 @@ class Kept:
 
     async def _make(self, answer: _Answer, make: Callable[[], Awaitable[T]]) -> T:
         begun = self._clock.monotonic()
+        patience.set(None)  # of this task: what it asks for in turn is to be had
         try:
             answer.value = value = await make()
             answer.made = self._clock.monotonic()
