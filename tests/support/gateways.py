@@ -99,6 +99,7 @@ class Gateway:
         self, path: str = "/v1/chat/completions", *, json: Any = None, **options: Any
     ) -> httpx.Response:
         headers = {"authorization": f"Bearer {TOKEN}"} | (options.pop("headers", None) or {})
+        options.setdefault("timeout", 30)
         return httpx.post(self.url + path, json=json, headers=headers, **options, trust_env=False)
 
     def chat(self, customer: str | None = None, text: str = "Hi", **fields: Any) -> httpx.Response:
@@ -246,7 +247,10 @@ def gateway(
         app = build_app(config, store_url=store_url, admin_key=ADMIN_KEY)
         url = stack.enter_context(serve(app, **SETTINGS))
         api = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False
+            base_url=url,
+            headers={"authorization": f"Bearer {ADMIN_KEY}"},
+            trust_env=False,
+            timeout=30,  # a busy machine is no fault of the gateway
         )
         stack.enter_context(api)
         store = redis.Redis.from_url(store_url)

@@ -104,7 +104,9 @@ def farebox(
         store = redis.Redis.from_url(where)
         stack.callback(store.close)
         headers = {"authorization": f"Bearer {ADMIN_KEY}"}
-        api = stack.enter_context(httpx.Client(base_url=url, headers=headers, trust_env=False))
+        api = stack.enter_context(
+            httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
+        )
         gateway = Gateway(url, upstream, where, store, folder / "data", api)
         if ready:
             wait_until(lambda: _ready(gateway), "the gateway is ready", START_SECONDS_MAX)
