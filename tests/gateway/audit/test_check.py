@@ -54,6 +54,24 @@ async def wrong_window(books) -> None:
     await books.bench.command("HSET", await books.account("acme"), "month.past.charge", -1)
 
 
+async def window_beyond_all(books) -> None:
+    """Its budget would have room without end."""
+    await books.bench.command("HSET", await books.account("acme"), "month.past.charge", 2**70)
+
+
+async def unreadable_window(books) -> None:
+    await books.bench.command("HSET", await books.account("acme"), "year.past.cost", "?")
+
+
+async def lost_windows(books) -> None:
+    """All budgets would begin anew."""
+    await books.bench.command("HDEL", await books.account("acme"), "windows")
+
+
+async def unreadable_windows(books) -> None:
+    await books.bench.command("HSET", await books.account("acme"), "windows", "?")
+
+
 async def lost_account(books) -> None:
     await books.bench.command("DEL", await books.account("acme"))
 
@@ -118,6 +136,10 @@ async def wrong_day(books) -> None:
         (wrong_spent, Finding.SPENT, "spent", True),
         (wrong_cost, Finding.SPENT, "cost", True),
         (wrong_window, Finding.WINDOW, "month.past.charge", True),
+        (window_beyond_all, Finding.WINDOW, "month.past.charge", True),
+        (unreadable_window, Finding.WINDOW, "year.past.cost", True),
+        (lost_windows, Finding.WINDOW, "windows", True),
+        (unreadable_windows, Finding.WINDOW, "windows", True),
         (lost_account, Finding.SPENT, "spent", True),
         (lost_account, Finding.HELD, "held", True),
         (lost_hold, Finding.HELD, "held", True),
