@@ -27,7 +27,7 @@ from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.roster.roster import Found, Roster, Wanted
-from gateway.store.archive import Archive, LogFilter
+from gateway.store.archive import Archive, LogFilter, unless_away
 
 FINGERPRINT_DIGITS: Final = 32
 
@@ -136,7 +136,7 @@ class UserService:
         balance, lifetime, models = await asyncio.gather(
             self.ledger.balance(profile),
             self.counters.lifetime(partition, profile.number),
-            self.archive.models(LogFilter(customer_numbers=(profile.number,))),
+            unless_away(self.archive.models(LogFilter(customer_numbers=(profile.number,)))),
         )
         now_ms = self.clock.now_ms()
         return Standing(
