@@ -22,6 +22,7 @@ from gateway.store.keys import Partition
 from pricing.money import usd
 
 TOP_MODELS: Final = 10
+NO_MODELS: Final = "The archive cannot be read now: top_models and total_cache_hits are left out."
 
 Json = dict[str, Any]
 
@@ -50,7 +51,7 @@ class Standing:
     """A customer and its numbers, as they stand at `now_ms`.
 
     Attributes:
-        models: The most called first.
+        models: The most called first; None: the archive cannot be read now.
         count: What limits are about, charge or cost.
     """
 
@@ -59,7 +60,7 @@ class Standing:
     lifetime: Lifetime
     balance: Balance
     terms: Terms
-    models: Sequence[ModelUse]
+    models: Sequence[ModelUse] | None
     now_ms: int
     zone: tzinfo
     count: Count = "charge"
@@ -77,8 +78,7 @@ def detail(standing: Standing) -> Json:
         "total_requests": totals.calls,
         "total_prompt_tokens": totals.input_tokens,
         "total_completion_tokens": totals.output_tokens,
-        "total_cache_hits": sum(used.cache_hits for used in standing.models),
-        "top_models": {used.model: used.requests for used in standing.models[:TOP_MODELS]},
+        **_by_model(standing.models),
         "average_monthly_cost": _average_monthly_cost(standing),
         "last_active": _time(standing.lifetime.last_seen_ms),
         "created_at": _time(profile.whole("created_ms")),
@@ -103,6 +103,17 @@ def detail(standing: Standing) -> Json:
             "unresolved_usd": usd(totals.unresolved_pico),
             "unpriced_requests": totals.unpriced,
         },
+        "warnings": [NO_MODELS] if standing.models is None else [],
+    }
+
+
+def _by_model(models: Sequence[ModelUse] | None) -> Json:
+    """What only the archive knows."""
+    if models is None:
+        return {"total_cache_hits": None, "top_models": None}
+    return {
+        "total_cache_hits": sum(used.cache_hits for used in models),
+        "top_models": {used.model: used.requests for used in models[:TOP_MODELS]},
     }
 
 

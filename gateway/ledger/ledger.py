@@ -34,7 +34,7 @@ from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
 from gateway.ledger.newcomers import Newcomers
 from gateway.ledger.prospects import Prospects
-from gateway.ledger.reports import Reports
+from gateway.ledger.reports import Reported, Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
 from gateway.ledger.rules import Count, Orphans, Rules
@@ -106,7 +106,7 @@ class Ledger:
         )
         self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
         self.credits = Credits(store, directory, clock, wal=wal)
-        self._reports = Reports(
+        self.reports = Reports(
             store, directory, clock, self.rules, self._scopes, credits_=self.credits, wal=wal
         )
         self.prospects = Prospects(directory, clock, self.rules, self._scopes, self.balance)
@@ -133,7 +133,7 @@ class Ledger:
             wal,
             clock,
             put_back=self._put_back,
-            count_again=self._reports.again,
+            count_again=self.reports.again,
         )
         self._holding = Holding(
             store,
@@ -300,9 +300,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: nothing was counted.
         """
-        return await self._reports.record(
-            customer, event, idempotency_key=idempotency_key, fingerprint=fingerprint
-        )
+        return await self.reports.record(Reported(customer, event, idempotency_key, fingerprint))
 
     async def balance(self, profile: Profile) -> Balance:
         """Read an account."""

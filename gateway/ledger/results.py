@@ -122,8 +122,7 @@ def _rooms(account: Hold | ScopeHold) -> Iterator[_Room]:
             yield _Room(limit - spent - account.held_pico, terms.period_resets_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The answer to a reported usage; on a duplicate, of the one that came before."""
 
     outcome: Recorded

@@ -59,8 +59,15 @@ class ScopeHolds:
         Raises:
             LedgerUnavailable: none may.
         """
+        await self._registry.ensure(self._named(group, app, key))
+
+    def are_announced(self, group: str | None, app: str, key: str | None) -> bool:
+        """Whether `announce` would have nothing to do."""
+        return self._registry.has(self._named(group, app, key))
+
+    def _named(self, group: str | None, app: str, key: str | None) -> list[str]:
         of_key = Scope(key_name(key)) if key else None
-        await self._registry.ensure(s.name for s in self._scopes.counted(group, app, of_key))
+        return [scope.name for scope in self._scopes.counted(group, app, of_key)]
 
     async def announce_again(self) -> None:
         """After the store has changed, as far as it takes it: what ends now still names them."""

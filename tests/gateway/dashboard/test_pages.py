@@ -6,6 +6,7 @@ import io
 import pytest
 
 from gateway.event import Status
+from gateway.store.archive.table import METADATA
 from pricing.usage import Usage
 
 from .conftest import Html
@@ -216,3 +217,20 @@ def test_the_parser_of_these_tests_sees_what_is_wrong() -> None:
     for wrong in ('<p style="x">', "<p onclick=x>", "<script>1</script>", "<style>"):
         with pytest.raises(AssertionError):
             Html(wrong)
+
+
+async def test_users_are_shown_while_the_archive_is_away(admin) -> None:
+    """What the store knows is there; what is missing is said, and no zero stands in its place."""
+    await admin.api.bench.directory.create("acme", {"total_budget": 5 * 10**12})
+    await admin.api.call("acme", charge_pico=2_000_000_000_000, cost_pico=2_000_000_000_000)
+    await admin.api.flush()
+    with admin.api.services.archive._engine.begin() as connection:
+        METADATA.drop_all(connection)
+
+    for path in ("/users", "/users?range=24h&sort=-calls", "/users?user=acme", "/users/acme"):
+        page = await admin.page(path)
+        assert "The archive cannot be read now" in page.text, path
+        assert "acme" in page.text, path
+    assert "of $5" in page.text
+    assert "Not known while the archive cannot be read" in page.text
+    assert 503 == (await admin.get("/users.csv")).status_code

@@ -65,8 +65,8 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
             "total_requests": WHOLE,
             "total_prompt_tokens": WHOLE,
             "total_completion_tokens": WHOLE,
-            "total_cache_hits": WHOLE,
-            "top_models": {"type": "object", "additionalProperties": WHOLE},
+            "total_cache_hits": maybe(WHOLE),
+            "top_models": maybe({"type": "object", "additionalProperties": WHOLE}),
             "average_monthly_cost": NUMBER,
             "last_active": maybe(TIME),
             "created_at": maybe(TIME),
@@ -87,6 +87,7 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
                     "unpriced_requests": WHOLE,
                 }
             ),
+            "warnings": several(TEXT),
         }
     ),
     "UserPage": page("UserRow"),
