@@ -53,7 +53,12 @@ class Board:
         self._kept = Kept(services.clock)
 
     async def everybody(self) -> Everybody:
+        """Raises StillAdding."""
         return await self._kept.get("board", self._read)
+
+    async def soon(self) -> Everybody | None:
+        """None: nobody has looked for a while, and they are being read."""
+        return await self._kept.soon("board", self._read)
 
     def forget(self) -> None:
         """Something was changed here: whoever looks next sees it."""

@@ -6,14 +6,14 @@ calls; hours and minutes, which they do not have, from the archive.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 from gateway.api.services import Services
 from gateway.dashboard.spans import Span, midnight_ms
-from gateway.metering.totals import DayTotals, plus
+from gateway.metering.totals import DayTotals
 from gateway.reports.daily import STRANGER, days_of
 from gateway.store.archive import LogFilter, SlotUse, Summary
 
@@ -33,9 +33,6 @@ class Slot(NamedTuple):
     errors: int = 0
     rejected: int = 0
     unpriced: int = 0
-
-    def plus(self, other: "Slot") -> "Slot":
-        return Slot(*map(int.__add__, self, other))
 
 
 class Used(NamedTuple):
@@ -80,27 +77,29 @@ async def folded(
     places = [*((n, p) for n, p in customers.items() if n != STRANGER)]
     if STRANGER in customers:
         places += [(STRANGER, partition.index) for partition in partitions]
-    total, by_slot = DayTotals(), dict.fromkeys(starts, Slot())
+    sums = {slot: DayTotals() for slot in starts}
     active: Counter[int] = Counter()
     used: dict[int, Used] = {}
     callers = 0
     for begin in range(0, len(places), AT_ONCE):
+        rows: dict[int, list[DayTotals]] = {slot: [] for slot in starts}
         for found in await days_of(
             services.counters, partitions, places[begin : begin + AT_ONCE], days
         ):
-            its_slots, whole = set(), DayTotals()
-            for day, sums in found.days:
-                slot = slot_of[day]
-                by_slot[slot] = by_slot[slot].plus(slot_of_day(sums))
-                whole = plus(whole, sums)
-                if sums.calls:
-                    its_slots.add(slot)
-            total = plus(total, whole)
+            its_slots = {slot_of[day] for day, of_day in found.days if of_day.calls}
+            for day, of_day in found.days:
+                rows[slot_of[day]].append(of_day)
             if found.number != STRANGER:
+                whole = _total(of_day for _, of_day in found.days)
                 used[found.number] = Used(found.partition, slot_of_day(whole))
             if found.number != anonymous:
                 active.update(its_slots)
                 callers += bool(its_slots)
+        for slot, of_slot in rows.items():
+            if of_slot:
+                sums[slot] = _total([sums[slot], *of_slot])
+    by_slot = {slot: slot_of_day(whole) for slot, whole in sums.items()}
+    total = _total(sums.values())
     return Fold(
         _summary(total, callers),
         [by_slot[slot] for slot in starts],
@@ -154,6 +153,11 @@ def slot_of_day(day: DayTotals) -> Slot:
         day.rejected,
         day.unpriced,
     )
+
+
+def _total(days: Iterable[DayTotals]) -> DayTotals:
+    """By columns: a third of the time that adding row to row takes."""
+    return DayTotals(*map(sum, zip(*days, strict=True)))
 
 
 def _days(first: date, after: date) -> list[date]:

@@ -1,7 +1,7 @@
 """Reports: the figures that pages are made of. The one place that asks counters and archive.
 
-All of it is kept for a moment (`kept`). What has to look at every call of a long span is
-not waited for longer than a moment either: None is "being added up, look again".
+All of it is kept for a moment (`kept`). What has to look at every call of a long span may
+not be there yet: None is "being added up, look again".
 """
 
 import asyncio
@@ -27,8 +27,6 @@ from gateway.dashboard.spans import Span
 from gateway.metering.roster.rows import Column, Row, unpacked
 from gateway.store.archive import LogFilter, Metric, Summary, UnpricedUse
 from gateway.store.keys import ROSTER_ROWS, roster_order
-
-SOON_SECONDS: Final = 0.7
 
 T = TypeVar("T")
 
@@ -150,7 +148,7 @@ class Reports:
         )
 
     async def _soon(self, key: tuple[object, ...], make: Callable[[], Awaitable[T]]) -> T | None:
-        return await self._kept.soon(key, make, SOON_SECONDS)
+        return await self._kept.soon(key, make)
 
     async def _fold(self, span: Span, numbers: Sequence[int]) -> Fold:
         anonymous = await self.customers.anonymous()

@@ -136,7 +136,8 @@
   // Figures that are still being added up are asked for again.
   function insist() {
     const pending = $("[data-pending]");
-    if (pending && window.htmx) setTimeout(() => refresh(pending), 1500);
+    if (!pending) return;
+    setTimeout(() => { if (window.htmx && $(".tile, table", pending)) refresh(pending); else location.reload(); }, 1500);
   }
 
   function refresh(fresh) {

@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from gateway.dashboard import site
 from gateway.event import Status
 from pricing.usage import Usage
 
@@ -216,3 +217,16 @@ def test_the_parser_of_these_tests_sees_what_is_wrong() -> None:
     for wrong in ('<p style="x">', "<p onclick=x>", "<script>1</script>", "<style>"):
         with pytest.raises(AssertionError):
             Html(wrong)
+
+
+async def test_a_page_that_would_have_to_wait_says_so_and_is_there_the_next_time(
+    admin, monkeypatch
+) -> None:
+    """Without a patience there is nothing yet; the files wait, however long it takes."""
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", 0.0)
+    await fill(admin.api)
+
+    first = await admin.page("/users")
+    assert "Being added up" in first.text
+    assert len(EVIL) == len(await rows_of(admin, "/users.csv"))
+    assert "Being added up" not in (await admin.page("/users")).text
