@@ -43,8 +43,16 @@ class Kept:
         self._clock = clock
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
 
-    async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+    async def get(
+        self,
+        key: Hashable,
+        make: Callable[[], Awaitable[T]],
+        fresh_seconds: float = FRESH_SECONDS_MIN,
+    ) -> T:
         """What `make` gives, or gave a short while ago; its errors reach who waits for it.
+
+        Args:
+            fresh_seconds: At least so long it is fresh.
 
         Raises:
             StillAdding: see `patience`.
@@ -54,17 +62,22 @@ class Kept:
         if len(self._answers) > KEPT_MAX:
             self._answers.popitem(last=False)
         age = self._clock.monotonic() - answer.made
-        if age > max(FRESH_SECONDS_MIN, FRESH_TIMES * answer.seconds) and answer.making is None:
+        if age > max(fresh_seconds, FRESH_TIMES * answer.seconds) and answer.making is None:
             answer.making = asyncio.create_task(self._make(answer, make), name="dashboard-figures")
             answer.making.add_done_callback(_heard)
         if age > STALE_SECONDS_MAX and answer.making is not None:
             return cast("T", await _waited(answer.making))
         return cast("T", answer.value)
 
-    async def soon(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T | None:
+    async def soon(
+        self,
+        key: Hashable,
+        make: Callable[[], Awaitable[T]],
+        fresh_seconds: float = FRESH_SECONDS_MIN,
+    ) -> T | None:
         """The same; None where there is nothing yet, and it takes too long."""
         try:
-            return await self.get(key, make)
+            return await self.get(key, make, fresh_seconds)
         except StillAdding:
             return None
 

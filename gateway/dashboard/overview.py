@@ -76,7 +76,7 @@ class Overview:
             self._board.soon(),
             self._pipeline.now(),
             self._latest(),
-            reports.slots_of(span, [t.person.number for t in spenders]),
+            reports.slots_of(span, {t.person.number: t.partition for t in spenders}),
         )
         context: dict[str, Any] = {
             "empty": not (totals.requests or totals.rejected),

@@ -63,7 +63,7 @@ def routes(
     users = Users(services, reports, board, card, renderer)
     user = UserPages(services, card, board, renderer)
     logs = Logs(services, reports, reports.people, renderer)
-    budgets = BudgetsPage(services, reports, board, renderer)
+    budgets = BudgetsPage(reports, board, renderer)
     prices = PricesPage(services, reports, renderer)
     health = HealthPage(services, pipeline, renderer)
     keys = KeysPage(services, renderer)

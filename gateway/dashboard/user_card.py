@@ -47,7 +47,7 @@ class UserCard:
             services.archive.page(calls),
         )
         fold, models = await asyncio.gather(
-            reports.fold(span, number), reports.models_of(span, number)
+            reports.fold_of(span, number, partition.index), reports.models_of(span, number)
         )
         labels = slot_labels(span)
         cost = Series("Cost", "1", [slot.cost_pico for slot in fold.slots])

@@ -69,11 +69,11 @@
 
   async function show(url, opens = true) {
     const turn = ++turns;
-    const asks = { source: "#beside", target: "#layer", select: "#layer", swap: "outerHTML" };
+    const asks = { source: "#beside", target: "#layer", select: "#layer", swap: "outerHTML", headers: { "X-Farebox-Part": "panel" } };
     try { await htmx.ajax("GET", url, asks); } catch { location.href = url; return; }
     if (turn !== turns) return; // another one was opened meanwhile
     const panel = $("#panel");
-    if (opens && !panel) { location.href = url; return; } // its list is being added up
+    if (opens && !panel) { location.href = url; return; }
     history.pushState({ panel: true }, "", url);
     shown = address();
     mark();

@@ -230,3 +230,17 @@ async def test_a_page_that_would_have_to_wait_says_so_and_is_there_the_next_time
     assert "Being added up" in first.text
     assert len(EVIL) == len(await rows_of(admin, "/users.csv"))
     assert "Being added up" not in (await admin.page("/users")).text
+
+
+async def test_a_script_that_opens_a_panel_gets_no_more_than_that(admin) -> None:
+    """And nothing where none is open: so it closes."""
+    await fill(admin.api)
+    part = {"x-farebox-part": "panel"}
+
+    opened = await admin.get("/users?user=nobody", headers=part)
+    closed = await admin.get("/users", headers=part)
+
+    assert opened.text.startswith('<div id="layer">')
+    assert 'id="panel"' in opened.text
+    assert '<table class="list' not in opened.text
+    assert '<div id="layer"></div>' == closed.text.strip()
