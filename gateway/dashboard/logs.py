@@ -82,12 +82,15 @@ class Logs:
 
     async def page(self, visit: Visit) -> Response:
         state = visit.state
+        chosen = state.get("log")
+        panel = await self._panel(chosen) if chosen else None
+        if visit.wants_panel:
+            return self._renderer.page("logs_layer.html", visit, {"panel": panel})
         wanted, problems = await self._filter(visit)
         found = await self._services.archive.page(
             Wanted(filter=wanted, size=PAGE_SIZE, after=_place(state.get("after")))
         )
         following = f"{found.following.at_ms}-{found.following.row_id}" if found.following else None
-        chosen = state.get("log")
         context: dict[str, Any] = {
             "rows": await self._rows(found.rows),
             "count": found.count,
@@ -101,7 +104,7 @@ class Logs:
             "live": state.get("live") != "0"
             and not state.get("after")
             and state.span.end_ms > visit.now_ms,
-            "panel": await self._panel(chosen) if chosen else None,
+            "panel": panel,
         }
         return self._renderer.page("logs.html", visit, context)
 

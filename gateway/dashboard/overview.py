@@ -73,10 +73,10 @@ class Overview:
             reports.unpriced(span),
         )
         everybody, pipeline, latest, by_user = await asyncio.gather(
-            self._board.everybody(),
+            self._board.soon(),
             self._pipeline.now(),
             self._latest(),
-            reports.slots_of(span, [t.person.number for t in spenders]),
+            reports.slots_of(span, {t.person.number: t.partition for t in spenders}),
         )
         context: dict[str, Any] = {
             "empty": not (totals.requests or totals.rejected),
@@ -92,8 +92,8 @@ class Overview:
             "paces": None if paces is None else how_long(labels, paces),
             "errors": troubles(labels, slots),
             "unpriced": unpriced,
-            "pending": None in (models, paces, unpriced),
-            "risks": at_risk(everybody.entries)[:RISKS],
+            "pending": None in (models, paces, unpriced, everybody),
+            "risks": None if everybody is None else at_risk(everybody.entries)[:RISKS],
             "pipeline": pipeline,
             "latest": latest,
         }

@@ -28,7 +28,7 @@ HEADERS: Final = {
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
-    "vary": "HX-Request, Cookie",
+    "vary": "X-Farebox-Part, Cookie",
 }
 TITLES: Final = {
     400: "That did not work",

@@ -14,9 +14,9 @@ from gateway.api.services import Services
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import Spark, spark
-from gateway.dashboard.folds import Slot
+from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
 from gateway.dashboard.rendering import Renderer
-from gateway.dashboard.reports import VALUES, Reports, total
+from gateway.dashboard.reports import Reports
 from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.visits import Visit
@@ -29,9 +29,6 @@ from gateway.store.archive import Metric, unless_away
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
 SUGGESTED_MAX: Final = 12
-COMPARED_MAX: Final = PAGE_SIZE_MAX
-"""Customers compared by what they used in the range."""
-
 DEFAULT_SORT: Final = "-cost"
 BY_RANGE: Final = {"cost": Metric.COST, "calls": Metric.REQUESTS, "tokens": Metric.TOKENS}
 BY_ROSTER: Final = {
@@ -104,9 +101,12 @@ class Users:
 
     async def page(self, visit: Visit) -> Response:
         state = visit.state
+        chosen = state.get("user")
+        panel = await self._card.context(visit, chosen) if chosen else None
+        if visit.wants_panel:
+            return self._renderer.page("users_layer.html", visit, {"panel": panel})
         page = page_number(state.get("page"))
         listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
-        chosen = state.get("user")
         pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
         context: dict[str, Any] = {
             "rows": await self._rows_or_less(visit, listed.customers),
@@ -120,7 +120,7 @@ class Users:
             "filters": {name: words for name, (words, _) in FILTERS.items()},
             "columns": COLUMNS,
             "shown": _columns(state.get("cols")),
-            "panel": await self._card.context(visit, chosen) if chosen else None,
+            "panel": panel,
         }
         return self._renderer.page("users.html", visit, context)
 
@@ -163,14 +163,16 @@ class Users:
             )
             found = await self._users.page(wanted)
             return Listed(found.rows, found.count)
+        count = (await self._users.page(Wanted(size=1))).count
+        if count > COMPARED_MAX and not sought and down:
+            part = slice(offset, offset + size)
+            most = await unless_away(self._reports.most(state.span, _metric(name), part))
+            if most is not None:
+                return Listed(most, count, True)
         wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
         found = await self._users.page(wanted)
-        compared, cut = found.rows, found.count > len(found.rows)
-        if cut and not sought and down:
-            most = self._reports.most(state.span, _metric(name), COMPARED_MAX)
-            compared = await unless_away(most) or compared
-        ordered = await self._by_range(visit, compared, name)
-        return Listed(ordered[offset : offset + size], found.count, cut)
+        ordered = await self._by_range(visit, found.rows, name)
+        return Listed(ordered[offset : offset + size], found.count, found.count > len(found.rows))
 
     async def _by_range(
         self, visit: Visit, customers: Sequence[Customer], sort: str
@@ -191,8 +193,8 @@ class Users:
 
     async def _rows(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
         entries = await self._board.standings(customers)
-        numbers = [entry.row.number for entry in entries]
-        slots = await self._reports.slots_of(visit.state.span, numbers)
+        places = {entry.row.number: entry.row.partition for entry in entries}
+        slots = await self._reports.slots_of(visit.state.span, places)
         return [
             Row(
                 entry,

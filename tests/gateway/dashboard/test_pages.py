@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from gateway.dashboard import site
 from gateway.event import Status
 from gateway.store.archive.table import METADATA
 from pricing.usage import Usage
@@ -234,3 +235,30 @@ async def test_users_are_shown_while_the_archive_is_away(admin) -> None:
     assert "of $5" in page.text
     assert "Not known while the archive cannot be read" in page.text
     assert 503 == (await admin.get("/users.csv")).status_code
+
+
+async def test_a_page_that_would_have_to_wait_says_so_and_is_there_the_next_time(
+    admin, monkeypatch
+) -> None:
+    """Without a patience there is nothing yet; the files wait, however long it takes."""
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", 0.0)
+    await fill(admin.api)
+
+    first = await admin.page("/users")
+    assert "Being added up" in first.text
+    assert len(EVIL) == len(await rows_of(admin, "/users.csv"))
+    assert "Being added up" not in (await admin.page("/users")).text
+
+
+async def test_a_script_that_opens_a_panel_gets_no_more_than_that(admin) -> None:
+    """And nothing where none is open: so it closes."""
+    await fill(admin.api)
+    part = {"x-farebox-part": "panel"}
+
+    opened = await admin.get("/users?user=nobody", headers=part)
+    closed = await admin.get("/users", headers=part)
+
+    assert opened.text.startswith('<div id="layer">')
+    assert 'id="panel"' in opened.text
+    assert '<table class="list' not in opened.text
+    assert '<div id="layer"></div>' == closed.text.strip()
