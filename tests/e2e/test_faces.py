@@ -140,19 +140,23 @@ def test_r19_whom_nobody_names_is_one_customer_on_every_route(door, ask):
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_r19_a_report_counts_on_whom_calls_name(door, carrier):
-    """What is reported of a `consumerId` uses up the budget that every carrier's calls meet, on every route."""
+    """It uses up the budget that calls meet, by every carrier and on every route."""
     customer = a_customer("Zoë/ü ")
     fields, headers = CARRIERS[carrier](customer)
     profile = {"customer_identifier": customer, "total_budget": "0.000001"}
     door.api.post("/api/users/", json=profile)
 
     reported = door.post("/v1/events", json=EVENT | {"consumerId": customer})
-    refused = [door.post(path, json=body | fields, headers=headers) for path, body in REFUSED.values()]
+    refused = [
+        door.post(path, json=body | fields, headers=headers) for path, body in REFUSED.values()
+    ]
 
     assert 202 == reported.status_code
     assert [402] * len(REFUSED) == [answer.status_code for answer in refused]
     assert {customer} == {answer.json()["error"]["customer_identifier"] for answer in refused}
-    assert [Kind.EVENT, *[Kind.REFUSE] * len(REFUSED)] == kinds(door.settled(customer, 1 + len(REFUSED)))
+    assert [Kind.EVENT, *[Kind.REFUSE] * len(REFUSED)] == kinds(
+        door.settled(customer, 1 + len(REFUSED))
+    )
 
 
 def test_carriers_that_disagree_are_refused(door):
