@@ -6,8 +6,8 @@ import random
 import pytest
 
 from gateway.audit.differences import Finding
-from gateway.audit.report import Report
 from gateway.audit.prices import Prices
+from gateway.audit.report import Report
 from gateway.event import Kind, Source, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.backlog import backlog
