@@ -140,7 +140,7 @@ def test_r19_whom_nobody_names_is_one_customer_on_every_route(door, ask):
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_r19_a_report_counts_on_whom_calls_name(door, carrier):
-    """What is reported of a `consumerId` uses up a budget, whoever carries it, on all routes."""
+    """It uses up the budget that calls meet, by every carrier and on every route."""
     customer = a_customer("Zoë/ü ")
     fields, headers = CARRIERS[carrier](customer)
     profile = {"customer_identifier": customer, "total_budget": "0.000001"}

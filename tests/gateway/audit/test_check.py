@@ -7,6 +7,7 @@ import pytest
 
 from gateway.audit.differences import Finding
 from gateway.audit.prices import Prices
+from gateway.audit.report import Report
 from gateway.event import Kind, Source, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.backlog import backlog
@@ -291,3 +292,13 @@ async def test_it_works_when_memory_is_full(books) -> None:
 
     assert [] == found
     assert len(CUSTOMERS) == waiting.holds
+
+
+async def test_what_could_not_be_read_is_neither_right_nor_wrong() -> None:
+    """`ok` is null then, as it is in `GET /api/audit`; a difference makes it false."""
+    report = Report(0)
+    assert report.to_json()["ok"] is True
+    report.miss(3, ValueError("trimmed"))
+    assert report.to_json()["ok"] is None
+    report.add([], 1)
+    assert report.to_json()["ok"] is False

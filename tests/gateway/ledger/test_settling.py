@@ -5,6 +5,7 @@ import random
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -391,7 +392,7 @@ async def test_r31_who_changes_the_zone_renews_no_budget(url: str, duration: Dur
 
     Gateways of both zones may run at once: what calls hold counts in one window.
     """
-    own = {"period_budget": 10, "budget_duration": duration}
+    own: dict[str, Any] = {"period_budget": 10, "budget_duration": duration}
     async with bench(url) as b, bench(url, zone=ZoneInfo("America/Los_Angeles")) as west:
         held = [await each.hold("acme", 3, **own) for each in (b, west)]
         for each, hold in zip((b, west), held, strict=True):
