@@ -92,11 +92,7 @@ def detail(standing: Standing) -> Json:
         **remaining(standing.terms, standing.balance, _period_kind(standing), standing.count),
         "credits_usd": usd(limits.credit_pico),
         "carried_over_usd": usd(limits.carried_pico),
-        "overshoot_usd": {
-            "settle": usd(standing.balance.over_settle_pico),
-            "event": usd(standing.balance.over_event_pico),
-            "limit": usd(standing.balance.over_limit_pico),
-        },
+        **overshoot(standing.balance),
         "usage_sources": {
             "reported_usd": usd(totals.reported_pico + totals.event_pico),
             "estimated_usd": usd(totals.estimated_pico),
@@ -160,6 +156,17 @@ def remaining(terms: Terms, balance: Balance, kind: str, count: Count) -> Json:
         "held_usd": usd(balance.held_pico),
         "remaining_usd": None if room is None else usd(room - balance.held_pico),
         "resets_at": _time(resets_ms),
+    }
+
+
+def overshoot(balance: Balance) -> Json:
+    """What was booked beyond the limits, by its cause."""
+    return {
+        "overshoot_usd": {
+            "settle": usd(balance.over_settle_pico),
+            "event": usd(balance.over_event_pico),
+            "limit": usd(balance.over_limit_pico),
+        }
     }
 
 

@@ -149,6 +149,7 @@ class Balance:
         over_settle_pico: What calls cost above what was reserved for them.
         over_event_pico: What was reported beyond a limit.
         over_limit_pico: What limits that were lowered have left beyond them.
+        tat_us: How far its rate has been used, as `gateway.customers.rates` has it.
     """
 
     spent: Spent
@@ -157,6 +158,7 @@ class Balance:
     over_settle_pico: int = 0
     over_event_pico: int = 0
     over_limit_pico: int = 0
+    tat_us: int = 0
 
     @classmethod
     def of(cls, fields: Mapping[bytes, bytes], window_ids: str) -> "Balance":
@@ -180,6 +182,7 @@ class Balance:
             over_settle_pico=int(fields.get(b"over.settle", 0)),
             over_event_pico=int(fields.get(b"over.event", 0)),
             over_limit_pico=int(fields.get(b"over.limit", 0)),
+            tat_us=int(fields.get(b"tat", 0)),
         )
 
 

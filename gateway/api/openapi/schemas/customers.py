@@ -50,6 +50,9 @@ _LEFT: Final[Mapping[str, Schema]] = {
     "remaining_usd": maybe(USD),
     "resets_at": maybe(TIME),
 }
+_OVERSHOOT: Final[Mapping[str, Schema]] = {
+    "overshoot_usd": whole(dict.fromkeys(("settle", "event", "limit"), USD)),
+}
 
 CUSTOMERS: Final[Mapping[str, Schema]] = {
     "UserRow": whole(_USER_ROW),
@@ -80,7 +83,7 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
             **_LEFT,
             "credits_usd": USD,
             "carried_over_usd": USD,
-            "overshoot_usd": whole(dict.fromkeys(("settle", "event", "limit"), USD)),
+            **_OVERSHOOT,
             "usage_sources": whole(
                 {
                     **dict.fromkeys(("reported_usd", "estimated_usd", "unresolved_usd"), USD),
@@ -126,6 +129,7 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
             "source": maybe(TEXT),
             **_PERIOD,
             **_LEFT,
+            **_OVERSHOOT,
         }
     ),
     "GroupPage": page("Group"),
