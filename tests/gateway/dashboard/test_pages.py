@@ -131,7 +131,7 @@ async def test_a_call_opens_on_its_customer_and_adds_up(admin) -> None:
     page = await admin.page(f"/logs?log={row['unique_id']}")
 
     assert page.text.index("ACME") < page.text.index("What it cost")
-    for count, rate in ((800, "1"), (200, "0.5"), (100, "4")):
+    for count, rate in ((800, "1.00"), (200, "0.50"), (100, "4.00")):
         assert f"{count} \N{MULTIPLICATION SIGN} ${rate} per 1M" in page.text
     assert "$0.0013" in page.text
 
