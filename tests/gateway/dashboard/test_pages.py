@@ -244,3 +244,22 @@ async def test_a_script_that_opens_a_panel_gets_no_more_than_that(admin) -> None
     assert 'id="panel"' in opened.text
     assert '<table class="list' not in opened.text
     assert '<div id="layer"></div>' == closed.text.strip()
+
+
+async def test_users_are_filtered_by_when_they_called(admin) -> None:
+    """Who was created and never called is new, and idle."""
+    await admin.api.call("caller", model="small")
+    await admin.api.post("/api/users/", {"customer_identifier": "quiet"})
+    await admin.api.flush()
+
+    shown = {
+        show: sorted(r["customer_identifier"] for r in await rows_of(admin, f"/users.csv?{show}"))
+        for show in ("show=active", "show=idle", "show=new", "show=active&sort=name")
+    }
+
+    assert {
+        "show=active": ["caller"],
+        "show=idle": ["quiet"],
+        "show=new": ["caller", "quiet"],
+        "show=active&sort=name": ["caller"],
+    } == shown
