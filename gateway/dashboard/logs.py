@@ -12,6 +12,7 @@ from gateway.api.user_fields import looked_up
 from gateway.arithmetic import Arithmetic, arithmetic, femto_usd
 from gateway.customers import fields
 from gateway.dashboard.board import standings_of
+from gateway.dashboard.formats import padded
 from gateway.dashboard.people import People, Person, person
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
@@ -192,7 +193,7 @@ class Logs:
             "rounding": femto_usd(found.rounding_femto) if found.rounding_femto else None,
             "multiplier": str(factor) if factor != 1 else None,
             "markup_pico": event.charge_pico - event.cost_pico,
-            "cost_usd": usd(event.cost_pico),
+            "cost_usd": padded(usd(event.cost_pico)),
             "price": found.price,
             "later": [one.event for one in later],
             "speed": _speed(event),
@@ -205,10 +206,10 @@ def lines_of(found: Arithmetic) -> list[Line]:
         Line(
             COMPONENTS.get(item.component, item.component.replace("_", " ").capitalize()),
             item.quantity,
-            f"${usd_per_million(item.rate_femto)} per 1M"
+            f"${padded(usd_per_million(item.rate_femto))} per 1M"
             if item.per == 1
-            else f"${femto_usd(item.rate_femto)} per {item.per:,}",
-            f"${femto_usd(item.amount_femto)}",
+            else f"${padded(femto_usd(item.rate_femto))} per {item.per:,}",
+            f"${padded(femto_usd(item.amount_femto))}",
             f"at the rate of {item.fallback_from}" if item.fallback_from else "",
         )
         for item in found.items

@@ -66,7 +66,7 @@ def _environment() -> Environment:
 
 _FILTERS: Final = (
     *("money", "exact", "count", "compact", "percent", "duration", "machine"),
-    *("ago", "when", "initials", "short_money"),
+    *("ago", "when", "initials", "padded", "short_money"),
 )
 
 

@@ -58,6 +58,13 @@ NO_PACE: Final = Pace(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What a span is compared with; None where the archive begins within it."""
+
+    totals: Summary | None
+
+
+@dataclass(frozen=True, slots=True)
 class Top:
     person: Person
     partition: int
@@ -96,8 +103,8 @@ class Reports:
         one = {number: partition}
         return await self._kept.get(("fold", span.key, number), lambda: self._fold(span, one))
 
-    async def before(self, span: Span) -> Summary | None:
-        """Totals of the span before; None also where the archive begins within it."""
+    async def before(self, span: Span) -> Before | None:
+        """Totals of the span before."""
         fresh = min(BEFORE_SECONDS_MAX, (span.end_ms - span.start_ms) / 100_000)
         key = ("before", span.key)
         return await self._kept.soon(key, lambda: self._before(span), fresh)
@@ -175,19 +182,19 @@ class Reports:
         """Everybody who ever did anything: number -> index of the partition."""
         return await self._kept.get("known", self._archive.customers)
 
-    async def _before(self, span: Span) -> Summary | None:
+    async def _before(self, span: Span) -> Before:
         start_ms, end_ms = span.before_ms
         oldest_ms = await self._archive.oldest_ms()
         if oldest_ms is None or oldest_ms > start_ms + (end_ms - start_ms) // 10:
-            return None
+            return Before(None)
         wanted = LogFilter(start_ms=start_ms, end_ms=end_ms)
         totals, anonymous = await asyncio.gather(
             self._archive.summary(wanted), self.customers.anonymous()
         )
         if anonymous is None:
-            return totals
+            return Before(totals)
         its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
-        return replace(totals, active_users=totals.active_users - its_own.active_users)
+        return Before(replace(totals, active_users=totals.active_users - its_own.active_users))
 
     async def _slots_of(
         self, span: Span, customers: Mapping[int, int]

@@ -99,6 +99,7 @@ def routes(
         at("/", overview.page),
         at("/users", users.page, user.create),
         at("/new-user", user.new),
+        at("/budgets-of-users", None, user.budgets),
         at("/users/{id}", user.page, user.change),
         at("/users/{id}/edit", user.form),
         at("/users/{id}/block", None, user.block),

@@ -4,7 +4,7 @@ By what a customer has used ever, the roster sorts, however many there are. By w
 used in the range, those are sorted that used most of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,10 +17,12 @@ from gateway.dashboard.charts import Spark, spark
 from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
+from gateway.dashboard.spans import Span
 from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
+from gateway.dashboard.user import DURATIONS
 from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.visits import Visit
-from gateway.metering.roster.conditions import Narrowing, Search
+from gateway.metering.roster.conditions import Narrowing, Search, Seen
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
@@ -40,11 +42,16 @@ BY_ROSTER: Final = {
     "total_cost": Column.CHARGE,
     "total_tokens": Column.TOKENS,
 }
-FILTERS: Final[Mapping[str, tuple[str, Callable[[Entry], bool]]]] = {
+FILTERS: Final[dict[str, tuple[str, Callable[[Entry], bool]]]] = {
     "over": ("Over budget", lambda e: bool(e.standing.limits) and e.standing.share >= 100),
     "near": ("Near budget", lambda e: NEAR <= e.standing.share < 100),
     "under": ("Under budget", lambda e: bool(e.standing.limits) and e.standing.share < NEAR),
     "blocked": ("Blocked", lambda e: e.person.blocked),
+}
+SEEN: Final[dict[str, tuple[str, Callable[[Span], Seen]]]] = {
+    "active": ("Active", lambda span: Seen(Column.LAST_SEEN, since_ms=span.start_ms)),
+    "idle": ("Idle", lambda span: Seen(Column.LAST_SEEN, until_ms=span.start_ms)),
+    "new": ("New", lambda span: Seen(Column.FIRST_SEEN, span.start_ms, span.end_ms)),
 }
 COLUMNS: Final = {
     "tokens": "Tokens",
@@ -117,7 +124,8 @@ class Users:
             "pages": min(pages, PAGES_MAX),
             "first": (page - 1) * PAGE_SIZE + 1,
             "sort": state.get("sort", DEFAULT_SORT),
-            "filters": {name: words for name, (words, _) in FILTERS.items()},
+            "filters": {name: words for name, (words, _) in (*FILTERS.items(), *SEEN.items())},
+            "durations": DURATIONS,
             "columns": COLUMNS,
             "shown": _columns(state.get("cols")),
             "panel": panel,
@@ -157,6 +165,8 @@ class Users:
             ordered = await self._by_range(visit, customers, name)
             return Listed(ordered[offset : offset + size], len(customers))
         narrowings: list[Narrowing] = [Search(sought)] if sought else []
+        if state.get("show") in SEEN:
+            narrowings.append(SEEN[state.get("show")][1](state.span))
         if column is not None:
             wanted = Wanted(
                 order=Order(column, down), narrowings=narrowings, offset=offset, size=size
@@ -164,7 +174,7 @@ class Users:
             found = await self._users.page(wanted)
             return Listed(found.rows, found.count)
         count = (await self._users.page(Wanted(size=1))).count
-        if count > COMPARED_MAX and not sought and down:
+        if count > COMPARED_MAX and not narrowings and down:
             part = slice(offset, offset + size)
             most = await unless_away(self._reports.most(state.span, _metric(name), part))
             if most is not None:

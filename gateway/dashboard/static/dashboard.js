@@ -10,12 +10,19 @@
   // --- parts that scripts alone can do are shown
 
   function dress(root) {
-    for (const button of $$("[data-copy][hidden], .keys-button[hidden]", root)) button.hidden = false;
+    for (const button of $$("[data-copy][hidden], .keys-button[hidden], [data-tick-all][hidden]", root)) button.hidden = false;
     for (const title of $$(".slot > title", root)) {
       title.parentNode.dataset.tip = title.textContent;
       title.remove();
     }
   }
+
+  // --- ticking
+
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-tick-all]")) return;
+    for (const box of $$(".tick [form]")) box.checked = event.target.checked;
+  });
 
   // --- copying
 

@@ -132,7 +132,7 @@ async def test_a_call_opens_on_its_customer_and_adds_up(admin) -> None:
     page = await admin.page(f"/logs?log={row['unique_id']}")
 
     assert page.text.index("ACME") < page.text.index("What it cost")
-    for count, rate in ((800, "1"), (200, "0.5"), (100, "4")):
+    for count, rate in ((800, "1.00"), (200, "0.50"), (100, "4.00")):
         assert f"{count} \N{MULTIPLICATION SIGN} ${rate} per 1M" in page.text
     assert "$0.0013" in page.text
 
@@ -262,3 +262,22 @@ async def test_a_script_that_opens_a_panel_gets_no_more_than_that(admin) -> None
     assert 'id="panel"' in opened.text
     assert '<table class="list' not in opened.text
     assert '<div id="layer"></div>' == closed.text.strip()
+
+
+async def test_users_are_filtered_by_when_they_called(admin) -> None:
+    """Who was created and never called is new, and idle."""
+    await admin.api.call("caller", model="small")
+    await admin.api.post("/api/users/", {"customer_identifier": "quiet"})
+    await admin.api.flush()
+
+    shown = {
+        show: sorted(r["customer_identifier"] for r in await rows_of(admin, f"/users.csv?{show}"))
+        for show in ("show=active", "show=idle", "show=new", "show=active&sort=name")
+    }
+
+    assert {
+        "show=active": ["caller"],
+        "show=idle": ["quiet"],
+        "show=new": ["caller", "quiet"],
+        "show=active&sort=name": ["caller"],
+    } == shown
