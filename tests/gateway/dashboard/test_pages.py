@@ -228,13 +228,18 @@ async def test_users_are_shown_while_the_archive_is_away(admin) -> None:
     with admin.api.services.archive._engine.begin() as connection:
         METADATA.drop_all(connection)
 
-    for path in ("/users", "/users?range=24h&sort=-calls", "/users?user=acme", "/users/acme"):
+    for path in (
+        "/users?range=24h&sort=-calls",
+        "/users?range=24h&user=acme",
+        "/users/acme?range=24h",
+    ):
         page = await admin.page(path)
         assert "The archive cannot be read now" in page.text, path
         assert "acme" in page.text, path
-    assert "of $5" in page.text
-    assert "Not known while the archive cannot be read" in page.text
-    assert 503 == (await admin.get("/users.csv")).status_code
+    by_day = await admin.page("/users/acme")  # counted in the store
+    assert "of $5" in by_day.text
+    assert "Not known while the archive cannot be read" in by_day.text
+    assert 503 == (await admin.get("/users.csv?range=24h")).status_code
 
 
 async def test_a_page_that_would_have_to_wait_says_so_and_is_there_the_next_time(
