@@ -46,24 +46,47 @@ class RawUpstream:
 def raw_upstream() -> Iterator[RawUpstream]:
     upstream = RawUpstream()
 
+    def take(connection: socket.socket) -> None:
+        asked = _read(connection)
+        if asked is not None:
+            upstream.asked.append(asked)
+            upstream.script(connection, asked)
+
+    with taking(take) as url:
+        upstream.url = url
+        yield upstream
+
+
+@contextmanager
+def taking(take: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A provider whose connections `take` serves, byte by byte; its URL."""
+
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError):
-                asked = _read(self.request)
-                if asked is not None:
-                    upstream.asked.append(asked)
-                    upstream.script(self.request, asked)
+                take(self.request)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
         served.daemon_threads = True
-        upstream.url = f"http://127.0.0.1:{served.server_address[1]}"
         thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield upstream
+            yield f"http://127.0.0.1:{served.server_address[1]}"
         finally:
             served.shutdown()
             thread.join()
+
+
+def head_of(connection: socket.socket) -> tuple[bytes, bytes]:
+    """A request's head in lower case, and what came of its body with it."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = connection.recv(1_000)
+        if not piece:
+            raise ConnectionResetError
+        got += piece
+    head, _, rest = got.partition(b"\r\n\r\n")
+    return head.lower(), rest
 
 
 def _read(connection: socket.socket) -> Asked | None:
