@@ -15,6 +15,7 @@ from gateway.openai.flat_carriers import from_query
 from gateway.proxy.client import Answer, Sent
 from gateway.proxy.departure import Departure
 from gateway.proxy.headers import RawHeaders, ours, to_client, to_upstream
+from gateway.proxy.paths import Azure
 from gateway.proxy.relay import Chunks, Send, body, decoder, is_event_stream, readable, start
 from gateway.proxy.upstream import Upstream
 
@@ -28,6 +29,7 @@ class Passing:
     Attributes:
         path: If it is bytes, as the caller wrote it.
         query: The caller's.
+        azure: Which of Azure's surfaces it came by.
         model: The upstream's name for it.
     """
 
@@ -38,6 +40,7 @@ class Passing:
     receive: Callable[[], Awaitable[Any]]
     send: Send
     query: bytes = field(default=b"", repr=False)
+    azure: Azure | None = None
     model: str = ""
     content: bytes | Content = field(default=b"", repr=False)
 
@@ -72,7 +75,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         passing.content,
         Sent(),
         model=passing.model,
-        query=from_query(passing.query).rest,
+        query=upstream.query_of(from_query(passing.query).rest, passing.azure),
     )
 
 

@@ -234,8 +234,11 @@ class Pipeline:
 
     async def _forward(self, request: Request, tab: Tab, hold: Hold, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
+        by_path = tab.call.is_deployed and tab.upstream.has_model_in_path
         content = tab.call.forwarded(
-            include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
+            include_usage=injected,
+            model=None if by_path else tab.upstream_model,  # no body names it there either
+            cap=tab.cap_edits,
         )
         headers = to_upstream(
             request.raw_headers,
@@ -255,7 +258,7 @@ class Pipeline:
             content,
             tab.sent,
             model=tab.upstream_model,
-            query=request.query,
+            query=tab.upstream.query_of(request.query, request.azure),
         )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status

@@ -56,7 +56,7 @@ class KeptResponses:
         for upstream in self._upstreams.open_to(app):
             if pending is not None and upstream.settings.name != pending.upstream:
                 continue
-            if upstream.has_model_in_path:
+            if upstream.needs_model(Endpoint.RESPONSES):
                 continue
             if asked is not None:
                 asked[1].close()

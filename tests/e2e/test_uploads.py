@@ -70,7 +70,8 @@ def served(folder: Path) -> Iterator[tuple[Hashing, Running]]:
 
 def head_for(length: int) -> bytes:
     token = f"Bearer {TOKEN}"
-    return request(PATH, content_length=str(length), authorization=token, content_type=MEDIA)
+    head: bytes = request(PATH, content_length=str(length), authorization=token, content_type=MEDIA)
+    return head
 
 
 def memory_mb(running: Running, what: str) -> float:
