@@ -55,6 +55,10 @@ class Rated:
     scope: str | None = None
     provider: str = ""
 
+    @property
+    def reasons(self) -> bool:
+        return self.card is not None and self.card.reasoning
+
 
 @dataclass(frozen=True, slots=True)
 class Bill:

@@ -23,6 +23,9 @@ WAIT_BYTES_MAX: Final = 1_048_576
 WAIT_SECONDS_MAX: Final = 2.0
 """An answer that is whole within these is sent with its charge in the headers."""
 
+KEEP_ALIVE: Final = b": keep-alive\n"
+"""A comment, and no blank line behind it: to some clients that would be an empty event."""
+
 READ_BYTES_MAX: Final = 67_108_864
 """Beyond, an answer is still relayed, but no longer kept for its usage."""
 
@@ -41,6 +44,7 @@ class Chunks:
         self._seconds = between_bytes
         self._loop = asyncio.get_running_loop()
         self._since: float | None = None
+        self._waited = 0.0  # for this chunk, in waits that were given up
         self._timer: asyncio.TimerHandle | None = None
         self._silent = False
 
@@ -53,6 +57,7 @@ class Chunks:
             TimeoutError: nothing came within `wait_seconds`; it may be asked for again.
         """
         if self._answer.ready:  # most plain answers: no timer is needed
+            self._waited = 0.0
             return await self._answer.next_chunk()
         if wait_seconds is None:
             return await self._wait()
@@ -65,12 +70,18 @@ class Chunks:
             if self._timer is None:
                 self._timer = self._loop.call_later(self._seconds, self._look)
         try:
-            return await self._answer.next_chunk()
+            chunk = await self._answer.next_chunk()
+            self._waited = 0.0
+            return chunk
         except UpstreamBroken as exc:
             if self._silent:
                 raise UpstreamTimeout(
                     "The provider fell silent in the middle of its answer."
                 ) from exc
+            raise
+        except asyncio.CancelledError:
+            if self._since is not None:
+                self._waited += self._loop.time() - self._since
             raise
         finally:
             self._since = None
@@ -82,9 +93,13 @@ class Chunks:
 
     def _look(self) -> None:
         assert self._seconds is not None
-        waited = 0.0 if self._since is None else self._loop.time() - self._since
+        waited = self._waited
+        if self._since is not None:
+            waited += self._loop.time() - self._since
         if waited < self._seconds:
             self._timer = self._loop.call_later(self._seconds - waited, self._look)
+        elif self._since is None:  # nobody waits just now: who does next is told
+            self._timer = self._loop.call_later(self._seconds / 10, self._look)
         else:
             self._silent = True
             self._answer.close()
@@ -96,6 +111,8 @@ class StreamRelay:
     Args:
         before_end: Awaited when all is known and the client has not seen the end yet.
         breakdown: What to tell of the call before its end; asked for after `before_end`.
+        keep_alive_seconds: After so much silence a comment is sent, between two frames; None:
+            never. An encoded stream has no place for it.
     """
 
     def __init__(
@@ -107,6 +124,7 @@ class StreamRelay:
         injected: bool,
         before_end: BeforeEnd,
         breakdown: Breakdown | None = None,
+        keep_alive_seconds: float | None = None,
     ) -> None:
         self._before_end = before_end
         self._breakdown = breakdown
@@ -117,6 +135,8 @@ class StreamRelay:
         self._readable = readable(encoding)
         self._edits = (injected or breakdown is not None) and self._readable
         self._decode = decoder(encoding)
+        has_room = self._edits or is_plain(encoding)
+        self._keep_alive_seconds = keep_alive_seconds if has_room else None
         traits = tab.call.traits
         self.reader = StreamReader(
             hold_back_usage=injected,
@@ -127,13 +147,14 @@ class StreamRelay:
         tab.seen_so_far = lambda: self.reader.seen_text_bytes
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits)
+        reframed = self._edits or self._keep_alive_seconds is not None
+        headers = to_client(self._answer.headers, reframed=reframed)
         return start(self._answer.status, [*headers, *own])
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
         reader, tab = self.reader, self._tab
         try:
-            while (chunk := await chunks.next()) is not None:
+            while (chunk := await self._next(chunks, send)) is not None:
                 if tab.first_token is None:
                     tab.first_token = self._clock.monotonic()
                 out = self._step(chunk)
@@ -158,6 +179,17 @@ class StreamRelay:
                 await send(body(rest, more=True))
         finally:
             self._read()
+
+    async def _next(self, chunks: Chunks, send: Send) -> bytes | None:
+        """The next chunk, however long it takes; the client is kept awake meanwhile."""
+        if self._keep_alive_seconds is None:
+            return await chunks.next()
+        while True:
+            try:
+                return await chunks.next(wait_seconds=self._keep_alive_seconds)
+            except TimeoutError:
+                if self.reader.between_frames:
+                    await send(body(KEEP_ALIVE, more=True))
 
     def _told(self, frames: bytes) -> bytes:
         """The stream's last frames, with the breakdown, if it was asked for."""
@@ -240,8 +272,8 @@ class WholeRelay:
     def _edits(self) -> bool:
         """Whether the breakdown has a place in it: an object, in bytes that can be read."""
         media = (self._answer.header("content-type") or "").partition(";")[0].strip().lower()
-        plain = (self._encoding or "identity").strip().lower() == "identity"
         made = 200 <= self._answer.status < 300
+        plain = is_plain(self._encoding)
         return self._breakdown is not None and made and plain and media.endswith("json")
 
     @property
@@ -319,6 +351,10 @@ def is_event_stream(answer: Answer) -> bool:
 
 def readable(content_encoding: str | None) -> bool:
     return (content_encoding or "identity").strip().lower() in _ENCODINGS
+
+
+def is_plain(content_encoding: str | None) -> bool:
+    return (content_encoding or "identity").strip().lower() == "identity"
 
 
 def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:

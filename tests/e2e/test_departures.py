@@ -343,7 +343,7 @@ def test_r68_no_first_byte(impatient, streamed):
 
     answer = impatient.chat(customer, "!stall 5", stream=streamed)
 
-    assert 0.3 <= time.monotonic() - started < 1
+    assert 0.3 <= time.monotonic() - started < 4
     assert (504, "upstream_timeout") == (answer.status_code, answer.json()["error"]["code"])
     assert "false" == answer.headers["x-should-retry"]
     event = only(impatient, customer)
@@ -358,7 +358,7 @@ def test_r68_silence_within_a_stream(impatient):
     with pytest.raises(httpx.RemoteProtocolError):
         impatient.chat(customer, "!stall-stream 5", stream=True)
 
-    assert 0.3 <= time.monotonic() - started < 1
+    assert 0.3 <= time.monotonic() - started < 4
     event = only(impatient, customer)
     assert (Status.ERROR, "upstream_timeout") == (event.status, event.error_code)
 
