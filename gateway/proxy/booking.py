@@ -13,7 +13,8 @@ from gateway.openai.errors import wire_form
 from gateway.openai.foreign_usage import ForeignStream, foreign_answer
 from gateway.proxy.billing import Billing
 from gateway.proxy.client import Answer
-from gateway.proxy.relay import READ_BYTES_MAX, decoder, is_event_stream
+from gateway.proxy.decoding import READ_BYTES_MAX, decoder
+from gateway.proxy.relay import is_event_stream
 from gateway.proxy.tab import CLIENT_CLOSED
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Rating

@@ -13,10 +13,11 @@ from gateway.errors import GatewayError
 from gateway.openai.content import Content
 from gateway.openai.flat_carriers import from_query
 from gateway.proxy.client import Answer, Sent
+from gateway.proxy.decoding import decoder, readable
 from gateway.proxy.departure import Departure
 from gateway.proxy.headers import RawHeaders, ours, to_client, to_upstream
 from gateway.proxy.paths import Azure
-from gateway.proxy.relay import Chunks, Send, body, decoder, is_event_stream, readable, start
+from gateway.proxy.relay import Chunks, Send, body, is_event_stream, start
 from gateway.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,6 @@
 """Relaying an answer: the upstream's bytes go to the client, and are read beside."""
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
 from gateway.proxy.breakdown import before_done, into_body
 from gateway.proxy.client import Answer
+from gateway.proxy.decoding import READ_BYTES_MAX, decoder, is_plain, readable
 from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
 
@@ -25,11 +25,6 @@ WAIT_SECONDS_MAX: Final = 2.0
 
 KEEP_ALIVE: Final = b": keep-alive\n"
 """A comment, and no blank line behind it: to some clients that would be an empty event."""
-
-READ_BYTES_MAX: Final = 67_108_864
-"""Beyond, an answer is still relayed, but no longer kept for its usage."""
-
-_ENCODINGS: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 
 
 class Chunks:
@@ -347,46 +342,3 @@ def body(content: bytes, *, more: bool) -> dict[str, Any]:
 def is_event_stream(answer: Answer) -> bool:
     media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     return answer.status < 400 and media == "text/event-stream"
-
-
-def readable(content_encoding: str | None) -> bool:
-    return (content_encoding or "identity").strip().lower() in _ENCODINGS
-
-
-def is_plain(content_encoding: str | None) -> bool:
-    return (content_encoding or "identity").strip().lower() == "identity"
-
-
-def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:
-    """How to read the bytes of an answer; what cannot be read reads as nothing."""
-    encoding = (content_encoding or "identity").strip().lower()
-    if encoding == "identity":
-        return lambda chunk: chunk
-    if encoding not in _ENCODINGS:
-        return lambda _: b""
-    return Inflating().decode
-
-
-class Inflating:
-    """A body in gzip or zlib, by its header; several of them in a row are one body."""
-
-    __slots__ = ("_inflate",)
-
-    def __init__(self) -> None:
-        self._inflate = _new_inflate()
-
-    def decode(self, chunk: bytes) -> bytes:
-        parts = []
-        try:
-            while chunk:
-                if self._inflate.eof:
-                    self._inflate = _new_inflate()
-                parts.append(self._inflate.decompress(chunk, READ_BYTES_MAX))
-                chunk = self._inflate.unused_data
-        except zlib.error:
-            pass
-        return b"".join(parts)
-
-
-def _new_inflate() -> "zlib._Decompress":
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)

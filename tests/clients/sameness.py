@@ -24,7 +24,7 @@ HOP = frozenset(
 )
 """Headers that are the gateway's to write."""
 
-ENCODINGS = frozenset({b"gzip", b"deflate", b"identity"})
+ENCODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd", b"identity"})
 
 
 def target(asked: Asked) -> bytes:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
+import brotli
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,10 @@ from gateway.clock import SystemClock
 from gateway.errors import UpstreamBroken
 from gateway.openai.endpoints import Endpoint
 from gateway.openai.sse import FRAME_BYTES_MAX, HELD_BYTES_MAX
-from gateway.proxy.relay import KEEP_ALIVE, Chunks, StreamRelay, decoder
+from gateway.proxy import decoding
+from gateway.proxy.decoding import decoder
+from gateway.proxy.inflating import zstd
+from gateway.proxy.relay import KEEP_ALIVE, Chunks, StreamRelay
 
 USAGE = (
     b'data: {"id":"c","choices":[],"usage":'
@@ -37,6 +41,9 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "gzip, twice": lambda body: gzip.compress(body[:100]) + gzip.compress(body[100:]),
+    "zstd": zstd.compress,
+    "zstd, twice": lambda body: zstd.compress(body[:100]) + zstd.compress(body[100:]),
+    "br": brotli.compress,
 }
 
 
@@ -207,3 +214,23 @@ def test_gzip_with_a_tail_of_garbage_is_read_as_far_as_it_goes():
 
     assert b"abc" == read(gzip.compress(b"abc") + b"garbage")
     assert b"" == read(b"more of it")
+
+
+@pytest.mark.parametrize("packed", ["gzip, members", "zstd, members", "zstd", "br"])
+def test_r53_a_bomb_is_read_no_further_than_a_bound(packed, monkeypatch):
+    """Four times as much in one chunk; in several members, too."""
+    most = 1_000_000
+    monkeypatch.setattr(decoding, "READ_BYTES_MAX", most)
+    encoding, _, members = packed.partition(", ")
+    pack, many = PACKED[encoding], bytes(most)
+    read = decoding.decoder(encoding)
+
+    for _ in range(2):
+        assert len(read(pack(many) * 4 if members else pack(many * 4))) <= most + 65_536
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "br", "compress"])
+def test_what_is_not_of_its_encoding_reads_as_nothing(encoding):
+    read = decoder(encoding)
+
+    assert b"" == b"".join([read(b""), read(b"{}"), read(b'{"usage":{}}' * 9)])
