@@ -134,10 +134,9 @@ class Booking:
         settings = self._upstream.settings
         at_ms: int = self._facts["at_ms"]
         return Billing(
-            provider=settings.provider,
             model=model,
             started_ms=at_ms,
-            rated=self._rating.rate(settings.provider, model, at_ms),
+            rated=self._rating.rate(settings.provider, model, at_ms, sent=True),
             rating=self._rating,
             scope=settings.scope,
             trusts_reported=settings.trust_reported_cost,

@@ -91,6 +91,7 @@ async def relay(
     encoding = answer.header("content-encoding")
     decodes = failed and encoding is not None and readable(encoding)
     decode = decoder(encoding if decodes else None)
+    blanking = upstream.secrets.blanking()
     waits = reader is not None and not is_event_stream(answer)
     if reader is not None:
         reader.begin(answer)
@@ -101,14 +102,14 @@ async def relay(
             if reader is not None and reader.read(chunk):
                 await reader.end()
             if failed:
-                chunk = upstream.without_secrets(decode(chunk))
+                chunk = blanking.feed(decode(chunk))
             if waits:
                 chunk, last = last, chunk
             if chunk:
                 await send(body(chunk, more=True))
         if reader is not None:
             await reader.end()
-        await send(body(last, more=False))
+        await send(body(last + blanking.finish(), more=False))
     except GatewayError as exc:
         # The head is out: ending without the last chunk leaves a visibly broken answer.
         log.warning("answer_broken request_id=%s code=%s", passing.request_id, exc.code)

@@ -231,11 +231,13 @@ class WholeRelay:
         self._kept: list[bytes] = []
         self._size = 0
         self._blanked = False
+        self._blanks = False  # an error that does not come at once: piece by piece
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
         until = self._clock.monotonic() + WAIT_SECONDS_MAX
         whole = True
+        failed = self._answer.status >= 400
         try:
             while True:
                 chunk = await chunks.next(wait_seconds=until - self._clock.monotonic())
@@ -250,12 +252,14 @@ class WholeRelay:
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
-                if self._answer.status >= 400:
+                if failed:
                     self._blank_secrets()
+        self._blanks = failed and not whole and readable(self._encoding)
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits or self._blanked)
+        reframed = self._edits or self._blanked or self._blanks
+        headers = to_client(self._answer.headers, reframed=reframed)
         return start(self._answer.status, [*headers, *own])
 
     def told(self, content: bytes) -> bytes:
@@ -284,16 +288,22 @@ class WholeRelay:
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
         """Send what was gathered, then the rest as it comes; its last chunk waits for its end."""
-        last = self.content
+        blanking = self._tab.upstream.secrets.blanking()
+        decode = decoder(self._encoding)
+
+        def told(chunk: bytes) -> bytes:
+            return blanking.feed(decode(chunk)) if self._blanks else chunk
+
+        last = told(self.content)
         try:
             while (chunk := await self._next(chunks, send, last)) is not None:
                 self._keep(chunk)
                 await send(body(last, more=True))
-                last = chunk
+                last = told(chunk)
             self._tab.whole = True
             self._read()
             await self._before_end()
-            await send(body(self.told(last), more=True))
+            await send(body(self.told(last) + blanking.finish(), more=True))
         finally:
             self._read()
 
@@ -306,9 +316,8 @@ class WholeRelay:
             raise
 
     def _blank_secrets(self) -> None:
-        """Some providers repeat the key that they refuse, and it is not the caller's."""
         told = decoder(self._encoding)(self.content)
-        blanked = self._tab.upstream.without_secrets(told)
+        blanked = self._tab.upstream.secrets.blanked(told)
         if blanked != told:
             self._kept, self._encoding, self._blanked = [blanked], None, True
 

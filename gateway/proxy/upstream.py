@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from gateway.errors import InvalidCall, UpstreamTimeout
 from gateway.openai.content import Content
 from gateway.openai.endpoints import Endpoint
+from gateway.proxy.blanking import Secrets
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
 from gateway.proxy.headers import CREDENTIALS, RawHeaders
@@ -27,8 +28,6 @@ _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
 _NAMES_ONE: Final = "responses/"
 """Paths with an id in them are not worth remembering."""
-SECRET_CHARS_MIN: Final = 16
-"""Shorter settings (a version, a region) are no secrets, and may stand in any text."""
 
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
@@ -95,6 +94,7 @@ class Upstream:
     Attributes:
         has_model_in_path: Its base URL has a place for the model.
         azure: Which of Azure's surfaces it is; None: neither.
+        secrets: No answer is to repeat them.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class Upstream:
         is_azures = canonical_provider(settings.provider) == "azure"
         otherwise = Azure.V1 if is_azures else None
         self.azure: Final = Azure.DATED if self.has_model_in_path else otherwise
-        secrets = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
-        self._secrets = [s.encode() for s in secrets if len(s) >= SECRET_CHARS_MIN]
+        told = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
+        self.secrets: Final = Secrets(told)
         self._targets: dict[Hashable, bytes] = {}
         self._uncounted: set[str] = set()
 
@@ -142,16 +142,6 @@ class Upstream:
     def refused_to_count(self, model: str) -> None:
         if len(self._uncounted) < UNCOUNTED_MAX:
             self._uncounted.add(model)
-
-    def without_secrets(self, error: bytes) -> bytes:
-        """An error's body with our key blanked: some providers repeat a key that they refuse.
-
-        Its length stays.
-        """
-        for secret in self._secrets:
-            if secret in error:
-                error = error.replace(secret, b"*" * len(secret))
-        return error
 
     async def send(
         self,
