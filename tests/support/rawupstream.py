@@ -4,7 +4,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.support.rawhttp import unchunked
@@ -75,6 +75,20 @@ def taking(take: Callable[[socket.socket], None]) -> Iterator[str]:
         finally:
             served.shutdown()
             thread.join()
+
+
+@contextmanager
+def deaf() -> Iterator[str]:
+    """The URL of a host that never takes a connection: whoever calls goes on dialling."""
+    with socket.socket() as listening, ExitStack() as fillers:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        at = listening.getsockname()
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(at)
+        yield f"http://127.0.0.1:{at[1]}"
 
 
 def head_of(connection: socket.socket) -> tuple[bytes, bytes]:
