@@ -86,7 +86,10 @@ def a_price(dice: Random) -> Entry:
         "multipliers": [
             {"when": {"scope": name}, "num": 11, "den": dice.choice((3, 10))} for name in scopes
         ],
-        "fees": {unit: {"rate": dice.choice(("0.01", "7")), "per": 1000} for unit in units},
+        "fees": {
+            unit: {"rate": dice.choice(("0", "0.01", "7")), "per": dice.choice((1, 60, 1000, 3600))}
+            for unit in units
+        },
     }
 
 
