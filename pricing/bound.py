@@ -7,6 +7,8 @@ that this much input can reach, service tiers, hours and scopes. The sum is roun
 charge is, so that no charge within the same tokens and pieces can be higher.
 """
 
+from typing import Final
+
 from pricing.card import Price
 from pricing.cost import piece_rate
 from pricing.money import FEMTO_PER_PICO, PPM, Pico, charge_pico
@@ -66,7 +68,14 @@ def _rates(price: Price, input_tokens: int) -> tuple[int, int]:
 
 
 def _pieces_femto(price: Price, fees: Fees) -> int:
-    """Of all pieces, each of the dearest kind of its unit; times the price's `pieces_per`."""
+    """Of all pieces, each of the dearest kind it can be of; times the price's `pieces_per`."""
     if price.each_request:
         fees = (*fees, ("request", 1))
-    return sum(count * piece_rate(unit, count, price, dearest=True) for unit, count in fees)
+    return sum(
+        count * piece_rate(unit, count, price, dearest=not unit.startswith(_OWN_KINDS))
+        for unit, count in (price.billed_pieces(fees) if price.recounts else fees)
+    )
+
+
+_OWN_KINDS: Final = "container:"
+"""Of these the call itself says the kind, and the provider keeps to it."""

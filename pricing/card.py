@@ -49,9 +49,12 @@ FEE_UNITS: Final = (
     "image",
     "rerank",
     "citation",
+    "container",
+    "tool",
 )
 """What pieces are billed as. A unit may be qualified where its kind decides the price, as in
-``image:hd-1024x1024`` or ``request:low``; unqualified it prices every kind not named."""
+``image:hd-1024x1024`` or ``request:low``; unqualified it prices every kind not named. A ``tool``
+is one that the provider runs and has no other unit: ``tool:google_maps``."""
 
 UNPRICED: Final = 1 << 200
 """Stands for a rate nobody published: any token of it lifts a sum out of reach of real money."""
@@ -147,10 +150,15 @@ class Multiplier(NamedTuple):
 
 
 class Fee(NamedTuple):
-    """`rate_femto` for every `per` pieces, pro rata."""
+    """`rate_femto` for every `per` pieces, pro rata.
+
+    Attributes:
+        once: However many a call has, it is billed one.
+    """
 
     rate_femto: int
     per: int
+    once: bool = False
 
 
 FREE_FEE: Final = Fee(0, 1)
@@ -188,6 +196,7 @@ class Price:
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
         each_request: Every request has a price of its own.
+        recounts: That, or some piece is billed once a call: it is not billed as it was counted.
         hours: Of each minute of the week, the number of its window in `schedule`, counted
             from one; 0 for none. Empty without a schedule.
         factors: The product of the multipliers of each scope, as numerator and denominator;
@@ -216,6 +225,7 @@ class Price:
     allow: Mapping[str, str] = field(default_factory=dict)
     standard: Mode = field(init=False, repr=False, compare=False)
     each_request: bool = field(init=False, repr=False, compare=False)
+    recounts: bool = field(init=False, repr=False, compare=False)
     hours: bytes = field(init=False, repr=False, compare=False)
     factors: Mapping[str, Factor] = field(init=False, repr=False, compare=False)
     pieces_per: int = field(init=False, repr=False, compare=False)
@@ -240,6 +250,7 @@ class Price:
             "allow": MappingProxyType(dict(self.allow)),
             "standard": Mode(self.base, self.tiers),
             "each_request": "request" in self.fees,
+            "recounts": "request" in self.fees or any(fee.once for fee in self.fees.values()),
             "hours": _hours(self.schedule),
             # Plain dicts: each bill looks something up there, and a proxy takes twice as long.
             "factors": factors,
@@ -272,6 +283,13 @@ class Price:
     def fee(self, unit: str) -> Fee | None:
         """The fee of a unit; of an unpriced kind of it, that of the unit itself."""
         return self.fees.get(unit) or self.fees.get(unit.partition(":")[0])
+
+    def billed_pieces(self, fees: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+        """Pieces as they are billed: one a call, of those whose fee is `Fee.once`."""
+        return tuple(
+            (unit, min(count, 1)) if (fee := self.fee(unit)) and fee.once else (unit, count)
+            for unit, count in fees
+        )
 
     def covers(self, instant_ms: int) -> bool:
         return self.from_ms <= instant_ms and (self.to_ms is None or instant_ms < self.to_ms)

@@ -126,8 +126,8 @@ def cost(
     femto, per = _tokens_femto(counts, rates.billed), 1
     if femto >= UNPRICED:
         _refuse_unpriced(usage, price, rates)
-    if price.each_request and femto:
-        usage = _with_request(usage)
+    if price.recounts:
+        usage = _recounted(usage, price, used=bool(femto))
     if fees := usage.fees:
         per, piece_rates = price.pieces_per, price.piece_rates
         femto *= per
@@ -178,11 +178,16 @@ def piece_rate(unit: str, quantity: int, price: Price, *, dearest: bool = False)
     raise UnpricedComponent(unit, price.id)
 
 
-def _with_request(usage: Usage) -> Usage:
-    """Where each request is billed, one that used anything is one, if nobody counted it."""
-    if any(unit.partition(":")[0] == "request" for unit, _ in usage.fees):
-        return usage
-    return structs.replace(usage, fees=(*usage.fees, ("request", 1)))
+def _recounted(usage: Usage, price: Price, *, used: bool) -> Usage:
+    """With the pieces as the price counts them.
+
+    Where each request is billed, one that used anything is one, if nobody counted it.
+    """
+    fees = price.billed_pieces(usage.fees)
+    if price.each_request and used:
+        told = any(unit.partition(":")[0] == "request" for unit, _ in fees)
+        fees = fees if told else (*fees, ("request", 1))
+    return usage if fees == usage.fees else structs.replace(usage, fees=fees)
 
 
 def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> Mode:
