@@ -26,9 +26,9 @@
 --   6 STALE      server time is outside [from, until); mark: server time, Unix ms.
 -- Runs when memory is full: what the provider has been paid must be right.
 
-local ACCEPTED, DUPLICATE, CONFLICT, POLICY, STALE = 1, 2, 3, 5, 6
+local POLICY, STALE = 5, 6
 local profile, account, stream = KEYS[1], KEYS[2], KEYS[3]
-local FIRST_BUCKET = 4
+local buckets = {unpack(KEYS, 4)}
 local id, number, version = ARGV[1], ARGV[2], ARGV[3]
 local idempotency_key, fingerprint, charge, cost = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local window_ids, valid_from, valid_until = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -36,6 +36,7 @@ local limits, count = {ARGV[11], ARGV[12], ARGV[13]}, ARGV[14]
 local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
+--@include once
 --@include ids
 --@include account
 --@include windows
@@ -46,14 +47,9 @@ local details, keep_seconds = ARGV[15], ARGV[16]
 if redis.call('HGET', profile, 'version') ~= version then
     return {POLICY, ''}
 end
-for i = FIRST_BUCKET, #KEYS do
-    local earlier = redis.call('HGET', KEYS[i], idempotency_key)
-    if earlier then
-        if string.match(earlier, '^%S+') == fingerprint then
-            return {DUPLICATE, earlier}
-        end
-        return {CONFLICT, earlier}
-    end
+local known, earlier = before(buckets, idempotency_key, fingerprint)
+if known then
+    return {known, earlier}
 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -68,8 +64,7 @@ local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
 count_reported(account, changed, row, opened, ids, charge, cost, count, limits)
 
 local mark = fingerprint .. ' ' .. id .. ' ' .. charge
-redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)
-redis.call('EXPIRE', KEYS[FIRST_BUCKET], keep_seconds)
+remember_key(buckets[1], idempotency_key, mark, keep_seconds)
 redis.call('HSET', account, unpack(changed))
 post(stream, 'adjust', id, number, charge, cost, details)
 return {ACCEPTED, mark}

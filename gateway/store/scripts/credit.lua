@@ -23,27 +23,23 @@
 -- The account has the sum, which its events add up to; the profile has it too, for who
 -- decides by a profile, and gets another version. The event has the amount in `r`.
 
-local ACCEPTED, DUPLICATE, CONFLICT, POLICY, STALE = 1, 2, 3, 5, 6
+local POLICY, STALE = 5, 6
 local profile, account, stream = KEYS[1], KEYS[2], KEYS[3]
-local FIRST_BUCKET = 4
+local buckets = {unpack(KEYS, 4)}
 local event_id, number, version = ARGV[1], ARGV[2], ARGV[3]
 local idempotency_key, fingerprint, amount = ARGV[4], ARGV[5], ARGV[6]
 local valid_from, valid_until = tonumber(ARGV[7]), tonumber(ARGV[8])
 local details, keep_seconds = ARGV[9], ARGV[10]
 
 --@include limbs
+--@include once
 
 if redis.call('HGET', profile, 'version') ~= version then
     return {POLICY, ''}
 end
-for i = FIRST_BUCKET, #KEYS do
-    local earlier = redis.call('HGET', KEYS[i], idempotency_key)
-    if earlier then
-        if string.match(earlier, '^%S+') == fingerprint then
-            return {DUPLICATE, earlier}
-        end
-        return {CONFLICT, earlier}
-    end
+local known, earlier = before(buckets, idempotency_key, fingerprint)
+if known then
+    return {known, earlier}
 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -53,8 +49,7 @@ end
 
 local credit = plus(redis.call('HGET', account, 'credit') or '0', amount)
 local mark = fingerprint .. ' ' .. event_id .. ' ' .. amount
-redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)
-redis.call('EXPIRE', KEYS[FIRST_BUCKET], keep_seconds)
+remember_key(buckets[1], idempotency_key, mark, keep_seconds)
 redis.call('HSET', account, 'credit', credit)
 redis.call('HSET', profile, 'credit', credit)
 redis.call('HINCRBY', profile, 'version', 1)

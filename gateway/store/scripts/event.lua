@@ -34,10 +34,10 @@
 --                and its windows may be others. Nothing changed.
 --   6 STALE      server time is outside [from, until); mark: server time, Unix ms.
 
-local ACCEPTED, DUPLICATE, CONFLICT, POLICY, STALE = 1, 2, 3, 5, 6
+local POLICY, STALE = 5, 6
 local number_key, profile, account = KEYS[1], KEYS[2], KEYS[3]
 local stream, ended, changed_rows = KEYS[4], KEYS[5], KEYS[6]
-local FIRST_BUCKET, UPSERT_FROM = 8, 17
+local buckets, UPSERT_FROM = {unpack(KEYS, 8)}, 17
 local event_id, number, version = ARGV[1], ARGV[2], ARGV[3]
 local idempotency_key, fingerprint, charge, cost = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local window_ids, valid_from, valid_until = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -45,6 +45,7 @@ local limits, count = {ARGV[11], ARGV[12], ARGV[13]}, ARGV[14]
 local details, keep_seconds = ARGV[15], ARGV[16]
 
 --@include limbs
+--@include once
 --@include ids
 --@include account
 --@include windows
@@ -64,14 +65,9 @@ if idempotency_key == '' then
         return {DUPLICATE, mark}
     end
 else
-    for i = FIRST_BUCKET, #KEYS do
-        local earlier = redis.call('HGET', KEYS[i], idempotency_key)
-        if earlier then
-            if string.match(earlier, '^%S+') == fingerprint then
-                return {DUPLICATE, earlier}
-            end
-            return {CONFLICT, earlier}
-        end
+    local known, earlier = before(buckets, idempotency_key, fingerprint)
+    if known then
+        return {known, earlier}
     end
 end
 local time = redis.call('TIME')
@@ -92,8 +88,7 @@ end
 if idempotency_key == '' then
     remember_end(ended, event_id)
 else
-    redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)
-    redis.call('EXPIRE', KEYS[FIRST_BUCKET], keep_seconds)
+    remember_key(buckets[1], idempotency_key, mark, keep_seconds)
 end
 redis.call('HSET', account, unpack(changed))
 post(stream, 'event', event_id, number, charge, cost, details)

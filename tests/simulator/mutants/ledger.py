@@ -52,7 +52,7 @@ LEDGER = (
     drop(
         "a report leaves no mark under its key",
         "event",
-        "    redis.call('HSET', KEYS[FIRST_BUCKET], idempotency_key, mark)\n",
+        "    remember_key(buckets[1], idempotency_key, mark, keep_seconds)\n",
     ),
     # What is held comes off, and nothing else does.
     Mutation(
