@@ -333,6 +333,7 @@ def _has_marker(frames: bytes) -> bool:
         b'"usageMetadata"' in frames
         or b'"finish_reason":"' in frames
         or b'"finish_reason": "' in frames
+        or b'"executed_tools"' in frames
         or b'"error"' in frames
         or b"[DONE]" in frames
     )
