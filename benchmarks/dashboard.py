@@ -2,9 +2,10 @@
 
 A gateway of its own, with an embedded store and an archive in a temporary folder: customers,
 and a month of their events, written to store and archive directly. Pages are asked for through
-ASGI, so that no network and no browser is in it. Told are the first view, which adds a range
-up; the median of those that follow, which do not wait for it; and the least processor time of
-one, all threads of the gateway together, which a busy machine does not change.
+ASGI, so that no network and no browser is in it. Told are the first view of a gateway that
+nobody has looked at for a while; how long until it has all its figures, as a browser asks again
+for them; the median of the views that follow; and the least processor time of one, all threads
+of the gateway together, which a busy machine hardly changes.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 
@@ -40,6 +41,7 @@ BATCH: Final = 20_000
 DAYS: Final = 30
 DAY_MS: Final = 86_400_000
 GOAL_MS: Final = 50.0
+PAUSE_SECONDS: Final = 0.2
 
 PAGES: Final = (
     *("/", "/?range=7d", "/?range=24h", "/?top=tokens", "/users", "/users?sort=-total_cost"),
@@ -54,17 +56,20 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=10_000)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--views", type=int, default=15, help="of each page, once it is warm")
+    parser.add_argument("--books", type=Path, help="keep them there; if they are, take them")
     asyncio.run(run(parser.parse_args()))
 
 
 async def run(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="fb-") as folder:
-        config = parsed(_settings(Path(folder)), origin="benchmark")
+        config = parsed(_settings(asked.books or Path(folder)), origin="benchmark")
+        there = (config.data_dir / "archive.sqlite3").exists()
         with EmbeddedStore(config.data_dir):
             url = store_url(config.data_dir)
-            begun = time.monotonic()
-            await fill(config, url, asked.customers, asked.events)
-            print(f"filled in {time.monotonic() - begun:.0f} s")
+            if not there:
+                begun = time.monotonic()
+                await fill(config, url, asked.customers, asked.events)
+                print(f"filled in {time.monotonic() - begun:.0f} s", flush=True)
             await alone(url)
             async with client(config, url) as browser:
                 await measure(browser, asked.views)
@@ -232,28 +237,45 @@ async def alone(url: str) -> None:
 
 
 async def measure(browser: httpx.AsyncClient, views: int) -> None:
-    print(f"{'page':32} {'first':>9} {'then':>9} {'processor':>9}   ms, and kB")
+    print(f"{'page':32} {'first':>9} {'whole':>9} {'then':>9} {'processor':>9}   ms, and kB")
     for path in PAGES:
-        first, _, size = await _view(browser, path)
-        await asyncio.sleep(0.5)
+        first = await _view(browser, path)
+        whole, asked = first.wall, first
+        while asked.pending:
+            await asyncio.sleep(0.5)
+            asked = await _view(browser, path)
+            whole += 500 + asked.wall
         seen = []
         for _ in range(views):
+            await asyncio.sleep(PAUSE_SECONDS)
             seen.append(await _view(browser, path))
-            await asyncio.sleep(0.05)
-        wall = statistics.median(one[0] for one in seen)
-        processor = min(one[1] for one in seen)
+        wall = statistics.median(one.wall for one in seen)
+        processor = min(one.processor for one in seen)
         mark = "" if processor <= GOAL_MS else f"  above the goal of {GOAL_MS:.0f}"
-        print(f"{path:32} {first:9.1f} {wall:9.1f} {processor:9.1f} {size / 1024:6.0f}{mark}")
+        print(
+            f"{path:32} {first.wall:9.1f} {whole:9.1f} {wall:9.1f} {processor:9.1f} "
+            f"{seen[-1].size / 1024:6.0f}{mark}",
+            flush=True,
+        )
     print(f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-async def _view(browser: httpx.AsyncClient, path: str) -> tuple[float, float, int]:
-    """Wall-clock and processor time, ms; bytes."""
+class View(NamedTuple):
+    """One answer; times in ms, bytes."""
+
+    wall: float
+    processor: float
+    size: int
+    pending: bool
+
+
+async def _view(browser: httpx.AsyncClient, path: str) -> View:
     begun, used = time.perf_counter(), time.process_time()
     response = await browser.get(path)
-    assert 200 == response.status_code, (path, response.status_code)
     wall, processor = time.perf_counter() - begun, time.process_time() - used
-    return wall * 1000, processor * 1000, len(response.content)
+    assert 200 == response.status_code, (path, response.status_code)
+    pending = b"data-pending" in response.content
+    return View(wall * 1000, processor * 1000, len(response.content), pending)
 
 
 if __name__ == "__main__":

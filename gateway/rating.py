@@ -56,6 +56,10 @@ class Rated(Struct, frozen=True):
     scope: str | None = None
     provider: str = ""
 
+    @property
+    def reasons(self) -> bool:
+        return self.card is not None and self.card.reasoning
+
 
 class Bill(Struct, frozen=True):
     """What a usage costs.

@@ -5,6 +5,7 @@ the board, which goes through the roster in pieces, when it has grown old and so
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -39,11 +40,18 @@ class Everybody:
 
     Attributes:
         entries: Those with a limit and those that are blocked; the fullest first.
+        limited: Those with a limit, in the same order.
         count: How many customers there are in all.
     """
 
     entries: Sequence[Entry]
+    limited: Sequence[Entry]
     count: int
+
+    def between(self, least: float, below: float) -> Sequence[Entry]:
+        """Those of `limited` that have used so many percent."""
+        start, end = (bisect_right(self.limited, -x, key=_emptiness) for x in (below, least))
+        return self.limited[start:end]
 
 
 class Board:
@@ -53,7 +61,12 @@ class Board:
         self._kept = Kept(services.clock)
 
     async def everybody(self) -> Everybody:
+        """Raises StillAdding."""
         return await self._kept.get("board", self._read)
+
+    async def soon(self) -> Everybody | None:
+        """None: nobody has looked for a while, and they are being read."""
+        return await self._kept.soon("board", self._read)
 
     def forget(self) -> None:
         """Something was changed here: whoever looks next sees it."""
@@ -82,8 +95,12 @@ class Board:
             after = found.following
             if after is None:
                 break
-        entries.sort(key=lambda entry: -entry.standing.share)
-        return Everybody(entries, count)
+        entries.sort(key=_emptiness)
+        return Everybody(entries, [e for e in entries if e.standing.limits], count)
+
+
+def _emptiness(entry: Entry) -> float:
+    return -entry.standing.share
 
 
 async def standings_of(services: Services, profiles: Sequence[Profile]) -> list[Standing]:

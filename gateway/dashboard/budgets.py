@@ -68,6 +68,7 @@ class Standing:
     Attributes:
         period_pico: Spent in the window of now, whether it is limited or not.
         limits: Those that it has, the tightest first.
+        share: Percent used of the tightest; 0 without one.
     """
 
     limits: tuple[Limit, ...]
@@ -81,9 +82,7 @@ class Standing:
     def tightest(self) -> Limit | None:
         return self.limits[0] if self.limits else None
 
-    @property
-    def share(self) -> float:
-        return self.limits[0].share if self.limits else 0.0
+    share: float
 
 
 def standing(profile: Profile, terms: Terms, balance: Balance, count: Count) -> Standing:
@@ -92,8 +91,10 @@ def standing(profile: Profile, terms: Terms, balance: Balance, count: Count) -> 
     spent_in = balance.by_kind.get(kind)
     period = spent_in.of(count) if spent_in else 0
     found = _limits(terms, balance, count, kind, period)
+    limits = tuple(sorted(found, key=lambda limit: -limit.share))
     return Standing(
-        limits=tuple(sorted(found, key=lambda limit: -limit.share)),
+        limits=limits,
+        share=limits[0].share if limits else 0.0,
         spent_pico=balance.spent.charge_pico,
         held_pico=balance.held_pico,
         period_pico=period,

@@ -1,14 +1,15 @@
 """Budgets: who has one, the fullest first, and when each is used up at this pace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from gateway.api.services import Services
-from gateway.dashboard.board import Board, Entry
+from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
+from gateway.dashboard.folds import total
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
 from gateway.dashboard.twins import amount, instant, twin
@@ -17,6 +18,7 @@ from gateway.dashboard.visits import Visit
 
 PAGE_SIZE: Final = 50
 SHOW: Final = {"over": "Used up", "near": "Near", "under": "Below 80%"}
+BETWEEN: Final = {"over": (100, inf), "near": (NEAR, 100), "under": (-inf, NEAR)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,15 @@ class Row:
 
 
 class BudgetsPage:
-    def __init__(
-        self, services: Services, reports: Reports, board: Board, renderer: Renderer
-    ) -> None:
-        self._services = services
+    def __init__(self, reports: Reports, board: Board, renderer: Renderer) -> None:
         self._reports = reports
         self._board = board
         self._renderer = renderer
 
     async def page(self, visit: Visit) -> Response:
         state = visit.state
-        limited = await self._limited()
-        shown = [entry for entry in limited if _fits(entry, state.get("show"))]
+        everybody = await self._board.everybody()
+        shown = _shown(everybody, state.get("show"))
         page = page_number(state.get("page"))
         rows = await self._rows(visit, shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
         context: dict[str, Any] = {
@@ -45,43 +44,30 @@ class BudgetsPage:
             "count": len(shown),
             "page": page,
             "pages": -(-len(shown) // PAGE_SIZE),
-            "limited": len(limited),
-            "over": sum(entry.standing.share >= 100 for entry in limited),
-            "near": sum(NEAR <= entry.standing.share < 100 for entry in limited),
-            "everybody": (await self._board.everybody()).count,
+            "limited": len(everybody.limited),
+            "over": len(_shown(everybody, "over")),
+            "near": len(_shown(everybody, "near")),
+            "everybody": everybody.count,
             "show": SHOW,
         }
         return self._renderer.page("budgets.html", visit, context)
 
     def twin(self, kind: str) -> Any:
         async def file(visit: Visit) -> Response:
-            entries = [e for e in await self._limited() if _fits(e, visit.state.get("show"))]
+            entries = _shown(await self._board.everybody(), visit.state.get("show"))
             rows = [_file_row(entry, visit.now_ms) for entry in entries]
             return twin(kind, "budgets", rows, FILE_COLUMNS)
 
         return file
 
-    async def _limited(self) -> list[Entry]:
-        """The fullest first."""
-        everybody = await self._board.everybody()
-        return [entry for entry in everybody.entries if entry.standing.limits]
-
     async def _rows(self, visit: Visit, entries: Sequence[Entry]) -> list[Row]:
-        numbers = tuple(entry.person.number for entry in entries)
-        refused: Mapping[int, int] = {}
-        if numbers:
-            use = await self._services.archive.use(
-                self._reports.of(visit.state.span, numbers), by="customer"
-            )
-            refused = {row.key: row.rejected for row in use}
-        return [Row(entry, refused.get(entry.person.number, 0)) for entry in entries]
+        places = {entry.row.number: entry.row.partition for entry in entries}
+        slots = await self._reports.slots_of(visit.state.span, places)
+        return [Row(entry, total(slots[entry.row.number]).rejected) for entry in entries]
 
 
-def _fits(entry: Entry, show: str) -> bool:
-    share = entry.standing.share
-    return {"over": share >= 100, "near": NEAR <= share < 100, "under": share < NEAR}.get(
-        show, True
-    )
+def _shown(everybody: Everybody, show: str) -> Sequence[Entry]:
+    return everybody.between(*BETWEEN[show]) if show in BETWEEN else everybody.limited
 
 
 FILE_COLUMNS: Final = (

@@ -7,7 +7,6 @@ positions are shares, text is never stretched.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from gateway.dashboard.formats import NOTHING
@@ -269,4 +268,4 @@ def _tip(label: str, series: Sequence[Series], i: int, exact: Format, total: int
 
 def _r(value: float) -> float:
     """Two decimals: what a screen can show, and short."""
-    return float(Decimal(value).quantize(Decimal("0.01")))
+    return round(float(value), 2)

@@ -31,6 +31,12 @@ def money(amount_pico: int | None) -> str:
     return f"{sign}$1.00" if rounded == 1 else f"{sign}${rounded:f}"
 
 
+def padded(amount: str) -> str:
+    """An exact decimal with two decimals at least, so that a column of them lines up."""
+    whole, _, rest = amount.partition(".")
+    return f"{whole}.{rest:0<2}"
+
+
 def exact(amount_pico: int | None) -> str:
     """All digits, for a tooltip."""
     return "" if amount_pico is None else f"{usd(amount_pico)} USD"

@@ -50,7 +50,13 @@ class HealthPage:
             by_label = {label: n for (name, label), n in told.counters.items() if name == spec.name}
             parts = [f"{label} {n:,}" for label, n in sorted(by_label.items()) if label and n]
             help_ = spec.help + (f" ({', '.join(parts)})" if parts else "")
-            found.append((spec.name.replace("_", " ").capitalize(), help_, sum(by_label.values())))
+            found.append(
+                (
+                    spec.name.replace("_", " ").capitalize().replace("Wal ", "WAL "),
+                    help_,
+                    sum(by_label.values()),
+                )
+            )
         return told.workers, found
 
     async def _memory(self) -> Memory | None:

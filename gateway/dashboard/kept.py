@@ -8,6 +8,7 @@ one is fresh goes by what it cost, so that making them never takes more than a t
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -20,6 +21,13 @@ STALE_SECONDS_MAX: Final = 300.0
 """What is older is not given any more: who comes after a long pause waits."""
 
 T = TypeVar("T")
+
+patience: ContextVar[float | None] = ContextVar("patience", default=None)
+"""Seconds that who asks here will wait; None: as long as it takes, as for a file."""
+
+
+class StillAdding(Exception):
+    """It takes longer than that; it is being made, and there when somebody asks again."""
 
 
 @dataclass(slots=True)
@@ -35,28 +43,42 @@ class Kept:
         self._clock = clock
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
 
-    async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` gives, or gave a short while ago; its errors reach who waits for it."""
+    async def get(
+        self,
+        key: Hashable,
+        make: Callable[[], Awaitable[T]],
+        fresh_seconds: float = FRESH_SECONDS_MIN,
+    ) -> T:
+        """What `make` gives, or gave a short while ago; its errors reach who waits for it.
+
+        Args:
+            fresh_seconds: At least so long it is fresh.
+
+        Raises:
+            StillAdding: see `patience`.
+        """
         answer = self._answers.setdefault(key, _Answer())
         self._answers.move_to_end(key)
         if len(self._answers) > KEPT_MAX:
             self._answers.popitem(last=False)
         age = self._clock.monotonic() - answer.made
-        if age > max(FRESH_SECONDS_MIN, FRESH_TIMES * answer.seconds) and answer.making is None:
+        if age > max(fresh_seconds, FRESH_TIMES * answer.seconds) and answer.making is None:
             answer.making = asyncio.create_task(self._make(answer, make), name="dashboard-figures")
             answer.making.add_done_callback(_heard)
         if age > STALE_SECONDS_MAX and answer.making is not None:
-            return cast("T", await asyncio.shield(answer.making))
+            return cast("T", await _waited(answer.making))
         return cast("T", answer.value)
 
     async def soon(
-        self, key: Hashable, make: Callable[[], Awaitable[T]], seconds: float
+        self,
+        key: Hashable,
+        make: Callable[[], Awaitable[T]],
+        fresh_seconds: float = FRESH_SECONDS_MIN,
     ) -> T | None:
-        """The same; None where there is nothing yet, and it takes longer than that."""
+        """The same; None where there is nothing yet, and it takes too long."""
         try:
-            async with asyncio.timeout(seconds):
-                return await self.get(key, make)
-        except TimeoutError:
+            return await self.get(key, make, fresh_seconds)
+        except StillAdding:
             return None
 
     def forget(self) -> None:
@@ -65,6 +87,7 @@ class Kept:
 
     async def _make(self, answer: _Answer, make: Callable[[], Awaitable[T]]) -> T:
         begun = self._clock.monotonic()
+        patience.set(None)  # of this task: what it asks for in turn is to be had
         try:
             answer.value = value = await make()
             answer.made = self._clock.monotonic()
@@ -72,6 +95,14 @@ class Kept:
             return value
         finally:
             answer.making = None
+
+
+async def _waited(making: asyncio.Task[Any]) -> Any:
+    """Its result; who gives up does not end it."""
+    done, _ = await asyncio.wait({making}, timeout=patience.get())
+    if not done:
+        raise StillAdding
+    return making.result()
 
 
 def _heard(task: asyncio.Task[Any]) -> None:

@@ -12,6 +12,7 @@ from gateway.api.user_fields import looked_up
 from gateway.arithmetic import Arithmetic, arithmetic, femto_usd
 from gateway.customers import fields
 from gateway.dashboard.board import standings_of
+from gateway.dashboard.formats import padded
 from gateway.dashboard.people import People, Person, person
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
@@ -82,12 +83,15 @@ class Logs:
 
     async def page(self, visit: Visit) -> Response:
         state = visit.state
+        chosen = state.get("log")
+        panel = await self._panel(chosen) if chosen else None
+        if visit.wants_panel:
+            return self._renderer.page("logs_layer.html", visit, {"panel": panel})
         wanted, problems = await self._filter(visit)
         found = await self._services.archive.page(
             Wanted(filter=wanted, size=PAGE_SIZE, after=_place(state.get("after")))
         )
         following = f"{found.following.at_ms}-{found.following.row_id}" if found.following else None
-        chosen = state.get("log")
         context: dict[str, Any] = {
             "rows": await self._rows(found.rows),
             "count": found.count,
@@ -101,7 +105,7 @@ class Logs:
             "live": state.get("live") != "0"
             and not state.get("after")
             and state.span.end_ms > visit.now_ms,
-            "panel": await self._panel(chosen) if chosen else None,
+            "panel": panel,
         }
         return self._renderer.page("logs.html", visit, context)
 
@@ -189,7 +193,7 @@ class Logs:
             "rounding": femto_usd(found.rounding_femto) if found.rounding_femto else None,
             "multiplier": str(factor) if factor != 1 else None,
             "markup_pico": event.charge_pico - event.cost_pico,
-            "cost_usd": usd(event.cost_pico),
+            "cost_usd": padded(usd(event.cost_pico)),
             "price": found.price,
             "later": [one.event for one in later],
             "speed": _speed(event),
@@ -202,10 +206,10 @@ def lines_of(found: Arithmetic) -> list[Line]:
         Line(
             COMPONENTS.get(item.component, item.component.replace("_", " ").capitalize()),
             item.quantity,
-            f"${usd_per_million(item.rate_femto)} per 1M"
+            f"${padded(usd_per_million(item.rate_femto))} per 1M"
             if item.per == 1
-            else f"${femto_usd(item.rate_femto)} per {item.per:,}",
-            f"${femto_usd(item.amount_femto)}",
+            else f"${padded(femto_usd(item.rate_femto))} per {item.per:,}",
+            f"${padded(femto_usd(item.amount_femto))}",
             f"at the rate of {item.fallback_from}" if item.fallback_from else "",
         )
         for item in found.items

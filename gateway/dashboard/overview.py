@@ -73,16 +73,16 @@ class Overview:
             reports.unpriced(span),
         )
         everybody, pipeline, latest, by_user = await asyncio.gather(
-            self._board.everybody(),
+            self._board.soon(),
             self._pipeline.now(),
             self._latest(),
-            reports.slots_of(span, [t.person.number for t in spenders]),
+            reports.slots_of(span, {t.person.number: t.partition for t in spenders}),
         )
         context: dict[str, Any] = {
             "empty": not (totals.requests or totals.rejected),
             "example": self._example.of(visit.request),
             "totals": totals,
-            "tiles": tiles(state, totals, before, slots, active),
+            "tiles": tiles(state, totals, before.totals if before else None, slots, active),
             "costs": cost_by_user(labels, slots, spenders, by_user, state),
             "top_metric": by,
             "top_bars": top_bars(top, by, totals),
@@ -92,8 +92,9 @@ class Overview:
             "paces": None if paces is None else how_long(labels, paces),
             "errors": troubles(labels, slots),
             "unpriced": unpriced,
-            "pending": None in (models, paces, unpriced),
-            "risks": at_risk(everybody.entries)[:RISKS],
+            "pending": None in (before, models, paces, unpriced, everybody),
+            "compared": before is None or before.totals is not None,
+            "risks": None if everybody is None else at_risk(everybody.entries)[:RISKS],
             "pipeline": pipeline,
             "latest": latest,
         }

@@ -28,7 +28,7 @@ HEADERS: Final = {
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
-    "vary": "HX-Request, Cookie",
+    "vary": "X-Farebox-Part, Cookie",
 }
 TITLES: Final = {
     400: "That did not work",
@@ -66,7 +66,7 @@ def _environment() -> Environment:
 
 _FILTERS: Final = (
     *("money", "exact", "count", "compact", "percent", "duration", "machine"),
-    *("ago", "when", "initials", "short_money"),
+    *("ago", "when", "initials", "padded", "short_money"),
 )
 
 

@@ -1,36 +1,41 @@
 """Reports: the figures that pages are made of. The one place that asks counters and archive.
 
-All of it is kept for a moment (`kept`). What has to look at every call of a long span is
-not waited for longer than a moment either: None is "being added up, look again".
+All of it is kept for a moment (`kept`). What has to look at every call of a long span may
+not be there yet: None is "being added up, look again".
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.api.customers import Customers
 from gateway.api.services import Services
+from gateway.dashboard.closed import Closed
 from gateway.dashboard.folds import (
     Fold,
     Slot,
-    Used,
     folded,
     folded_from_archive,
     is_daily,
     slot_of,
+    slots_of_each,
+    total,
 )
 from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
 from gateway.metering.roster.rows import Column, Row, unpacked
-from gateway.store.archive import LogFilter, Metric, Summary, UnpricedUse
+from gateway.store.archive import LogFilter, Metric, SlotUse, Summary, Timing, UnpricedUse
 from gateway.store.keys import ROSTER_ROWS, roster_order
 
-SOON_SECONDS: Final = 0.7
+BEFORE_SECONDS_MAX: Final = 300.0
+"""A span that is over hardly changes: at most so long it is taken as it was."""
 
 T = TypeVar("T")
+InSlot = TypeVar("InSlot", SlotUse, Timing)
 
 
 class Active(NamedTuple):
@@ -49,9 +54,20 @@ class Pace:
     first_p50: int | None
 
 
+NO_PACE: Final = Pace(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a span is compared with; None where the archive begins within it."""
+
+    totals: Summary | None
+
+
 @dataclass(frozen=True, slots=True)
 class Top:
     person: Person
+    partition: int
     use: Slot
 
 
@@ -69,13 +85,6 @@ class ModelUse:
         return self.use.unpriced > 0 and self.use.unpriced >= self.use.requests
 
 
-VALUES: Final[Mapping[Metric, Callable[[Slot], int]]] = {
-    Metric.COST: lambda use: use.cost_pico,
-    Metric.TOKENS: lambda use: use.tokens,
-    Metric.REQUESTS: lambda use: use.requests,
-}
-
-
 class Reports:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -83,35 +92,44 @@ class Reports:
         self.customers = Customers(services)
         self.people = People(self.customers)
         self._kept = Kept(services.clock)
+        self._closed = Closed(services.clock)
 
-    async def fold(self, span: Span, *numbers: int) -> Fold:
-        """Sums of everybody, or of these customers."""
-        key = ("fold", span.key, numbers)
-        return await self._kept.get(key, lambda: self._fold(span, numbers))
+    async def fold(self, span: Span) -> Fold:
+        """Sums of everybody."""
+        return await self._kept.get(("fold", span.key), lambda: self._fold(span))
 
-    async def before(self, span: Span) -> Summary | None:
-        """Totals of the span before; None also where the archive begins within it."""
-        return await self._soon(("before", span.key), lambda: self._before(span))
+    async def fold_of(self, span: Span, number: int, partition: int) -> Fold:
+        """Sums of one customer."""
+        one = {number: partition}
+        return await self._kept.get(("fold", span.key, number), lambda: self._fold(span, one))
 
-    async def slots_of(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Sequence[Slot]]:
-        """Customer number -> its slots, of these."""
-        key = ("slots_of", span.key, tuple(sorted(numbers)))
-        return await self._kept.get(key, lambda: self._slots_of(span, numbers))
+    async def before(self, span: Span) -> Before | None:
+        """Totals of the span before."""
+        fresh = min(BEFORE_SECONDS_MAX, (span.end_ms - span.start_ms) / 100_000)
+        key = ("before", span.key)
+        return await self._kept.soon(key, lambda: self._before(span), fresh)
+
+    async def slots_of(
+        self, span: Span, customers: Mapping[int, int]
+    ) -> Mapping[int, Sequence[Slot]]:
+        """Customer number -> its slots, of these: number -> index of the partition."""
+        key = ("slots_of", span.key, tuple(sorted(customers)))
+        return await self._kept.get(key, lambda: self._slots_of(span, customers))
 
     async def top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
         """The customers with most of it, the greatest first."""
-        ranked = _ranked(await self.fold(span), metric)[:limit]
+        ranked = (await self.fold(span)).most[metric][:limit]
         people = await self.people.of((number, one.partition) for number, one in ranked)
-        return [Top(people[number], one.use) for number, one in ranked]
+        return [Top(people[number], one.partition, one.use) for number, one in ranked]
 
     async def used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
         """Customer number -> what it used, of these; who used nothing is missing."""
         used = (await self.fold(span)).used
         return {number: used[number].use for number in numbers if number in used}
 
-    async def most(self, span: Span, metric: Metric, limit: int) -> Sequence[Row]:
-        """Those that used most, as the roster has them."""
-        ranked = _ranked(await self.fold(span), metric)[:limit]
+    async def most(self, span: Span, metric: Metric, part: slice) -> Sequence[Row]:
+        """A part of those that used most, as the roster has them; who is deleted is left out."""
+        ranked = (await self.fold(span)).most[metric][part]
         if not ranked:
             return []
         members = [f"{one.partition}:{number}" for number, one in ranked]
@@ -127,11 +145,11 @@ class Reports:
 
     async def models(self, span: Span) -> list[ModelUse] | None:
         """The dearest first; those without a price by their calls, behind."""
-        return await self._soon(("models", span.key), lambda: self._models(span, ()))
+        return await self._soon(("models", span.key), lambda: self._models(span))
 
     async def models_of(self, span: Span, number: int) -> list[ModelUse]:
         key = ("models", span.key, number)
-        return await self._kept.get(key, lambda: self._models(span, (number,)))
+        return await self._kept.get(key, lambda: self._models_of(span, number))
 
     async def paces(self, span: Span) -> list[Pace] | None:
         return await self._soon(("paces", span.key), lambda: self._paces(span))
@@ -150,59 +168,61 @@ class Reports:
         )
 
     async def _soon(self, key: tuple[object, ...], make: Callable[[], Awaitable[T]]) -> T | None:
-        return await self._kept.soon(key, make, SOON_SECONDS)
+        return await self._kept.soon(key, make)
 
-    async def _fold(self, span: Span, numbers: Sequence[int]) -> Fold:
+    async def _fold(self, span: Span, some: Mapping[int, int] | None = None) -> Fold:
         anonymous = await self.customers.anonymous()
         if not is_daily(span):
-            return await folded_from_archive(self._services, span, numbers or None, anonymous)
-        known = await self._known()
-        some = {n: known[n] for n in numbers if n in known} if numbers else known
-        return await folded(self._services, span, some, anonymous)
+            numbers = None if some is None else tuple(some)
+            return await folded_from_archive(self._services, span, numbers, anonymous)
+        customers = await self._known() if some is None else some
+        return await folded(self._services, span, customers, anonymous)
 
     async def _known(self) -> Mapping[int, int]:
         """Everybody who ever did anything: number -> index of the partition."""
         return await self._kept.get("known", self._archive.customers)
 
-    async def _before(self, span: Span) -> Summary | None:
+    async def _before(self, span: Span) -> Before:
         start_ms, end_ms = span.before_ms
         oldest_ms = await self._archive.oldest_ms()
         if oldest_ms is None or oldest_ms > start_ms + (end_ms - start_ms) // 10:
-            return None
+            return Before(None)
         wanted = LogFilter(start_ms=start_ms, end_ms=end_ms)
         totals, anonymous = await asyncio.gather(
             self._archive.summary(wanted), self.customers.anonymous()
         )
         if anonymous is None:
-            return totals
+            return Before(totals)
         its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
-        return replace(totals, active_users=totals.active_users - its_own.active_users)
+        return Before(replace(totals, active_users=totals.active_users - its_own.active_users))
 
-    async def _slots_of(self, span: Span, numbers: Sequence[int]) -> dict[int, Sequence[Slot]]:
-        if is_daily(span):
-            folds = await asyncio.gather(*(self._fold(span, (n,)) for n in numbers))
-            return {n: fold.slots for n, fold in zip(numbers, folds, strict=True)}
-        if not numbers:
+    async def _slots_of(
+        self, span: Span, customers: Mapping[int, int]
+    ) -> Mapping[int, Sequence[Slot]]:
+        if not customers:
             return {}
-        rows = await self._archive.use(self.of(span, numbers), slots=span.slots, by="customer")
+        if is_daily(span):
+            return await slots_of_each(self._services, span, customers)
+        wanted = self.of(span, tuple(customers))
+        rows = await self._archive.use(wanted, slots=span.slots, by="customer")
         found: dict[int, dict[int, Slot]] = defaultdict(dict)
         for row in rows:
             found[row.key][row.slot] = slot_of(row)
         starts = [slot for slot, _ in span.starts()]
-        return {n: [found[n].get(slot, Slot()) for slot in starts] for n in numbers}
+        return {n: [found[n].get(slot, Slot()) for slot in starts] for n in customers}
 
-    async def _models(self, span: Span, numbers: Sequence[int]) -> list[ModelUse]:
-        rows = await self._archive.use(self.of(span, numbers), slots=span.slots, by="model")
-        found: dict[str, dict[int, Slot]] = defaultdict(dict)
-        for row in rows:
-            if row.key:
-                found[row.key][row.slot] = slot_of(row)
-        starts = [slot for slot, _ in span.starts()]
-        models = [
-            ModelUse(model, total(of.values()), [of.get(slot, Slot()) for slot in starts])
-            for model, of in found.items()
-        ]
-        return sorted(models, key=lambda m: (-m.use.cost_pico, -m.use.requests, m.model))
+    async def _models(self, span: Span) -> list[ModelUse]:
+        async def read(start_ms: int) -> Mapping[int, Sequence[SlotUse]]:
+            since = replace(span, start_ms=start_ms)
+            rows = await self._archive.use(self.of(since), slots=span.slots, by="model")
+            return _by_slot(rows)
+
+        by_slot = await self._closed.get("models", span, read)
+        return _by_model(span, chain.from_iterable(by_slot.values()))
+
+    async def _models_of(self, span: Span, number: int) -> list[ModelUse]:
+        wanted = self.of(span, (number,))
+        return _by_model(span, await self._archive.use(wanted, slots=span.slots, by="model"))
 
     async def _new(self, span: Span) -> list[int]:
         starts = [max(int(at.timestamp() * 1000), span.start_ms) for _, at in span.starts()]
@@ -216,25 +236,45 @@ class Reports:
         return [int(reply) for reply in replies]
 
     async def _paces(self, span: Span) -> list[Pace]:
-        calls = (await self.fold(span)).totals.requests
-        whole: dict[int, list[int]] = defaultdict(list)
-        first: dict[int, list[int]] = defaultdict(list)
-        for timing in await self._archive.timings(self.of(span), span.slots, calls):
-            if timing.latency_ms is not None:
-                whole[timing.slot].append(timing.latency_ms)
-            if timing.first_token_ms is not None:
-                first[timing.slot].append(timing.first_token_ms)
-        return [
-            Pace(
-                quantile(whole[slot], 0.5), quantile(whole[slot], 0.95), quantile(first[slot], 0.5)
-            )
-            for slot, _ in span.starts()
-        ]
+        starts = [slot for slot, _ in span.starts()]
+        calls = dict(zip(starts, (await self.fold(span)).slots, strict=True))
+
+        async def read(start_ms: int) -> Mapping[int, Pace]:
+            since = span.slots.of(start_ms)
+            count = sum(of_slot.requests for slot, of_slot in calls.items() if slot >= since)
+            wanted = self.of(replace(span, start_ms=start_ms))
+            timings = await self._archive.timings(wanted, span.slots, count)
+            return {slot: _pace(some) for slot, some in _by_slot(timings).items()}
+
+        found = await self._closed.get("paces", span, read)
+        return [found.get(slot, NO_PACE) for slot in starts]
 
 
-def total(slots: Iterable[Slot]) -> Slot:
-    """Their sum."""
-    return Slot(*map(sum, zip(Slot(), *slots, strict=True)))
+def _pace(timings: Sequence[Timing]) -> Pace:
+    whole = [timing.latency_ms for timing in timings if timing.latency_ms is not None]
+    first = [timing.first_token_ms for timing in timings if timing.first_token_ms is not None]
+    return Pace(quantile(whole, 0.5), quantile(whole, 0.95), quantile(first, 0.5))
+
+
+def _by_model(span: Span, rows: Iterable[SlotUse]) -> list[ModelUse]:
+    """The dearest first."""
+    found: dict[str, dict[int, Slot]] = defaultdict(dict)
+    for row in rows:
+        if row.key:
+            found[row.key][row.slot] = slot_of(row)
+    starts = [slot for slot, _ in span.starts()]
+    models = [
+        ModelUse(model, total(of.values()), [of.get(slot, Slot()) for slot in starts])
+        for model, of in found.items()
+    ]
+    return sorted(models, key=lambda m: (-m.use.cost_pico, -m.use.requests, m.model))
+
+
+def _by_slot(rows: Iterable[InSlot]) -> dict[int, list[InSlot]]:
+    found: dict[int, list[InSlot]] = defaultdict(list)
+    for row in rows:
+        found[row.slot].append(row)
+    return found
 
 
 def quantile(values: list[int], share: float) -> int | None:
@@ -243,10 +283,3 @@ def quantile(values: list[int], share: float) -> int | None:
         return None
     values.sort()
     return values[min(int(share * len(values)), len(values) - 1)]
-
-
-def _ranked(fold: Fold, metric: Metric) -> list[tuple[int, Used]]:
-    """Those that used anything, by number; the greatest first."""
-    value = VALUES[metric]
-    used = [(n, one) for n, one in fold.used.items() if one.use.requests or one.use.tokens]
-    return sorted(used, key=lambda pair: (-value(pair[1].use), pair[0]))

@@ -1,6 +1,9 @@
 """All routes of the dashboard, for `gateway.app` to mount."""
 
+from typing import Final
 from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
 
 from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.services import Services
@@ -9,6 +12,7 @@ from gateway.dashboard.board import Board
 from gateway.dashboard.budgets_page import BudgetsPage
 from gateway.dashboard.example import Example
 from gateway.dashboard.health_page import HealthPage
+from gateway.dashboard.kept import StillAdding, patience
 from gateway.dashboard.keys_page import KeysPage
 from gateway.dashboard.live import Live
 from gateway.dashboard.login import Login
@@ -23,7 +27,10 @@ from gateway.dashboard.settings import choose_theme
 from gateway.dashboard.user import UserPages
 from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.users import Users
-from gateway.dashboard.visits import Page, Visits
+from gateway.dashboard.visits import Page, Visit, Visits
+
+PATIENCE_SECONDS: Final = 0.8
+"""Before a page that has nothing yet to show says that it is being added up."""
 
 
 def routes(
@@ -56,17 +63,31 @@ def routes(
     users = Users(services, reports, board, card, renderer)
     user = UserPages(services, card, board, renderer)
     logs = Logs(services, reports, reports.people, renderer)
-    budgets = BudgetsPage(services, reports, board, renderer)
+    budgets = BudgetsPage(reports, board, renderer)
     prices = PricesPage(services, reports, renderer)
     health = HealthPage(services, pipeline, renderer)
     keys = KeysPage(services, renderer)
     live = Live(services)
     seen, changed = visits.seen, visits.changed
 
+    def patiently(page: Page) -> Page:
+        """A page that says so when its figures take long, rather than to let people wait."""
+
+        async def shown(visit: Visit) -> Response:
+            token = patience.set(PATIENCE_SECONDS)
+            try:
+                return await page(visit)
+            except StillAdding:
+                return renderer.page("adding.html", visit, {"pending": True})
+            finally:
+                patience.reset(token)
+
+        return shown
+
     def at(pattern: str, get: Page | None = None, post: Page | None = None) -> Endpoint:
         handlers: dict[str, Handler] = {}
         if get is not None:
-            handlers["GET"] = seen(get)
+            handlers["GET"] = seen(patiently(get))
         if post is not None:
             handlers["POST"] = changed(post)
         return Endpoint(pattern, handlers, on_error=renderer.error)
@@ -78,6 +99,7 @@ def routes(
         at("/", overview.page),
         at("/users", users.page, user.create),
         at("/new-user", user.new),
+        at("/budgets-of-users", None, user.budgets),
         at("/users/{id}", user.page, user.change),
         at("/users/{id}/edit", user.form),
         at("/users/{id}/block", None, user.block),
@@ -93,7 +115,7 @@ def routes(
         at("/health", health.page),
         at("/live", live.stream),
         *(
-            at(f"/{name}.{kind}", twin(kind))
+            Endpoint(f"/{name}.{kind}", {"GET": seen(twin(kind))}, on_error=renderer.error)
             for kind in ("csv", "json")
             for name, twin in (
                 ("overview", overview.twin),

@@ -4,7 +4,7 @@ By what a customer has used ever, the roster sorts, however many there are. By w
 used in the range, those are sorted that used most of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,13 +14,15 @@ from gateway.api.services import Services
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import Spark, spark
-from gateway.dashboard.folds import Slot
+from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
 from gateway.dashboard.rendering import Renderer
-from gateway.dashboard.reports import VALUES, Reports, total
+from gateway.dashboard.reports import Reports
+from gateway.dashboard.spans import Span
 from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
+from gateway.dashboard.user import DURATIONS
 from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.visits import Visit
-from gateway.metering.roster.conditions import Narrowing, Search
+from gateway.metering.roster.conditions import Narrowing, Search, Seen
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
@@ -29,9 +31,6 @@ from gateway.store.archive import Metric, unless_away
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
 SUGGESTED_MAX: Final = 12
-COMPARED_MAX: Final = PAGE_SIZE_MAX
-"""Customers compared by what they used in the range."""
-
 DEFAULT_SORT: Final = "-cost"
 BY_RANGE: Final = {"cost": Metric.COST, "calls": Metric.REQUESTS, "tokens": Metric.TOKENS}
 BY_ROSTER: Final = {
@@ -43,11 +42,16 @@ BY_ROSTER: Final = {
     "total_cost": Column.CHARGE,
     "total_tokens": Column.TOKENS,
 }
-FILTERS: Final[Mapping[str, tuple[str, Callable[[Entry], bool]]]] = {
+FILTERS: Final[dict[str, tuple[str, Callable[[Entry], bool]]]] = {
     "over": ("Over budget", lambda e: bool(e.standing.limits) and e.standing.share >= 100),
     "near": ("Near budget", lambda e: NEAR <= e.standing.share < 100),
     "under": ("Under budget", lambda e: bool(e.standing.limits) and e.standing.share < NEAR),
     "blocked": ("Blocked", lambda e: e.person.blocked),
+}
+SEEN: Final[dict[str, tuple[str, Callable[[Span], Seen]]]] = {
+    "active": ("Active", lambda span: Seen(Column.LAST_SEEN, since_ms=span.start_ms)),
+    "idle": ("Idle", lambda span: Seen(Column.LAST_SEEN, until_ms=span.start_ms)),
+    "new": ("New", lambda span: Seen(Column.FIRST_SEEN, span.start_ms, span.end_ms)),
 }
 COLUMNS: Final = {
     "tokens": "Tokens",
@@ -104,9 +108,12 @@ class Users:
 
     async def page(self, visit: Visit) -> Response:
         state = visit.state
+        chosen = state.get("user")
+        panel = await self._card.context(visit, chosen) if chosen else None
+        if visit.wants_panel:
+            return self._renderer.page("users_layer.html", visit, {"panel": panel})
         page = page_number(state.get("page"))
         listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
-        chosen = state.get("user")
         pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
         context: dict[str, Any] = {
             "rows": await self._rows_or_less(visit, listed.customers),
@@ -117,10 +124,11 @@ class Users:
             "pages": min(pages, PAGES_MAX),
             "first": (page - 1) * PAGE_SIZE + 1,
             "sort": state.get("sort", DEFAULT_SORT),
-            "filters": {name: words for name, (words, _) in FILTERS.items()},
+            "filters": {name: words for name, (words, _) in (*FILTERS.items(), *SEEN.items())},
+            "durations": DURATIONS,
             "columns": COLUMNS,
             "shown": _columns(state.get("cols")),
-            "panel": await self._card.context(visit, chosen) if chosen else None,
+            "panel": panel,
         }
         return self._renderer.page("users.html", visit, context)
 
@@ -157,20 +165,24 @@ class Users:
             ordered = await self._by_range(visit, customers, name)
             return Listed(ordered[offset : offset + size], len(customers))
         narrowings: list[Narrowing] = [Search(sought)] if sought else []
+        if state.get("show") in SEEN:
+            narrowings.append(SEEN[state.get("show")][1](state.span))
         if column is not None:
             wanted = Wanted(
                 order=Order(column, down), narrowings=narrowings, offset=offset, size=size
             )
             found = await self._users.page(wanted)
             return Listed(found.rows, found.count)
+        count = (await self._users.page(Wanted(size=1))).count
+        if count > COMPARED_MAX and not narrowings and down:
+            part = slice(offset, offset + size)
+            most = await unless_away(self._reports.most(state.span, _metric(name), part))
+            if most is not None:
+                return Listed(most, count, True)
         wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
         found = await self._users.page(wanted)
-        compared, cut = found.rows, found.count > len(found.rows)
-        if cut and not sought and down:
-            most = self._reports.most(state.span, _metric(name), COMPARED_MAX)
-            compared = await unless_away(most) or compared
-        ordered = await self._by_range(visit, compared, name)
-        return Listed(ordered[offset : offset + size], found.count, cut)
+        ordered = await self._by_range(visit, found.rows, name)
+        return Listed(ordered[offset : offset + size], found.count, found.count > len(found.rows))
 
     async def _by_range(
         self, visit: Visit, customers: Sequence[Customer], sort: str
@@ -191,8 +203,8 @@ class Users:
 
     async def _rows(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
         entries = await self._board.standings(customers)
-        numbers = [entry.row.number for entry in entries]
-        slots = await self._reports.slots_of(visit.state.span, numbers)
+        places = {entry.row.number: entry.row.partition for entry in entries}
+        slots = await self._reports.slots_of(visit.state.span, places)
         return [
             Row(
                 entry,

@@ -46,10 +46,9 @@ class Visit:
         return chosen if chosen in THEMES else ""
 
     @property
-    def wants_part(self) -> bool:
-        """A script asks, and puts the answer into the page that is there."""
-        headers = self.request.headers
-        return headers.get("hx-request") == "true" and "hx-history-restore-request" not in headers
+    def wants_panel(self) -> bool:
+        """A script asks, and puts no more than the panel into the page that is there."""
+        return self.request.headers.get("x-farebox-part") == "panel"
 
 
 THEME_COOKIE: Final = "farebox_theme"

@@ -33,7 +33,6 @@ class Billing:
         bounded: That is the most that it can cost; not so only without a limit.
     """
 
-    provider: str
     model: str
     started_ms: int
     rated: Rated

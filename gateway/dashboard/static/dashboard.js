@@ -10,12 +10,19 @@
   // --- parts that scripts alone can do are shown
 
   function dress(root) {
-    for (const button of $$("[data-copy][hidden], .keys-button[hidden]", root)) button.hidden = false;
+    for (const button of $$("[data-copy][hidden], .keys-button[hidden], [data-tick-all][hidden]", root)) button.hidden = false;
     for (const title of $$(".slot > title", root)) {
       title.parentNode.dataset.tip = title.textContent;
       title.remove();
     }
   }
+
+  // --- ticking
+
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-tick-all]")) return;
+    for (const box of $$(".tick [form]")) box.checked = event.target.checked;
+  });
 
   // --- copying
 
@@ -63,25 +70,37 @@
 
   const layer = $("#layer");
 
-  async function show(url, push = true) {
-    try {
-      await htmx.ajax("GET", url, { target: "#layer", select: "#layer", swap: "outerHTML" });
-    } catch { location.href = url; return; }
-    if (push) history.pushState({ panel: true }, "", url);
-    shown = address();
+  // Its requests have a queue of their own (hx-sync): behind a refresh of the list, one would come
+  // late, when the focus has been given away, or be dropped.
+  let turns = 0;
+
+  async function show(url, opens = true) {
+    const turn = ++turns;
+    const asks = { source: "#beside", target: "#layer", select: "#layer", swap: "outerHTML", headers: { "X-Farebox-Part": "panel" } };
+    try { await htmx.ajax("GET", url, asks); } catch { location.href = url; return; }
+    if (turn !== turns) return; // another one was opened meanwhile
     const panel = $("#panel");
+    if (opens && !panel) { location.href = url; return; }
+    history.pushState({ panel: true }, "", url);
+    shown = address();
     mark();
     if (panel) panel.focus({ preventScroll: true });
-    else if (opener) { same(opener)?.focus(); opener = null; }
+    else if (opener) { land(opener); opener = null; }
   }
 
-  // A list that was fetched again has the same rows, and other elements.
-  function same(link) {
-    return document.contains(link) ? link : $$("a[data-row]").find((row) => row.href === link.href);
+  // A list that was fetched again has other elements; its rows are known by where they lead.
+  const leads = (element) => element?.closest("a[data-row]")?.href ?? null;
+
+  function land(href) {
+    ($$("a[data-row]").find((row) => row.href === href) ?? $("#main")).focus({ preventScroll: true });
   }
 
   let focused = null;
-  document.addEventListener("focusin", (event) => { focused = event.target.closest("a[data-row]"); });
+  document.addEventListener("htmx:before:swap", () => { focused = leads(document.activeElement); });
+  document.addEventListener("htmx:after:swap", () => {
+    if (focused && document.activeElement === document.body) land(focused);
+    focused = null;
+  });
 
   function mark() {
     const params = new URLSearchParams(location.search);
@@ -99,8 +118,8 @@
     const link = event.target.closest("a[data-panel], a[data-close]");
     if (!link || !window.htmx || !layer) return;
     event.preventDefault();
-    if (link.hasAttribute("data-panel")) opener = link;
-    show(link.href);
+    if (link.hasAttribute("data-panel")) opener = link.href;
+    show(link.href, link.hasAttribute("data-panel"));
   });
   // Back and forward show what the address says; a jump within the page is none of these.
   const address = () => location.pathname + location.search;
@@ -133,14 +152,19 @@
     refresh(fresh);
   }
 
-  // Figures that are still being added up are asked for again.
+  // Figures that are still being added up are asked for again; where there is nothing yet, the page.
+  let asked = 0;
   function insist() {
+    clearTimeout(asked);
     const pending = $("[data-pending]");
-    if (pending && window.htmx) setTimeout(() => refresh(pending), 1500);
+    if (!pending) return;
+    asked = setTimeout(() => {
+      if (window.htmx && $(".tile, table", pending)) refresh(pending); else location.reload();
+    }, 1500);
   }
 
   function refresh(fresh) {
-    htmx.ajax("GET", location.href, { target: `#${fresh.id}`, select: `#${fresh.id}`, swap: "outerMorph" });
+    htmx.ajax("GET", location.href, { source: "#main", target: `#${fresh.id}`, select: `#${fresh.id}`, swap: "outerMorph" });
   }
 
   // The tail of the log is held while somebody reads further down, or has said so.
@@ -198,8 +222,8 @@
   });
 
   document.addEventListener("htmx:after:swap", () => {
-    if (focused && document.activeElement === document.body) same(focused)?.focus();
     dress(document);
+    mark();
     insist();
   });
 
@@ -212,7 +236,7 @@
     if (!rows.length) return;
     const at = rows.findIndex((link) => link === document.activeElement || link.closest("tr")?.classList.contains("chosen"));
     const next = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
-    if ($("#panel")) { opener = next; show(next.href); } else next.focus();
+    if ($("#panel")) { opener = next.href; show(next.href); } else next.focus();
     next.scrollIntoView({ block: "nearest" });
   }
 

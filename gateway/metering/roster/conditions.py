@@ -131,7 +131,32 @@ class Search:
         """A row may be in several."""
 
 
-Narrowing = Condition | Search
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """First or last seen within [since, until), Unix ms; without a start, also never."""
+
+    column: Column
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def meets(self, row: Row) -> bool:
+        at_ms = SCORES[self.column](row)
+        return (self.since_ms is None or at_ms >= self.since_ms) and (
+            self.until_ms is None or at_ms < self.until_ms
+        )
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.part,)
+
+    @property
+    def part(self) -> Part:
+        start = b"-inf" if self.since_ms is None else b"%d" % self.since_ms
+        end = b"+inf" if self.until_ms is None else b"(%d" % self.until_ms
+        return Part(self.column, start, end)
+
+
+Narrowing = Condition | Search | Seen
 
 
 def beginning_with(column: Column, text: str) -> Part:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from gateway.event import RERATED, USAGE_KINDS, Kind
 from gateway.store.archive.queries import LogFilter, conditions
-from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, STREAM_ORDER, place
+from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, STREAM_ORDER, UNPRICED, place
 
 CUSTOMERS_SHOWN_MAX: Final = 10
 _PAST_RERATED: Final = chr(ord(RERATED) + 1)
@@ -125,7 +125,7 @@ def unpriced_customers(wanted: LogFilter, names: Iterable[tuple[str, str]]) -> E
 def _without_a_price(wanted: LogFilter) -> list[ColumnElement[bool] | TextClause]:
     is_call = EVENTS.c.kind.in_(sorted(USAGE_KINDS))
     rerated = EVENTS.c.request_id.contains(RERATED)
-    return [EVENTS.c.unpriced, or_(is_call, rerated), *conditions(wanted)]
+    return [UNPRICED, or_(is_call, rerated), *conditions(wanted)]
 
 
 def read_unpriced(rows: Iterable[Any], customers: Iterable[Any]) -> list[UnpricedUse]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from gateway.event import UsageEvent
 from gateway.store.stream_ids import halves
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 _INT64: Final = 2**63 - 1
 
 ADJUST_SUFFIX: Final = "+adjust"
@@ -51,6 +51,7 @@ ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
 Bytewise: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 NOT_OK: Final = text("status <> 'ok'")
+UNPRICED: Final = text("unpriced")
 """Said to the database in these words, or it does not find the index that is made of them."""
 
 EVENTS: Final = Table(
@@ -105,6 +106,7 @@ EVENTS: Final = Table(
     # Most calls are well: an index of the others is small, and theirs are the ones sought.
     Index("events_by_status", "status", "at_ms", sqlite_where=NOT_OK, postgresql_where=NOT_OK),
     Index("events_in_trouble", "at_ms", sqlite_where=NOT_OK, postgresql_where=NOT_OK),
+    Index("events_unpriced", "at_ms", sqlite_where=UNPRICED, postgresql_where=UNPRICED),
 )
 
 STREAM_ORDER: Final = (EVENTS.c.stream_ms, EVENTS.c.stream_seq)

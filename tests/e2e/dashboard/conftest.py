@@ -57,6 +57,12 @@ class Tab:
         self.page.get_by_role("heading", name="Overview", level=1).wait_for()
         return self
 
+    def on(self, path: str) -> Any:
+        """The page at `path`, once its scripts listen and what is new comes by itself."""
+        self.go(path)
+        self.page.locator("#live:not([hidden])").wait_for()
+        return self.page
+
     def check(self) -> None:
         """Raise what the page has complained of up to now."""
         if self.page.url.startswith(self.url) and self.scripts:

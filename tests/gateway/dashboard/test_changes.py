@@ -119,3 +119,42 @@ async def test_a_user_is_deleted_only_when_it_is_named(admin) -> None:
     assert 303 == (await admin.post("/users/acme/delete", confirm="acme")).status_code
     assert 404 == (await admin.api.get("/api/users/acme/")).status_code
     assert 404 == (await admin.get("/users/acme")).status_code
+
+
+async def test_a_budget_for_all_that_are_ticked(admin) -> None:
+    for named in ("a/b 🦊", "acme", "left-alone"):
+        await admin.api.post("/api/users/", {"customer_identifier": named})
+    form = {"period_budget": "2.50", "budget_duration": "weekly", "back": "/users?q=a"}
+
+    response = await admin.post(
+        "/budgets-of-users", **form, **{"tick-1": "a/b 🦊", "tick-2": "acme"}
+    )
+
+    assert (303, "/users?q=a&said=budgets") == (
+        response.status_code,
+        response.headers["location"],
+    )
+    users = [
+        (await admin.api.get("/api/users/", customer_identifier=named)).json()
+        for named in ("a/b 🦊", "acme", "left-alone")
+    ]
+    assert [2.5, 2.5, None] == [user["period_budget"] for user in users]
+    assert ["weekly", "weekly"] == [user["budget_duration"] for user in users[:2]]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"period_budget": "1"}, "No user was ticked"),
+        ({"period_budget": "", "tick-1": "acme"}, "A budget is needed"),
+        ({"period_budget": "lots", "tick-1": "acme"}, "decimal string"),
+    ],
+)
+async def test_a_wrong_budget_for_many_changes_nobody(admin, form, said) -> None:
+    await admin.api.post("/api/users/", {"customer_identifier": "acme"})
+
+    response = await admin.post("/budgets-of-users", budget_duration="daily", **form)
+
+    assert 400 <= response.status_code < 500
+    assert said in response.text
+    assert (await admin.api.get("/api/users/acme/")).json()["period_budget"] is None

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.dashboard.kept import STALE_SECONDS_MAX, Kept
+from gateway.dashboard.kept import STALE_SECONDS_MAX, Kept, StillAdding, patience
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +88,18 @@ async def test_other_questions_have_other_answers(kept) -> None:
     make = Maker()
 
     assert [1, 2] == [await kept.get("a", make), await kept.get("b", make)]
+
+
+async def test_who_has_no_patience_is_told_and_finds_it_the_next_time(kept) -> None:
+    make = Maker()
+    make.gate.clear()
+    token = patience.set(0.01)
+    try:
+        with pytest.raises(StillAdding):
+            await kept.get("a", make)
+        assert await kept.soon("a", make) is None
+        make.gate.set()
+        assert 1 == await kept.get("a", make)
+        assert 1 == await kept.soon("a", make)
+    finally:
+        patience.reset(token)

@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from gateway.dashboard import site
 from gateway.event import Status
 from gateway.store.archive.table import METADATA
 from pricing.usage import Usage
@@ -131,7 +132,7 @@ async def test_a_call_opens_on_its_customer_and_adds_up(admin) -> None:
     page = await admin.page(f"/logs?log={row['unique_id']}")
 
     assert page.text.index("ACME") < page.text.index("What it cost")
-    for count, rate in ((800, "1"), (200, "0.5"), (100, "4")):
+    for count, rate in ((800, "1.00"), (200, "0.50"), (100, "4.00")):
         assert f"{count} \N{MULTIPLICATION SIGN} ${rate} per 1M" in page.text
     assert "$0.0013" in page.text
 
@@ -227,11 +228,61 @@ async def test_users_are_shown_while_the_archive_is_away(admin) -> None:
     with admin.api.services.archive._engine.begin() as connection:
         METADATA.drop_all(connection)
 
-    for path in ("/users", "/users?range=24h&sort=-calls", "/users?user=acme"):
+    for path in (
+        "/users?range=24h&sort=-calls",
+        "/users?range=24h&user=acme",
+        "/users/acme?range=24h",
+    ):
         page = await admin.page(path)
         assert "The archive cannot be read now" in page.text, path
         assert "acme" in page.text, path
-    page = await admin.page("/users/acme")
-    assert "of $5" in page.text
-    assert "Not known while the archive cannot be read" in page.text
-    assert 503 == (await admin.get("/users.csv")).status_code
+    by_day = await admin.page("/users/acme")  # counted in the store
+    assert "of $5" in by_day.text
+    assert "Not known while the archive cannot be read" in by_day.text
+    assert 503 == (await admin.get("/users.csv?range=24h")).status_code
+
+
+async def test_a_page_that_would_have_to_wait_says_so_and_is_there_the_next_time(
+    admin, monkeypatch
+) -> None:
+    """Without a patience there is nothing yet; the files wait, however long it takes."""
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", 0.0)
+    await fill(admin.api)
+
+    first = await admin.page("/users")
+    assert "Being added up" in first.text
+    assert len(EVIL) == len(await rows_of(admin, "/users.csv"))
+    assert "Being added up" not in (await admin.page("/users")).text
+
+
+async def test_a_script_that_opens_a_panel_gets_no_more_than_that(admin) -> None:
+    """And nothing where none is open: so it closes."""
+    await fill(admin.api)
+    part = {"x-farebox-part": "panel"}
+
+    opened = await admin.get("/users?user=nobody", headers=part)
+    closed = await admin.get("/users", headers=part)
+
+    assert opened.text.startswith('<div id="layer">')
+    assert 'id="panel"' in opened.text
+    assert '<table class="list' not in opened.text
+    assert '<div id="layer"></div>' == closed.text.strip()
+
+
+async def test_users_are_filtered_by_when_they_called(admin) -> None:
+    """Who was created and never called is new, and idle."""
+    await admin.api.call("caller", model="small")
+    await admin.api.post("/api/users/", {"customer_identifier": "quiet"})
+    await admin.api.flush()
+
+    shown = {
+        show: sorted(r["customer_identifier"] for r in await rows_of(admin, f"/users.csv?{show}"))
+        for show in ("show=active", "show=idle", "show=new", "show=active&sort=name")
+    }
+
+    assert {
+        "show=active": ["caller"],
+        "show=idle": ["quiet"],
+        "show=new": ["caller", "quiet"],
+        "show=active&sort=name": ["caller"],
+    } == shown
