@@ -31,7 +31,7 @@ class Reader:
 
     def __init__(self, of) -> None:
         self.of = of
-        self.since = []
+        self.since: list[int] = []
 
     async def __call__(self, start_ms):
         self.since.append(start_ms)
