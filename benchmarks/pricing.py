@@ -1,4 +1,4 @@
-"""What a price costs: `python -m benchmarks.pricing`, about ten seconds, no network.
+"""What a price costs: `python -m benchmarks.pricing`, half a minute, no network.
 
 Prints the time to load the shipped book, to find and make one card, and to work out one
 bill of several kinds, with the goals beside them. Processor time, the least of many short
@@ -19,7 +19,7 @@ from pricing.names import resolve
 from pricing.usage import Usage
 
 AT_MS: Final = 1_795_867_200_000  # 2026-11-28T12:00:00Z
-ROUNDS: Final = 200
+ROUNDS: Final = 600
 CALLS_A_ROUND: Final = 500
 
 TEXT: Final = Usage(input_tokens=9_000, cache_read_tokens=4_000, output_tokens=700)

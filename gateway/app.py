@@ -135,6 +135,7 @@ def build_app(
         clock=parts.clock,
         keys=keys,
         on_disconnect=config.on_disconnect,
+        keep_alive_seconds=config.server.stream_keep_alive_seconds,
         budgeting=budgeting,
         reject_status=config.budgets.reject_status,
     )

@@ -170,9 +170,11 @@ def _rates(rates: Rates) -> Mapping[str, str]:
 
 
 def _fees(price: Price) -> Json:
-    """USD for `per` pieces."""
+    """USD for `per` pieces; `once`: a call is billed one, however many it had."""
     return {
-        unit: {"usd": femto_usd(fee.rate_femto), "per": fee.per} for unit, fee in price.fees.items()
+        unit: {"usd": femto_usd(fee.rate_femto), "per": fee.per}
+        | ({"once": True} if fee.once else {})
+        for unit, fee in price.fees.items()
     }
 
 

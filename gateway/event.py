@@ -165,19 +165,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
 
     def details(self) -> bytes:
         """The JSON of field ``e``: every field that is not at its default."""
-        document: dict[str, Any] = {"v": SCHEMA}
-        for (name, default), said in zip(_DETAILS, _values(self), strict=True):
-            if said is not default and said != default:
-                document[name] = said
-        if self.usage is not _NO_USAGE:
-            usage = {
-                n: count
-                for n, count in zip(_USAGE_FIELDS, _counts(self.usage), strict=True)
-                if count
-            }
-            if usage:
-                document["usage"] = usage
-        return orjson.dumps(document)
+        return _written(_Written(SCHEMA, *_values(self)))
 
 
 def rerating_id(request_id: str, number: int) -> str:
@@ -216,24 +204,29 @@ _OUTER: Final = frozenset({"request_id", "kind", "customer_number", "charge_pico
 _TOLD: Final = tuple(f for f in msgspec.structs.fields(UsageEvent) if f.name not in _OUTER)
 """The fields that are told in the details."""
 
-_DETAILS: Final = tuple((f.name, f.default) for f in _TOLD if f.name != "usage")
-_values: Final = attrgetter(*(name for name, _ in _DETAILS))
-_DEFAULTS: Final = dict(_DETAILS)
-_USAGE_FIELDS: Final = Usage.__struct_fields__
-_counts: Final = attrgetter(*_USAGE_FIELDS)
+_DEFAULTS: Final = {f.name: f.default for f in _TOLD}
+_values: Final = attrgetter(*_DEFAULTS)
 
+_DECLARED: Final = tuple(
+    (f.name, f.type) if f.default is msgspec.NODEFAULT else (f.name, f.type, f.default)
+    for f in _TOLD
+)
 _Details: Final = msgspec.defstruct(
     "_Details",
-    [
-        (f.name, f.type) if f.default is msgspec.NODEFAULT else (f.name, f.type, f.default)
-        for f in _TOLD
-    ],
+    _DECLARED,
     gc=False,
 )
 """`UsageEvent` as field ``e`` has it. A flusher that catches up does little else than read
 these: the decoder is compiled, from the one declaration above, types and bounds included."""
 
 _read: Final = msgspec.json.Decoder(_Details).decode
+
+_Written: Final = msgspec.defstruct(
+    "_Written", [("v", int), *_DECLARED], omit_defaults=True, gc=False
+)
+"""As they are written: without what is at its default."""
+
+_written: Final = msgspec.json.Encoder().encode
 
 _ENTRY: Final = [b"k", b"id", b"n", b"a", b"c", b"e"]
 _KINDS: Final = {kind.encode(): kind for kind in Kind}

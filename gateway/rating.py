@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
@@ -40,8 +42,7 @@ class Fallback:
     output_max_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rated:
+class Rated(Struct, frozen=True):
     """What is known of a model at an instant; `price` is None when it has none.
 
     Attributes:
@@ -55,9 +56,12 @@ class Rated:
     scope: str | None = None
     provider: str = ""
 
+    @property
+    def reasons(self) -> bool:
+        return self.card is not None and self.card.reasoning
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+
+class Bill(Struct, frozen=True):
     """What a usage costs.
 
     Attributes:

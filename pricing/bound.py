@@ -7,8 +7,10 @@ that this much input can reach, service tiers, hours and scopes. The sum is roun
 charge is, so that no charge within the same tokens and pieces can be higher.
 """
 
+from typing import Final
+
 from pricing.card import Price
-from pricing.cost import add_fees
+from pricing.cost import piece_rate
 from pricing.money import FEMTO_PER_PICO, PPM, Pico, charge_pico
 
 Fees = tuple[tuple[str, int], ...]
@@ -27,8 +29,8 @@ def upper_bound(
         UnpricedComponent: the price has no fee for a piece.
     """
     rest, output_femto = _rates(price, input_tokens)
-    pieces = _with_request(price, fees)
-    femto, per = add_fees(rest + output_tokens * output_femto, pieces, price, dearest=True)
+    per = price.pieces_per
+    femto = (rest + output_tokens * output_femto) * per + _pieces_femto(price, fees)
     return charge_pico(femto * price.dearest_num, markup_ppm, per=per * price.dearest_den)
 
 
@@ -46,7 +48,8 @@ def output_within(
     rest, output_femto = _rates(price, input_tokens)
     if output_femto == 0:
         return None
-    femto, per = add_fees(rest, _with_request(price, fees), price, dearest=True)
+    per = price.pieces_per
+    femto = rest * per + _pieces_femto(price, fees)
     # A charge is num / den, rounded half to even. It is no more than the amount while
     # 2 * num <= den * (2 * amount + 1); where the two are equal, only if the amount is even.
     factor = 2 * price.dearest_num * (PPM + markup_ppm)
@@ -64,5 +67,15 @@ def _rates(price: Price, input_tokens: int) -> tuple[int, int]:
     return input_tokens * bound.input_femto, bound.output_femto
 
 
-def _with_request(price: Price, fees: Fees) -> Fees:
-    return (*fees, ("request", 1)) if price.each_request else fees
+def _pieces_femto(price: Price, fees: Fees) -> int:
+    """Of all pieces, each of the dearest kind it can be of; times the price's `pieces_per`."""
+    if price.each_request:
+        fees = (*fees, ("request", 1))
+    return sum(
+        count * piece_rate(unit, count, price, dearest=not unit.startswith(_OWN_KINDS))
+        for unit, count in (price.billed_pieces(fees) if price.recounts else fees)
+    )
+
+
+_OWN_KINDS: Final = "container:"
+"""Of these the call itself says the kind, and the provider keeps to it."""

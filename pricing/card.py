@@ -16,6 +16,7 @@ price id means the same amount for ever.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -48,9 +49,12 @@ FEE_UNITS: Final = (
     "image",
     "rerank",
     "citation",
+    "container",
+    "tool",
 )
 """What pieces are billed as. A unit may be qualified where its kind decides the price, as in
-``image:hd-1024x1024`` or ``request:low``; unqualified it prices every kind not named."""
+``image:hd-1024x1024`` or ``request:low``; unqualified it prices every kind not named. A ``tool``
+is one that the provider runs and has no other unit: ``tool:google_maps``."""
 
 UNPRICED: Final = 1 << 200
 """Stands for a rate nobody published: any token of it lifts a sum out of reach of real money."""
@@ -125,14 +129,6 @@ class Mode(NamedTuple):
     rates: Rates
     tiers: tuple[Tier, ...] = ()
 
-    def rates_at(self, input_total: int) -> Rates:
-        rates = self.rates
-        for over_tokens, higher in self.tiers:
-            if input_total <= over_tokens:
-                break
-            rates = higher
-        return rates
-
 
 class Window(NamedTuple):
     """Hours of the week, UTC, at whose completions another mode is billed.
@@ -154,10 +150,15 @@ class Multiplier(NamedTuple):
 
 
 class Fee(NamedTuple):
-    """`rate_femto` for every `per` pieces, pro rata."""
+    """`rate_femto` for every `per` pieces, pro rata.
+
+    Attributes:
+        once: However many a call has, it is billed one.
+    """
 
     rate_femto: int
     per: int
+    once: bool = False
 
 
 FREE_FEE: Final = Fee(0, 1)
@@ -195,10 +196,14 @@ class Price:
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
         each_request: Every request has a price of its own.
+        recounts: That, or some piece is billed once a call: it is not billed as it was counted.
         hours: Of each minute of the week, the number of its window in `schedule`, counted
             from one; 0 for none. Empty without a schedule.
         factors: The product of the multipliers of each scope, as numerator and denominator;
             what a call is multiplied with by where it was served, see `pricing.scopes`.
+        pieces_per: The smallest number that all fees are whole femto-USD of a piece times.
+        piece_rates, dearest_pieces: Femto-USD a piece, times `pieces_per`: by the units and
+            kinds that have a fee, and by unit that of its dearest kind.
         bounds: By rising threshold, for `pricing.bound`.
         dearest_num, dearest_den: The highest multiplier, as a fraction; never below one.
     """
@@ -220,8 +225,12 @@ class Price:
     allow: Mapping[str, str] = field(default_factory=dict)
     standard: Mode = field(init=False, repr=False, compare=False)
     each_request: bool = field(init=False, repr=False, compare=False)
+    recounts: bool = field(init=False, repr=False, compare=False)
     hours: bytes = field(init=False, repr=False, compare=False)
     factors: Mapping[str, Factor] = field(init=False, repr=False, compare=False)
+    pieces_per: int = field(init=False, repr=False, compare=False)
+    piece_rates: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    dearest_pieces: Mapping[str, int] = field(init=False, repr=False, compare=False)
     bounds: tuple[Bound, ...] = field(init=False, repr=False, compare=False)
     dearest_num: int = field(init=False, repr=False, compare=False)
     dearest_den: int = field(init=False, repr=False, compare=False)
@@ -234,14 +243,20 @@ class Price:
         if factors:
             factors = {GLOBAL: EVERYWHERE, **factors}
         num, den = max((EVERYWHERE, *factors.values()), key=lambda factor: Fraction(*factor))
+        pieces_per, piece_rates = _pieces(self.fees)
         derived = {
             "service": MappingProxyType(dict(self.service)),
             "fees": MappingProxyType(dict(self.fees)),
             "allow": MappingProxyType(dict(self.allow)),
             "standard": Mode(self.base, self.tiers),
             "each_request": "request" in self.fees,
+            "recounts": "request" in self.fees or any(fee.once for fee in self.fees.values()),
             "hours": _hours(self.schedule),
-            "factors": MappingProxyType(factors),
+            # Plain dicts: each bill looks something up there, and a proxy takes twice as long.
+            "factors": factors,
+            "pieces_per": pieces_per,
+            "piece_rates": piece_rates,
+            "dearest_pieces": _dearest(piece_rates),
             "dearest_num": num,
             "dearest_den": den,
         }
@@ -269,11 +284,12 @@ class Price:
         """The fee of a unit; of an unpriced kind of it, that of the unit itself."""
         return self.fees.get(unit) or self.fees.get(unit.partition(":")[0])
 
-    def dearest_fee(self, unit: str) -> Fee | None:
-        """The highest fee of any kind of a unit, for calls that do not say which."""
-        unit = unit.partition(":")[0]
-        kinds = [fee for name, fee in self.fees.items() if name.partition(":")[0] == unit]
-        return max(kinds, key=lambda fee: Fraction(fee.rate_femto, fee.per), default=None)
+    def billed_pieces(self, fees: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+        """Pieces as they are billed: one a call, of those whose fee is `Fee.once`."""
+        return tuple(
+            (unit, min(count, 1)) if (fee := self.fee(unit)) and fee.once else (unit, count)
+            for unit, count in fees
+        )
 
     def covers(self, instant_ms: int) -> bool:
         return self.from_ms <= instant_ms and (self.to_ms is None or instant_ms < self.to_ms)
@@ -317,6 +333,21 @@ def _factor(multipliers: tuple[Multiplier, ...], scope: str) -> tuple[int, int]:
         if multiplier.scope == scope:
             num, den = num * multiplier.num, den * multiplier.den
     return num, den
+
+
+def _pieces(fees: Mapping[str, Fee]) -> tuple[int, dict[str, int]]:
+    """All fees by the piece, over their common denominator, and that."""
+    each = {unit: Fraction(fee.rate_femto, fee.per) for unit, fee in fees.items()}
+    per = lcm(*(fee.denominator for fee in each.values()))
+    return per, {unit: int(fee * per) for unit, fee in each.items()}
+
+
+def _dearest(rates: Mapping[str, int]) -> dict[str, int]:
+    dearest: dict[str, int] = {}
+    for name, rate in rates.items():
+        unit = name.partition(":")[0]
+        dearest[unit] = max(rate, dearest.get(unit, 0))
+    return dearest
 
 
 def _hours(schedule: tuple[Window, ...]) -> bytes:

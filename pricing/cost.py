@@ -114,20 +114,27 @@ def cost(
     """
     counts = amounts(usage)
     mode = price.standard
-    if service_tier is not None and not price.free:
-        mode = price.service.get(service_tier) or _mode(price, service_tier, completed_ms)
-    elif price.schedule:
-        mode = _scheduled(price, completed_ms)
-    rates = mode.rates_at(sum(counts[:INPUT_BUCKETS])) if mode.tiers else mode.rates
+    if service_tier is not None or price.schedule:
+        mode = price.service.get(service_tier or "") or _mode(price, service_tier, completed_ms)
+    rates, tiers = mode
+    if tiers:
+        input_total = sum(counts[:INPUT_BUCKETS])
+        for over_tokens, higher in tiers:
+            if input_total <= over_tokens:
+                break
+            rates = higher
     femto, per = _tokens_femto(counts, rates.billed), 1
     if femto >= UNPRICED:
         _refuse_unpriced(usage, price, rates)
-    if price.each_request and femto:
-        usage = _with_request(usage)
-    if usage.fees:
-        femto, per = add_fees(femto, usage.fees, price)
+    if price.recounts:
+        usage = _recounted(usage, price, used=bool(femto))
+    if fees := usage.fees:
+        per, piece_rates = price.pieces_per, price.piece_rates
+        femto *= per
+        for unit, quantity in fees:
+            femto += quantity * (piece_rates.get(unit) or piece_rate(unit, quantity, price))
     if price.factors:
-        num, den = _factor(price, scope)
+        num, den = price.factors.get(scope) or _factor(price, scope)
         femto, per = femto * num, per * den
     cost_pico = div_half_even(femto, FEMTO_PER_PICO * per)
     charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
@@ -144,50 +151,51 @@ def _tokens_femto(counts: tuple[Any, ...], rate: tuple[int, ...]) -> int:
 
 
 def _factor(price: Price, scope: str) -> Factor:
-    factor = price.factors.get(scope) or factor_in(price.factors, scope)
+    factor = factor_in(price.factors, scope)
     if factor is None:
         raise UnpricedComponent(f"scope:{scope.lower()}", price.id)
     return factor
 
 
-def add_fees(
-    femto: int, fees: tuple[tuple[str, int], ...], price: Price, *, dearest: bool = False
-) -> tuple[int, int]:
-    """Add the pieces to a sum; the new one is the first number divided by the second.
+def piece_rate(unit: str, quantity: int, price: Price, *, dearest: bool = False) -> int:
+    """What one piece costs, in femto-USD times the price's `pieces_per`.
 
     Args:
-        dearest: Bill each at the dearest kind of its unit.
+        dearest: At the dearest kind of its unit.
 
     Raises:
-        UnpricedComponent: the price has no fee for a piece.
+        UnpricedComponent: the price has no fee for it.
     """
-    per = 1
-    for unit, quantity in fees:
-        fee = price.dearest_fee(unit) if dearest else price.fees.get(unit) or price.fee(unit)
-        if fee is None:
-            if not quantity or price.free or unit.partition(":")[0] == "request":
-                continue  # it is in the price of the tokens
-            raise UnpricedComponent(unit, price.id)
-        femto = femto * fee.per + quantity * fee.rate_femto * per
-        per *= fee.per
-    return femto, per
+    kind = unit.partition(":")[0]
+    if dearest:
+        rate = price.dearest_pieces.get(kind)
+    else:
+        rate = price.piece_rates.get(unit, price.piece_rates.get(kind))
+    if rate is not None:
+        return rate
+    if not quantity or price.free or kind == "request":
+        return 0  # it is in the price of the tokens
+    raise UnpricedComponent(unit, price.id)
 
 
-def _with_request(usage: Usage) -> Usage:
-    """Where each request is billed, one that used anything is one, if nobody counted it."""
-    if any(unit.partition(":")[0] == "request" for unit, _ in usage.fees):
-        return usage
-    return structs.replace(usage, fees=(*usage.fees, ("request", 1)))
+def _recounted(usage: Usage, price: Price, *, used: bool) -> Usage:
+    """With the pieces as the price counts them.
+
+    Where each request is billed, one that used anything is one, if nobody counted it.
+    """
+    fees = price.billed_pieces(usage.fees)
+    if price.each_request and used:
+        told = any(unit.partition(":")[0] == "request" for unit, _ in fees)
+        fees = fees if told else (*fees, ("request", 1))
+    return usage if fees == usage.fees else structs.replace(usage, fees=fees)
 
 
-def _mode(price: Price, service_tier: str, completed_ms: int | None) -> Mode:
+def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> Mode:
     """Of a service that the price does not list: the standard one, or an error."""
-    if service_tier not in STANDARD_SERVICE:
+    if service_tier is not None and service_tier not in STANDARD_SERVICE and not price.free:
         raise UnpricedComponent(f"service_tier:{service_tier}", price.id)
-    return _scheduled(price, completed_ms) if price.schedule else price.standard
-
-
-def _scheduled(price: Price, completed_ms: int | None) -> Mode:
+    if not price.schedule:
+        return price.standard
     if completed_ms is None:
         raise ValueError(f"price {price.id} depends on the hour: completed_ms is needed")
     return price.mode_at(completed_ms)

@@ -222,11 +222,11 @@ def _multiplier(fields: Fields) -> Multiplier:
 def _fee(unit: str, fields: Fields) -> tuple[str, Fee]:
     if unit.partition(":")[0] not in FEE_UNITS:
         fields.fail("", f"unknown unit; there are {', '.join(FEE_UNITS)}")
-    fields.only({"rate", "per"})
+    fields.only({"rate", "per", "once"})
     per = fields.optional("per", count)
     if per == 0:
         fields.fail("per", "must be positive")
-    return unit, Fee(fields.need("rate", _fee_femto), per or 1)
+    return unit, Fee(fields.need("rate", _fee_femto), per or 1, fields.flag("once"))
 
 
 def _source(fields: Fields) -> Source:

@@ -154,6 +154,17 @@ def _batch_above_standard(price: Price) -> Iterator[str]:
                 yield f"service.{name}: {component} costs more than standard"
 
 
+def _dearer_below_standard(price: Price) -> Iterator[str]:
+    """What is sold as faster and costs less is one list's rate beside another's."""
+    for name in ("priority", "fast", "ultrafast"):
+        mode = price.service.get(name)
+        if mode is None:
+            continue
+        for component in mode.rates.published():
+            if _exceeds(price.base, component, mode.rates, component):
+                yield f"service.{name}: {component} costs less than standard"
+
+
 def _tier_below_base(price: Price) -> Iterator[str]:
     for place, mode in price.modes():
         for low, high in pairwise([mode.rates, *(tier.rates for tier in mode.tiers)]):
@@ -194,6 +205,7 @@ PRICE_RULES: Final[dict[str, Callable[[Price], Iterator[str]]]] = {
     "cache-above-input": _cache_above_input,
     "write-below-input": _write_below_input,
     "batch-above-standard": _batch_above_standard,
+    "dearer-below-standard": _dearer_below_standard,
     "tier-below-base": _tier_below_base,
     "tiers-apart": _tiers_apart,
     "missing-component": _missing_components,

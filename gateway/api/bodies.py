@@ -64,6 +64,8 @@ def _too_large(bytes_max: int) -> RequestTooLarge:
 
 
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) == len(pairs):
+        return
     seen = set()
     for name, _ in pairs:
         if name in seen:

@@ -12,7 +12,8 @@ from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.query import Query
 from gateway.api.services import Services
 from gateway.customers.apps import App
-from gateway.errors import InvalidToken
+from gateway.customers.credentials import Credential
+from gateway.errors import CallerError, InvalidToken, NotFound
 from pricing.money import usd
 
 
@@ -24,13 +25,20 @@ class Estimates:
         return [Endpoint("/api/estimate", {"POST": guarded(self.estimate)})]
 
     async def estimate(self, request: Request) -> Response:
-        app = self._app(request)
+        query = Query(request, ("app", "temporary_key"))
+        key = query.text("temporary_key")
+        if key is None:
+            credential, refusal = Credential(app=self._app(request, query.text("app"))), None
+        else:
+            credential, refusal = await self._of_key(key, query.text("app"))
         content = await read_raw_json(request, self._services.request_bytes_max)
-        found = await self._services.estimate(content, app, dict(request.headers.raw))
+        found = await self._services.estimate(content, credential, dict(request.headers.raw))
         code, message = found.refused or (None, None)
+        if refusal is not None:
+            code, message = refusal.code, str(refusal)
         return answer(
             {
-                "admitted": found.admitted,
+                "admitted": found.admitted and refusal is None,
                 "worst_case_usd": _usd(found.worst_case_pico),
                 "input_tokens_max": found.input_tokens_max,
                 "output_cap": found.output_cap_tokens,
@@ -41,9 +49,24 @@ class Estimates:
             }
         )
 
-    def _app(self, request: Request) -> App:
+    async def _of_key(self, name: str, app: str | None) -> tuple[Credential, CallerError | None]:
+        """Of a call with that temporary key; and why the key itself would not let it pass.
+
+        Raises:
+            InvalidFields: there is no such key, or it is of another app.
+        """
+        keys = self._services.keys
+        try:
+            key = await keys.find(name)
+        except NotFound as exc:
+            raise InvalidFields({"temporary_key": str(exc)}) from exc
+        credential = keys.credential(key)
+        if credential is None or app not in {None, credential.app.id}:
+            raise InvalidFields({"temporary_key": f"This key is one of app {key.app!r}."})
+        return credential, keys.refusal(key)
+
+    def _app(self, request: Request, named: str | None) -> App:
         """Whose call it would be: the app that the query names, that asks, or the only one."""
-        named = Query(request, ("app",)).text("app")
         apps = {app.id: app for app in self._services.apps.all}
         if named is None:
             try:

@@ -1,6 +1,5 @@
 """``POST /v1/events``: usage reported by the application, one event or up to a thousand."""
 
-import asyncio
 from collections import Counter
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from gateway.api.auth import calling_app
 from gateway.api.bodies import read_json
 from gateway.api.endpoint import Endpoint
 from gateway.api.recorder import Recorder, Taken
-from gateway.api.report import checked_event_id, read_report
+from gateway.api.report import Report, checked_event_id, read_report
 from gateway.api.services import Services
 from gateway.customers.apps import App
 from gateway.errors import CallerError, Conflict, GatewayError, InvalidCall, LedgerUnavailable
@@ -49,7 +48,7 @@ class Events:
             return await self._many(batch, app)
         if from_header is not None:
             checked_event_id(from_header, IDEMPOTENCY_HEADER)
-        taken = await self._take(content, app, from_header)
+        taken = await self._recorder.record(self._report(content, app, from_header), app)
         body = {
             "status": "accepted",
             "eventId": taken.event_id,
@@ -58,10 +57,14 @@ class Events:
         }
         return answer(body, 202, {"x-farebox-request-id": taken.request_id})
 
-    async def _take(self, content: object, app: App, event_id: str | None = None) -> Taken:
-        now_ms = self._services.clock.now_ms()
-        report = read_report(content, app, event_id=event_id, now_ms=now_ms)
-        return await self._recorder.record(report, app)
+    def _report(self, content: object, app: App, event_id: str | None = None) -> Report:
+        return read_report(content, app, event_id=event_id, now_ms=self._services.clock.now_ms())
+
+    def _report_or_fault(self, content: object, app: App) -> Report | CallerError:
+        try:
+            return self._report(content, app)
+        except CallerError as fault:
+            return fault
 
     async def _many(self, batch: list[Any], app: App) -> Response:
         """Each event stands and falls alone.
@@ -69,12 +72,9 @@ class Events:
         Raises:
             LedgerUnavailable: before any of them was taken.
         """
-        outcomes: list[Taken | BaseException] = []
+        outcomes: list[Taken | Exception] = []
         for start in range(0, len(batch), AT_ONCE_MAX):
-            some = batch[start : start + AT_ONCE_MAX]
-            outcomes += await asyncio.gather(
-                *(self._take(content, app) for content in some), return_exceptions=True
-            )
+            outcomes += await self._some(batch[start : start + AT_ONCE_MAX], app)
             away = next((o for o in outcomes if isinstance(o, LedgerUnavailable)), None)
             if away is not None:
                 if not any(isinstance(outcome, Taken) for outcome in outcomes):
@@ -92,6 +92,12 @@ class Events:
             },
             202,
         )
+
+    async def _some(self, contents: list[Any], app: App) -> list[Taken | Exception]:
+        read = [self._report_or_fault(content, app) for content in contents]
+        reports = [report for report in read if isinstance(report, Report)]
+        recorded = iter(await self._recorder.record_all(reports, app))
+        return [next(recorded) if isinstance(one, Report) else one for one in read]
 
 
 def refusal(error: GatewayError) -> Response:
@@ -118,7 +124,7 @@ def _batch(content: object) -> list[Any] | None:
     return content
 
 
-def _result(content: object, outcome: Taken | BaseException) -> Json:
+def _result(content: object, outcome: Taken | Exception) -> Json:
     if isinstance(outcome, Taken):
         return {
             "eventId": outcome.event_id,

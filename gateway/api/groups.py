@@ -13,7 +13,7 @@ from gateway.api.endpoint import Endpoint, Handler
 from gateway.api.figures import dollars, dollars_or_none
 from gateway.api.query import Query, page_of
 from gateway.api.services import Services
-from gateway.api.user_rows import Json, remaining
+from gateway.api.user_rows import Json, overshoot, remaining
 from gateway.clock import rfc3339
 from gateway.customers import fields
 from gateway.customers.fields import FIELDS
@@ -67,7 +67,11 @@ class GroupRoutes:
         group = _group(content, identifier)
         if group.anchor and (wrong := self._services.directory.calendar.problem(group.anchor)):
             raise InvalidFields({"period_end": f"{wrong}."})
+        await self._groups.refresh()
+        before = self._groups.scopes.named(group_name(identifier))
         await self._groups.put(identifier, group)
+        after = self._groups.scopes.named(before.name)
+        await self._services.ledger.scopes.limit_changed(before, after)
         return answer(await self._row(identifier))
 
     async def delete(self, request: Request) -> Response:
@@ -112,6 +116,7 @@ class GroupRoutes:
             "total_period_usage": dollars(of_period.charge_pico),
             "total_usage": dollars(balance.spent.charge_pico),
             **remaining(terms, balance, kind, count),
+            **overshoot(balance),
         }
 
     def _source(self, identifier: str) -> str | None:

@@ -1,23 +1,25 @@
 """Recorder: a checked report becomes an event in the ledger, once."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from gateway.api.report import Report
 from gateway.api.services import Services
 from gateway.customers.apps import App
 from gateway.errors import Conflict, InvalidCall
 from gateway.event import Kind, Source, UsageEvent
-from gateway.ledger.ledger import Recorded
+from gateway.ledger.reports import Reported
 from gateway.ledger.requests import is_request_id, new_request_id
+from gateway.ledger.results import Receipt, Recorded
 from gateway.rating import Rated, Rating, bill
 from pricing.money import usd
 
 ENDPOINT: Final = "events"
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What became of a report.
 
     Attributes:
@@ -32,16 +34,6 @@ class Taken:
     charge_usd: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Priced:
-    """Whose price a report has; without a markup yet, which the ledger knows."""
-
-    provider: str
-    rated: Rated
-    book_version: str
-    unpriced: bool
-
-
 class Recorder:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -54,43 +46,55 @@ class Recorder:
             InvalidCall: its model has no price, and the policy is to reject that.
             LedgerUnavailable: nothing was counted.
         """
-        if report.event_id is not None and is_request_id(report.event_id):
-            # The proxy gave that id to a call, and has counted it.
-            return Taken(report.event_id, report.event_id, duplicate=True, charge_usd=None)
-        priced = self._priced(report)
-        request_id = new_request_id(self._services.clock.now_ms())
-        receipt = await self._services.ledger.record(
-            report.customer,
-            lambda markup_ppm: self._event(report, app, priced, request_id, markup_ppm=markup_ppm),
-            idempotency_key=_scoped(app, report.event_id),
-            fingerprint=report.fingerprint,
-        )
-        if receipt.outcome is Recorded.CONFLICT:
-            raise Conflict(
-                "This eventId was used before, for another usage. Give each event its own.",
-                param="eventId",
-                code="event_conflict",
-            )
-        return Taken(
-            report.event_id or receipt.event_id,
-            receipt.event_id,
-            duplicate=receipt.outcome is Recorded.DUPLICATE,
-            charge_usd=None if priced.unpriced else usd(receipt.charge_pico),
-        )
+        (taken,) = await self.record_all([report], app)
+        if isinstance(taken, Exception):
+            raise taken
+        return taken
 
-    def _priced(self, report: Report) -> _Priced:
+    async def record_all(self, reports: Sequence[Report], app: App) -> list[Taken | Exception]:
+        """Count each, unless it has been counted.
+
+        Returns:
+            For each what became of it, or what `record` would have raised.
+        """
+        bills = [
+            # The proxy gave such an id to a call, and has counted it.
+            None if is_request_id(report.event_id or "") else self._bill(report, app)
+            for report in reports
+        ]
+        receipts = iter(
+            await self._services.ledger.reports.record_all(
+                [
+                    Reported(
+                        report.customer,
+                        billed.event,
+                        _scoped(app, report.event_id),
+                        report.fingerprint,
+                    )
+                    for report, billed in zip(reports, bills, strict=True)
+                    if billed is not None
+                ]
+            )
+        )
+        return [
+            _counted_by_proxy(report.event_id or "")
+            if billed is None
+            else _taken(report, billed, next(receipts))
+            for report, billed in zip(reports, bills, strict=True)
+        ]
+
+    def _bill(self, report: Report, app: App) -> "_Bill":
         rating = self._services.rating.pinned()
         provider = report.provider or self._provider_of(report.model, rating)
         rated = rating.rate(provider, report.model, report.at_ms)
-        unpriced = bill(rated, report.usage, completed_ms=report.at_ms).unpriced
-        if unpriced and rating.rejects_unpriced:
-            raise InvalidCall(
-                f"There is no price for model {report.model!r} of provider {provider!r}. "
-                "Add one under prices in the configuration.",
-                param="model",
-                code="model_not_priced",
-            )
-        return _Priced(provider, rated, rating.book.version, unpriced)
+        return _Bill(
+            report=report,
+            app=app,
+            rating=rating,
+            provider=provider,
+            rated=rated,
+            request_id=new_request_id(self._services.clock.now_ms()),
+        )
 
     def _provider_of(self, model: str, rating: Rating) -> str:
         alias = rating.book.own_names.aliases.get(model)
@@ -98,30 +102,79 @@ class Recorder:
             return self._services.provider_of(model)
         return alias.provider or self._services.provider_of(alias.model)
 
-    def _event(
-        self, report: Report, app: App, priced: _Priced, request_id: str, *, markup_ppm: int
-    ) -> UsageEvent:
-        amount = bill(priced.rated, report.usage, markup_ppm=markup_ppm, completed_ms=report.at_ms)
+
+class _Bill(Struct, kw_only=True):
+    """Whose price a report has, and what it comes to once its customer's markup is known.
+
+    Attributes:
+        unpriced: There was no price when the event was last made.
+    """
+
+    report: Report
+    app: App
+    rating: Rating
+    provider: str
+    rated: Rated
+    request_id: str
+    unpriced: bool = False
+
+    def event(self, markup_ppm: int) -> UsageEvent:
+        """The event.
+
+        Raises:
+            InvalidCall: its model has no price, and the policy is to reject that.
+        """
+        report = self.report
+        amount = bill(self.rated, report.usage, markup_ppm=markup_ppm, completed_ms=report.at_ms)
+        self.unpriced = amount.unpriced
+        if amount.unpriced and self.rating.rejects_unpriced:
+            raise InvalidCall(
+                f"There is no price for model {report.model!r} of provider {self.provider!r}. "
+                "Add one under prices in the configuration.",
+                param="model",
+                code="model_not_priced",
+            )
         return UsageEvent(
-            request_id=request_id,
+            request_id=self.request_id,
             kind=Kind.EVENT,
             at_ms=report.at_ms,
             charge_pico=amount.charge_pico,
             cost_pico=amount.cost_pico,
-            app=app.id,
+            app=self.app.id,
             unpriced=amount.unpriced,
             markup_ppm=markup_ppm,
             endpoint=ENDPOINT,
             model=report.model,
-            provider=priced.provider,
+            provider=self.provider,
             price_id=amount.price_id,
-            scope=priced.rated.scope,
-            book_version=priced.book_version,
+            scope=self.rated.scope,
+            book_version=self.rating.book.version,
             usage=report.usage,
             source=Source.EVENT,
             status_code=202,
             metadata=report.metadata,
         )
+
+
+def _taken(report: Report, billed: _Bill, receipt: Receipt | Exception) -> Taken | Exception:
+    if isinstance(receipt, Exception):
+        return receipt
+    if receipt.outcome is Recorded.CONFLICT:
+        return Conflict(
+            "This eventId was used before, for another usage. Give each event its own.",
+            param="eventId",
+            code="event_conflict",
+        )
+    return Taken(
+        report.event_id or receipt.event_id,
+        receipt.event_id,
+        duplicate=receipt.outcome is Recorded.DUPLICATE,
+        charge_usd=None if billed.unpriced else usd(receipt.charge_pico),
+    )
+
+
+def _counted_by_proxy(request_id: str) -> Taken:
+    return Taken(request_id, request_id, duplicate=True, charge_usd=None)
 
 
 def _scoped(app: App, event_id: str | None) -> str | None:

@@ -8,11 +8,11 @@ caller, and guessing what was meant would bill somebody wrongly.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
+from msgspec import Struct
 
 from gateway.api.times import instant
 from gateway.customers import fields
@@ -41,12 +41,12 @@ FIELDS: Final = (
     "timestamp",
     "metadata",
 )
+_KNOWN: Final = frozenset(FIELDS)
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """One usage, checked.
 
     Attributes:
@@ -79,8 +79,8 @@ def read_report(content: object, app: App, *, event_id: str | None, now_ms: int)
     """
     if not isinstance(content, dict):
         raise InvalidCall("An event must be a JSON object.", code="invalid_json")
-    unknown = next((name for name in content if name not in FIELDS), None)
-    if unknown is not None:
+    if not _KNOWN.issuperset(content):
+        unknown = next(name for name in content if name not in _KNOWN)
         known = ", ".join(FIELDS)
         _refuse(unknown[:64], f"is not a field of an event. Known are {known}", "unknown_field")
     _check_app(content, app)

@@ -8,7 +8,8 @@ from gateway.alerts.watch import Watch
 from gateway.api.tallies import Tallies
 from gateway.api.user_service import UserService
 from gateway.clock import Clock
-from gateway.customers.apps import App, Apps
+from gateway.customers.apps import Apps
+from gateway.customers.credentials import Credential
 from gateway.customers.directory import Directory
 from gateway.customers.groups import Groups
 from gateway.customers.temporary_keys import TemporaryKeys
@@ -50,7 +51,7 @@ class Services:
 
     Attributes:
         zone: The reporting zone, in which a date without a time is read.
-        estimate: Of a chat call, given its body, its app and its headers.
+        estimate: Of a chat call, given its body, its credential and its headers.
         provider_of: Whose prices a reported event has that names a model but no provider.
         admin_key_sha256: Hex digest; the key itself is never kept.
         hosts: Names under which the gateway may be addressed, besides loopback and IPs.
@@ -69,7 +70,7 @@ class Services:
     watch: Watch
     users: UserService
     groups: Groups
-    estimate: Callable[[bytes, App, Mapping[bytes, bytes]], Awaitable[Estimate]]
+    estimate: Callable[[bytes, Credential, Mapping[bytes, bytes]], Awaitable[Estimate]]
     rating: Rating
     apps: Apps
     keys: TemporaryKeys

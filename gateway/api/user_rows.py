@@ -22,6 +22,7 @@ from gateway.store.keys import Partition
 from pricing.money import usd
 
 TOP_MODELS: Final = 10
+NO_MODELS: Final = "The archive cannot be read now: top_models and total_cache_hits are left out."
 
 Json = dict[str, Any]
 
@@ -50,7 +51,7 @@ class Standing:
     """A customer and its numbers, as they stand at `now_ms`.
 
     Attributes:
-        models: The most called first.
+        models: The most called first; None: the archive cannot be read now.
         count: What limits are about, charge or cost.
     """
 
@@ -59,7 +60,7 @@ class Standing:
     lifetime: Lifetime
     balance: Balance
     terms: Terms
-    models: Sequence[ModelUse]
+    models: Sequence[ModelUse] | None
     now_ms: int
     zone: tzinfo
     count: Count = "charge"
@@ -77,8 +78,7 @@ def detail(standing: Standing) -> Json:
         "total_requests": totals.calls,
         "total_prompt_tokens": totals.input_tokens,
         "total_completion_tokens": totals.output_tokens,
-        "total_cache_hits": sum(used.cache_hits for used in standing.models),
-        "top_models": {used.model: used.requests for used in standing.models[:TOP_MODELS]},
+        **_by_model(standing.models),
         "average_monthly_cost": _average_monthly_cost(standing),
         "last_active": _time(standing.lifetime.last_seen_ms),
         "created_at": _time(profile.whole("created_ms")),
@@ -92,17 +92,24 @@ def detail(standing: Standing) -> Json:
         **remaining(standing.terms, standing.balance, _period_kind(standing), standing.count),
         "credits_usd": usd(limits.credit_pico),
         "carried_over_usd": usd(limits.carried_pico),
-        "overshoot_usd": {
-            "settle": usd(standing.balance.over_settle_pico),
-            "event": usd(standing.balance.over_event_pico),
-            "limit": usd(standing.balance.over_limit_pico),
-        },
+        **overshoot(standing.balance),
         "usage_sources": {
             "reported_usd": usd(totals.reported_pico + totals.event_pico),
             "estimated_usd": usd(totals.estimated_pico),
             "unresolved_usd": usd(totals.unresolved_pico),
             "unpriced_requests": totals.unpriced,
         },
+        "warnings": [NO_MODELS] if standing.models is None else [],
+    }
+
+
+def _by_model(models: Sequence[ModelUse] | None) -> Json:
+    """What only the archive knows."""
+    if models is None:
+        return {"total_cache_hits": None, "top_models": None}
+    return {
+        "total_cache_hits": sum(used.cache_hits for used in models),
+        "top_models": {used.model: used.requests for used in models[:TOP_MODELS]},
     }
 
 
@@ -149,6 +156,17 @@ def remaining(terms: Terms, balance: Balance, kind: str, count: Count) -> Json:
         "held_usd": usd(balance.held_pico),
         "remaining_usd": None if room is None else usd(room - balance.held_pico),
         "resets_at": _time(resets_ms),
+    }
+
+
+def overshoot(balance: Balance) -> Json:
+    """What was booked beyond the limits, by its cause."""
+    return {
+        "overshoot_usd": {
+            "settle": usd(balance.over_settle_pico),
+            "event": usd(balance.over_event_pico),
+            "limit": usd(balance.over_limit_pico),
+        }
     }
 
 

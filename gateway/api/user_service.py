@@ -27,7 +27,8 @@ from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.roster.roster import Found, Roster, Wanted
-from gateway.store.archive import Archive, LogFilter
+from gateway.store.archive import Archive, LogFilter, unless_away
+from gateway.store.archive.outbox import CUSTOMER, subject_of
 
 FINGERPRINT_DIGITS: Final = 32
 
@@ -87,6 +88,8 @@ class UserService:
             raise InvalidCall("The anonymous customer cannot be deleted.", param=IDENTIFIER)
         profile = await self.directory.delete(identifier)
         await self._list(profile)
+        # While the archive is away `Erasure` does it, as soon as it can.
+        await unless_away(self.archive.outbox.erase([subject_of(CUSTOMER, identifier)]))
 
     async def credit(self, identifier: str, credit: Credit) -> tuple[Receipt, Standing]:
         """Give credit, once a key; with the customer as it stands then.
@@ -136,7 +139,7 @@ class UserService:
         balance, lifetime, models = await asyncio.gather(
             self.ledger.balance(profile),
             self.counters.lifetime(partition, profile.number),
-            self.archive.models(LogFilter(customer_numbers=(profile.number,))),
+            unless_away(self.archive.models(LogFilter(customer_numbers=(profile.number,)))),
         )
         now_ms = self.clock.now_ms()
         return Standing(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.audit.differences import Difference, Finding, Unit
 from gateway.audit.history import Counted, History, after
@@ -24,6 +24,13 @@ Thing = tuple[str, bool]
 """What the archive has one row of: a request id, and whether it is the adjustment of it."""
 
 
+class Row(NamedTuple):
+    """Whose it is, and its charge, cost and credit."""
+
+    customer_number: int
+    sums: Sums
+
+
 class Retired(Exception):
     """Rows were retired again and again while they were read."""
 
@@ -34,13 +41,13 @@ class Archived:
 
     Attributes:
         before: By customer, the counters of what was trimmed from the stream.
-        rows: Charge and cost of what is in the archive and was not trimmed.
+        rows: Of what is in the archive and was not trimmed.
         groups: What was trimmed adds to them.
     """
 
     groups: GroupTally
     before: Mapping[int, Counted] = field(default_factory=dict)
-    rows: dict[Thing, Sums] = field(default_factory=dict)
+    rows: dict[Thing, Row] = field(default_factory=dict)
 
 
 async def archived(
@@ -72,7 +79,7 @@ async def archived(
             for place, event in old:
                 found.groups.add(place, event)
             found.rows |= {
-                thing(event): Sums(event.charge_pico, event.cost_pico, event.credit_pico)
+                thing(event): Row(event.customer_number, _sums(event))
                 for place, event in placed
                 if place > trimmed
             }
@@ -81,6 +88,10 @@ async def archived(
             found.before = {number: history.at(number, trimmed) for number in history.numbers}
             return found
     raise Retired
+
+
+def _sums(event: UsageEvent) -> Sums:
+    return Sums(event.charge_pico, event.cost_pico, event.credit_pico)
 
 
 def thing(event: UsageEvent) -> Thing:
@@ -110,34 +121,51 @@ def before_the_stream(
 
 
 class BesideTheStream:
-    """Live events against their rows, as far as the archive's cursor has come."""
+    """Live events against their rows, as far as the archive's cursor has come, and back."""
 
-    def __init__(self, partition: int, archived_to: Position, rows: Mapping[Thing, Sums]) -> None:
+    def __init__(self, partition: int, archived_to: Position, rows: Mapping[Thing, Row]) -> None:
         self._partition = partition
         self._archived_to = archived_to
         self._rows = rows
+        self._met: set[Thing] = set()
 
     def check(self, at: Position, event: UsageEvent) -> Iterable[Difference]:
+        which = thing(event)
+        self._met.add(which)
         if at > self._archived_to or self._archived_to == BEGINNING:
             return
-        row = self._rows.get(thing(event))
+        row, number = self._rows.get(which), event.customer_number
         if row is None:
-            yield self._difference(event, "row", 1, 0, Unit.COUNT)
+            yield self._difference(number, f"{event.request_id} row", 1, 0, Unit.COUNT)
             return
-        amounts = (event.charge_pico, event.cost_pico, event.credit_pico)
-        for name, expected, found in zip(("charge", "cost", "credit"), amounts, row, strict=True):
+        for name, expected, found in zip(_AMOUNTS, _sums(event), row.sums, strict=True):
             if expected != found:
-                yield self._difference(event, name, expected, found, Unit.USD)
+                yield self._difference(number, f"{event.request_id} {name}", expected, found)
+
+    def lost(self) -> Iterable[Difference]:
+        """Rows of money whose events the store has no more, once all of them were checked.
+
+        It came back without its newest writes, and nobody knew of these to put them back.
+        """
+        for which in self._rows.keys() - self._met:
+            row = self._rows[which]
+            for name, found in zip(_AMOUNTS, row.sums, strict=True):
+                if found:
+                    subject = f"{which[0]} {name}, lost by the store"
+                    yield self._difference(row.customer_number, subject, 0, found)
 
     def _difference(
-        self, event: UsageEvent, what: str, expected: int, found: int, unit: Unit
+        self, number: int, subject: str, expected: int, found: int, unit: Unit = Unit.USD
     ) -> Difference:
         return Difference(
             finding=Finding.ARCHIVE,
             partition=self._partition,
-            customer_number=event.customer_number or None,
-            subject=f"{event.request_id} {what}",
+            customer_number=number or None,
+            subject=subject,
             expected=expected,
             found=found,
             unit=unit,
         )
+
+
+_AMOUNTS: Final = ("charge", "cost", "credit")

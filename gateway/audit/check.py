@@ -127,7 +127,7 @@ class Check:
     ) -> Checked:
         store, index = self._store, partition.index
         first = await snapshot(store, partition, checkpoints=True)
-        reading, found, tally = await self._begin(partition, first, groups)
+        reading, found, tally, beside = await self._begin(partition, first, groups)
         await reading.read_to(first.last)
         numbers = reading.numbers(known, first)
         found.add(compare.leases(index, first))
@@ -142,6 +142,9 @@ class Check:
             for number in batch:
                 found.add(_differences(reading, number, known, seen))
                 total = _plus(total, seen.hashes[partition.account(number)])
+        if beside is not None:  # every row that was read has come through the stream by now
+            await reading.read_to((await snapshot(store, partition)).last)
+            found.add(beside.lost())
         found.add(compare.endings(index, reading.tally.twice))
         found.add(reading.remarks)
         total = replace(total, alien=reading.alien)
@@ -159,9 +162,9 @@ class Check:
 
     async def _begin(
         self, partition: Partition, first: Snapshot, groups: Mapping[str, ScopeBook]
-    ) -> tuple[Reading, "_Found", GroupTally]:
+    ) -> tuple[Reading, "_Found", GroupTally, BesideTheStream | None]:
         """With what the archive knows of the time before the stream, where it is asked."""
-        index, found, before = partition.index, _Found(), None
+        index, found, before, beside = partition.index, _Found(), None, None
         tally = GroupTally(index, groups)
         inspections: list[Inspection] = []
         if self._archive is not None and self._zone is not None:
@@ -179,7 +182,7 @@ class Check:
         reading = Reading(
             self._store, partition, first, zone=self._zone, before=before, inspections=inspections
         )
-        return reading, found, tally
+        return reading, found, tally, beside
 
 
 class _Found:

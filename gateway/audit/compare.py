@@ -1,5 +1,6 @@
 """Where the books differ from the events. Pure: each function compares one kind of thing."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
@@ -9,11 +10,14 @@ from gateway.audit.differences import Difference, Finding, Unit
 from gateway.audit.history import Counted
 from gateway.audit.snapshot import Fields, Snapshot
 from gateway.audit.tally import Sums
-from gateway.customers.windows import KINDS
+from gateway.customers.windows import CUSTOM, KINDS
 from gateway.metering.counters import LIFETIME_FIELDS, read_lifetime
 from gateway.metering.totals import DayTotals, Lifetime, Totals, unpack
 
 _NO_DAY: Final = DayTotals()
+_WHOLE: Final = re.compile(rb"-?\d+")
+_IDS: Final = re.compile(rb"\d+( \d+){5}")
+"""As the scripts read an account's `windows`."""
 
 
 def account(
@@ -40,12 +44,28 @@ def amounts(fields: Fields, spent: Sums) -> Iterator[tuple[Finding, str, int, in
     for name, expected in zip(("spent", "cost", "credit"), spent, strict=True):
         if (found := whole(fields, name.encode())) != expected:
             yield Finding.SPENT, name, expected, found
+    yield from _windows(fields)
+
+
+def _windows(fields: Fields) -> Iterator[tuple[Finding, str, int, int]]:
+    """How much of the totals lies outside each window: not less than nothing, nor more than all.
+
+    A correction has what it corrects before it, and where that does not count, neither does
+    the correction. But a custom window may have begun afresh in between.
+    """
+    totals = {"charge": whole(fields, b"spent"), "cost": whole(fields, b"cost")}
+    if not _IDS.fullmatch(fields.get(b"windows", b"")) and any(totals.values()):
+        yield Finding.WINDOW, "windows", totals["charge"], 0
     for kind in KINDS:
-        # What lies outside the window is never negative: a correction has what it corrects
-        # before it, and where that does not count, neither does the correction.
-        for name in (f"{kind}.past.charge", f"{kind}.past.cost"):
-            if (outside := whole(fields, name.encode())) < 0:
+        for amount, total in totals.items():
+            name = f"{kind}.past.{amount}"
+            outside = whole(fields, name.encode())
+            if not _WHOLE.fullmatch(fields.get(name.encode(), b"0")):
+                yield Finding.WINDOW, name, total, 0
+            elif outside < 0:
                 yield Finding.WINDOW, name, 0, outside
+            elif outside > total and kind != CUSTOM:
+                yield Finding.WINDOW, name, total, outside
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:

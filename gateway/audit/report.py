@@ -56,13 +56,15 @@ class Report:
         self.unread.append(partition)
 
     def to_json(self) -> dict[str, Any]:
-        """``{ok, checked_at, partitions, customers, events, partial, unread, busy, found, ...``.
+        """``ok`` is null where nothing was found and not all could be read.
+
+        ``{ok, checked_at, partitions, customers, events, partial, unread, busy, found, ...``.
 
         ``drift_usd, differences}``: see `Difference.to_json`; lists are of partitions, but
         `busy`, which is of customer numbers.
         """
         return {
-            "ok": self.ok,
+            "ok": self.ok if self.found or self.complete else None,
             "checked_at": rfc3339(self.checked_ms),
             "partitions": self.partitions,
             "customers": self.customers,

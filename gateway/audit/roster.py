@@ -163,14 +163,17 @@ async def _states(store: Store, customers: Sequence[_Customer]) -> list[tuple[An
 
 
 def _expected(customer: _Customer, state: tuple[Any, Any, Any]) -> Row | None:
-    """None: there is no such customer."""
+    """None: there is no such customer, or what there is cannot be read."""
     partition, number = customer
-    profile = Profile.from_reply("", number, state[1])
-    identifier = profile.text("identifier")
-    if identifier is None:
+    try:
+        profile = Profile.from_reply("", number, state[1])
+        identifier = profile.text("identifier")
+        if identifier is None:
+            return None
+        known = Profile(identifier, number, profile.version, profile.stored)
+        return row_of(partition, known, read_lifetime(state[2]))
+    except ValueError:  # a number that is none
         return None
-    known = Profile(identifier, number, profile.version, profile.stored)
-    return row_of(partition, known, read_lifetime(state[2]))
 
 
 def _of_one(

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from gateway.store.archive import Archive
 from gateway.store.embedded import StoreError, binary, is_running
 from gateway.store.guarantees import EMBEDDED_STANDARD, EMBEDDED_STRICT, audited
 from gateway.store.identity import Unfit
+from pricing.names import canonical_provider
 
 OK, WARNING, FAULTY = "ok", "warning", "fault"
 CONNECT_SECONDS_MAX = 5.0
@@ -158,6 +160,10 @@ def _names(config: Config) -> Iterator[Finding]:
     for name, target in config.models.items():
         if name in aliased:
             said = f"an alias: calls are sent as {target}"
+            if not _is_served(target, config.upstreams):
+                said += ", which no upstream serves: add it to the `models` of one"
+                yield Finding(WARNING, f"model {name}", said)
+                continue
             cards = [found.card for found in matches(book, name)]
         else:
             at = [upstream for upstream in config.upstreams if name in upstream.models]
@@ -170,6 +176,20 @@ def _names(config: Config) -> Iterator[Finding]:
             f"model {name}",
             f"{said}, priced as {' or '.join(priced)}" if priced else f"{said}; no price",
         )
+
+
+def _is_served(target: str, upstreams: Sequence[Upstream]) -> bool:
+    """Whether any upstream has the target of an alias, or, named before it, is to have it."""
+    before, slash, rest = target.partition("/")
+    for upstream in upstreams:
+        named = slash and (
+            upstream.name == before
+            or canonical_provider(upstream.provider) == canonical_provider(before)
+        )
+        names = (target, rest) if named else (target,)
+        if any(fnmatchcase(name, glob) for name in names for glob in upstream.models):
+            return True
+    return False
 
 
 def _prices(config: Config) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ SHOWN_MAX: Final = 100
 
 _MEANINGS: Final = {
     Finding.SPENT: "what was spent is not the sum of the events",
-    Finding.WINDOW: "less than nothing outside the window",
+    Finding.WINDOW: "a window that cannot be",
     Finding.HELD: "what is held is not the sum of the holds",
     Finding.HOLD_WITHOUT_EXPIRY: "a hold that never expires",
     Finding.EXPIRY_WITHOUT_HOLD: "a lease of a hold that is not there",

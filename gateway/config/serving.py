@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.section import Section
-from gateway.config.values import Whole, listening, refusal
+from gateway.config.values import Seconds, Whole, listening, refusal
 
 
 class Server(Section):
@@ -14,6 +14,7 @@ class Server(Section):
     workers: Annotated[Whole, Field(ge=1, le=256)] = 1
     hosts: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
     admin_listen: Annotated[str | None, AfterValidator(listening)] = None
+    stream_keep_alive_seconds: Seconds | None = None
     drain_delay_seconds: Annotated[Whole, Field(ge=0, le=3_600)] = 5
     drain_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
 

@@ -46,7 +46,7 @@ def identifier(value: object) -> str:
         raise ValueError("must not be empty")
     if len(text) > TEXT_CHARACTERS_MAX:
         raise ValueError(f"must have at most {TEXT_CHARACTERS_MAX} characters, has {len(text)}")
-    if any(unicodedata.category(c) in _CONTROLS for c in text):
+    if not text.isprintable() and any(unicodedata.category(c) in _CONTROLS for c in text):
         raise ValueError("must not contain control characters")
     if text.startswith("~"):
         raise ValueError("must not start with '~', which is reserved")

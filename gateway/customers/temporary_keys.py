@@ -21,8 +21,16 @@ from gateway.clock import Clock
 from gateway.customers.apps import App, Apps, token_digest
 from gateway.customers.credentials import ANY_MODEL, Credential
 from gateway.customers.profile import Limits
+from gateway.customers.rates import wait_ms
 from gateway.customers.scopes import Scope, key_name
-from gateway.errors import InvalidToken, LedgerUnavailable, NotFound, PermissionRefused, RateLimited
+from gateway.errors import (
+    CallerError,
+    InvalidToken,
+    LedgerUnavailable,
+    NotFound,
+    PermissionRefused,
+    RateLimited,
+)
 from gateway.store.client import Store
 from gateway.store.keys import TEMPORARY_KEYS
 
@@ -56,6 +64,7 @@ class TemporaryKey:
         customer: The only one that its calls may name.
         until_ms, made_ms, used_ms: When it ends, was made, was last used; Unix ms.
         uses: How many calls have passed.
+        tat_us: How far its rate has been used, as `gateway.customers.rates` has it.
         rate: Calls a minute.
         budget_pico: What its calls may cost together, pico-USD.
         test: Said by its maker; it changes nothing.
@@ -76,6 +85,7 @@ class TemporaryKey:
     test: bool = False
     uses: int = 0
     used_ms: int | None = None
+    tat_us: int = 0
 
     @property
     def scope(self) -> Scope:
@@ -108,6 +118,7 @@ class TemporaryKey:
             test=stored.get(b"test") == b"1",
             uses=whole(b"uses") or 0,
             used_ms=whole(b"last_ms"),
+            tat_us=whole(b"tat") or 0,
         )
 
     def stored(self) -> dict[str, str]:
@@ -145,21 +156,15 @@ class TemporaryKeys:
         """
         name, _, secret = token.removeprefix(PREFIX).partition(".")
         key = await self._find(name) if secret and name.isalnum() and name.isascii() else None
-        app = self._app(key.app) if key else None
+        credential = self.credential(key) if key else None
         digest = token_digest(token)
-        if key is None or app is None or not secrets.compare_digest(key.digest, digest):
+        if key is None or credential is None or not secrets.compare_digest(key.digest, digest):
             raise InvalidToken("This temporary key is not known here.")
         if key.revoked:
             raise _revoked()
         if key.until_ms is not None and self._clock.now_ms() >= key.until_ms:
             raise _ended()
-        return Credential(
-            app=app,
-            customer=key.customer,
-            models=key.models,
-            key=key.scope,
-            key_digest=key.digest,
-        )
+        return credential
 
     async def use(self, key: Scope, digest: str) -> None:
         """Count a call that is about to be held; the two as its credential has them.
@@ -174,17 +179,35 @@ class TemporaryKeys:
         if outcome == _Use.PASSED:
             return
         if outcome == _Use.USED_UP:
-            raise PermissionRefused(
-                f"This temporary key has been used {n} times, which is all it may.",
-                code="key_used_up",
-            )
+            raise _used_up(n)
         if outcome == _Use.RATE_LIMITED:
-            seconds = min(60, max(1, -(-n // 1000)))
-            raise RateLimited(
-                f"This temporary key is used too fast. Try again in {seconds} s.",
-                details={"limit": "key_rate_limit", "retry_after_seconds": seconds},
-            )
+            raise _too_fast(n)
         raise _revoked() if outcome == _Use.REVOKED else _ended()
+
+    def credential(self, key: TemporaryKey) -> Credential | None:
+        """What a call with it is authenticated by; None: its app is not there any more."""
+        app = self._app(key.app)
+        if app is None:
+            return None
+        return Credential(
+            app=app,
+            customer=key.customer,
+            models=key.models,
+            key=key.scope,
+            key_digest=key.digest,
+        )
+
+    def refusal(self, key: TemporaryKey) -> CallerError | None:
+        """Why one more call with it would not pass now; as `authenticate` and `use`."""
+        now_ms = self._clock.now_ms()
+        if key.revoked:
+            return _revoked()
+        if key.until_ms is not None and now_ms >= key.until_ms:
+            return _ended()
+        if key.uses_max is not None and key.uses >= key.uses_max:
+            return _used_up(key.uses)
+        wait = wait_ms(key.tat_us, key.rate, now_ms) if key.rate else 0
+        return _too_fast(wait) if wait else None
 
     async def give_back(self, key: Scope, digest: str) -> None:
         """A call that `use` had counted was refused after all. What cannot be told, is lost."""
@@ -291,6 +314,21 @@ def _unknown(name: str) -> NotFound:
 
 def _revoked() -> InvalidToken:
     return InvalidToken("This temporary key was revoked.", code="key_revoked")
+
+
+def _used_up(times: int) -> PermissionRefused:
+    return PermissionRefused(
+        f"This temporary key has been used {times} times, which is all it may.",
+        code="key_used_up",
+    )
+
+
+def _too_fast(wait: int) -> RateLimited:
+    seconds = min(60, max(1, -(-wait // 1000)))
+    return RateLimited(
+        f"This temporary key is used too fast. Try again in {seconds} s.",
+        details={"limit": "key_rate_limit", "retry_after_seconds": seconds},
+    )
 
 
 def _ended() -> InvalidToken:

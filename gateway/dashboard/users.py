@@ -26,7 +26,7 @@ from gateway.metering.roster.conditions import Narrowing, Search, Seen
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
-from gateway.store.archive import Metric
+from gateway.store.archive import Metric, unless_away
 
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
@@ -70,8 +70,10 @@ SHOWN: Final = ("tokens", "trend", "budget", "failed", "last_seen", "first_seen"
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One user; `used` is None where the archive cannot be read."""
+
     entry: Entry
-    used: Slot
+    used: Slot | None
     spark: Spark | None
 
 
@@ -114,7 +116,7 @@ class Users:
         listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
         pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
         context: dict[str, Any] = {
-            "rows": await self._rows(visit, listed.customers),
+            "rows": await self._rows_or_less(visit, listed.customers),
             "count": listed.count,
             "cut": listed.cut,
             "everybody": (await self._users.page(Wanted(size=1))).count,
@@ -174,7 +176,9 @@ class Users:
         count = (await self._users.page(Wanted(size=1))).count
         if count > COMPARED_MAX and not narrowings and down:
             part = slice(offset, offset + size)
-            return Listed(await self._reports.most(state.span, _metric(name), part), count, True)
+            most = await unless_away(self._reports.most(state.span, _metric(name), part))
+            if most is not None:
+                return Listed(most, count, True)
         wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
         found = await self._users.page(wanted)
         ordered = await self._by_range(visit, found.rows, name)
@@ -184,10 +188,18 @@ class Users:
         self, visit: Visit, customers: Sequence[Customer], sort: str
     ) -> list[Customer]:
         value = VALUES[_metric(sort)]
-        used = await self._reports.used(visit.state.span, [c.number for c in customers])
+        numbers = [customer.number for customer in customers]
+        used = await unless_away(self._reports.used(visit.state.span, numbers)) or {}
         return sorted(
             customers, key=lambda c: value(used.get(c.number, Slot())), reverse=sort[:1] == "-"
         )
+
+    async def _rows_or_less(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
+        """For a page; a file without its figures would say that there were none."""
+        rows = await unless_away(self._rows(visit, customers))
+        if rows is not None:
+            return rows
+        return [Row(entry, None, None) for entry in await self._board.standings(customers)]
 
     async def _rows(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
         entries = await self._board.standings(customers)
@@ -235,6 +247,7 @@ def _file_row(row: Row) -> dict[str, Any]:
     """What was used is of the range; what was spent is of the budget's own period."""
     who, standing = row.entry.person, row.entry.standing
     limit = standing.tightest
+    used = row.used or Slot()
     return {
         "customer_identifier": who.identifier,
         "name": who.name,
@@ -242,13 +255,13 @@ def _file_row(row: Row) -> dict[str, Any]:
         "blocked": who.blocked,
         "first_seen": instant(row.entry.row.first_seen_ms),
         "last_active": instant(row.entry.row.last_seen_ms),
-        "requests": row.used.requests,
-        "tokens": row.used.tokens,
-        "cost_usd": amount(row.used.cost_pico),
-        "charge_usd": amount(row.used.charge_pico),
-        "errors": row.used.errors,
-        "rejected": row.used.rejected,
-        "unpriced_requests": row.used.unpriced,
+        "requests": used.requests,
+        "tokens": used.tokens,
+        "cost_usd": amount(used.cost_pico),
+        "charge_usd": amount(used.charge_pico),
+        "errors": used.errors,
+        "rejected": used.rejected,
+        "unpriced_requests": used.unpriced,
         "period_spent_usd": amount(standing.period_pico),
         "limit_usd": amount(limit.limit_pico) if limit else None,
         "limit_used_percent": round(limit.share, 2) if limit else None,

@@ -34,7 +34,7 @@ from gateway.ledger.leases import LEASE_MS, Leases
 from gateway.ledger.loops import for_ever
 from gateway.ledger.newcomers import Newcomers
 from gateway.ledger.prospects import Prospects
-from gateway.ledger.reports import Reports
+from gateway.ledger.reports import Reported, Reports
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, Receipt, Recorded, Spent
 from gateway.ledger.rules import Count, Orphans, Rules
@@ -104,13 +104,13 @@ class Ledger:
             orphans=orphans,
             reject_status=reject_status,
         )
-        self._scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
+        self.scopes = ScopeHolds(store, directory, clock, self.rules, scopes)
         self.credits = Credits(store, directory, clock, wal=wal)
-        self._reports = Reports(
-            store, directory, clock, self.rules, self._scopes, credits_=self.credits, wal=wal
+        self.reports = Reports(
+            store, directory, clock, self.rules, self.scopes, credits_=self.credits, wal=wal
         )
-        self.prospects = Prospects(directory, clock, self.rules, self._scopes, self.balance)
-        self.adjustments = Adjustments(store, directory, clock, self.rules, self._scopes)
+        self.prospects = Prospects(directory, clock, self.rules, self.scopes, self.balance)
+        self.adjustments = Adjustments(store, directory, clock, self.rules, self.scopes)
         self._leases = Leases(store)
         self._wal = wal
         self.dead_letters = DeadLetters(wal.folder if wal else None)
@@ -120,12 +120,12 @@ class Ledger:
             wal,
             self.dead_letters,
             clock,
-            announce=self._scopes.announce_again,
-            announce_named=self._scopes.announce_named,
+            announce=self.scopes.announce_again,
+            announce_named=self.scopes.announce_named,
         )
         self.entrusted = EntrustedCalls(store, clock, self._leases, self.endings, wal)
         self.unheld = Unheld(
-            directory, clock, self.rules, self._scopes, wal=wal, when_down=when_down
+            directory, clock, self.rules, self.scopes, wal=wal, when_down=when_down
         )
         self.continuity = Continuity(
             store,
@@ -133,7 +133,7 @@ class Ledger:
             wal,
             clock,
             put_back=self._put_back,
-            count_again=self._reports.again,
+            count_again=self.reports.again,
         )
         self._holding = Holding(
             store,
@@ -142,10 +142,10 @@ class Ledger:
                 directory,
                 clock,
                 rules=self.rules,
-                scopes=self._scopes,
+                scopes=self.scopes,
                 newcomers=Newcomers(store, clock, new_customers_per_day or {}),
             ),
-            self._scopes,
+            self.scopes,
             endings=self.endings,
             continuity=self.continuity,
             unheld=self.unheld,
@@ -209,7 +209,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: try again.
         """
-        await self._scopes.announce(hold.group, hold.app, hold.key.identifier if hold.key else None)
+        await self.scopes.announce(hold.group, hold.app, hold.key.identifier if hold.key else None)
         outcome = await self._store.script(
             "restore",
             [
@@ -231,7 +231,7 @@ class Ledger:
         if outcome != RESTORED:
             return False
         # Only now: without the customer's hold nobody would ever take these off.
-        await self._scopes.restore(hold)
+        await self.scopes.restore(hold)
         return True
 
     async def sent(self, so_far: SoFar) -> None:
@@ -300,9 +300,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: nothing was counted.
         """
-        return await self._reports.record(
-            customer, event, idempotency_key=idempotency_key, fingerprint=fingerprint
-        )
+        return await self.reports.record(Reported(customer, event, idempotency_key, fingerprint))
 
     async def balance(self, profile: Profile) -> Balance:
         """Read an account."""
@@ -319,7 +317,7 @@ class Ledger:
         Args:
             scope: As `gateway.customers.scopes` names it.
         """
-        return await self._scopes.balance(scope)
+        return await self.scopes.balance(scope)
 
     async def renew(self) -> None:
         """Move the leases of all calls that this process is serving."""

@@ -4,33 +4,21 @@ What the scripts decide in one step is worked out here from what the accounts sa
 the other: right for a moment in which nothing else happens, a promise for none.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.clock import Clock
 from gateway.customers.directory import Directory
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
-from gateway.customers.windows import CUSTOM
+from gateway.customers.rates import wait_ms
+from gateway.customers.scopes import Scope
 from gateway.ledger.bounds import Bound
-from gateway.ledger.results import Balance, Spent
-from gateway.ledger.rules import Count, Rules
+from gateway.ledger.refusals import rate_limited
+from gateway.ledger.results import Balance
+from gateway.ledger.rooms import Room, rooms_of
+from gateway.ledger.rules import Rules
 from gateway.ledger.scope_holds import ScopeHolds
-
-_NOTHING = Spent()
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What one limit has left; amounts in pico-USD.
-
-    Attributes:
-        limit: Whose it is and which, as a refusal names it: ``group_period_budget``.
-        left_pico: Below zero: overspent.
-    """
-
-    limit: str
-    left_pico: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +29,14 @@ class Prospect:
         granted_pico: What would be held for it; None: it would be refused.
         asked: What it can cost.
         rooms: Of every limit that it would be held to, the tightest first.
-        refused: Why, where it is no limit's doing: ``customer_blocked`` and the like.
+        refused: Why, where it is no budget's doing: the code and the message of the error.
     """
 
     granted_pico: int | None
     asked: Bound
     terms: Terms
     rooms: Sequence[Room] = ()
-    refused: str | None = None
+    refused: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +76,7 @@ class Prospects:
         customer: str,
         *,
         app: str,
+        key: Scope | None,
         change: Mapping[str, Canonical],
         bound: Callable[[Terms], Bound],
     ) -> Prospect:
@@ -101,14 +90,15 @@ class Prospects:
         planned = self.directory.plan(profile, change).profile
         now_ms = self.clock.now_ms()
         terms = self.directory.terms(planned, now_ms)
-        scopes = self.scopes.limited(planned.group, app)
+        scopes = self.scopes.limited(planned.group, app, key)
         if scopes:
             terms = replace(terms, shared=True)
         asked = bound(terms)
-        refused = self._refused(profile)
+        its_own = await self.balance(planned)
+        refused = self._refused(profile) or _too_fast(customer, terms, its_own, now_ms)
         if refused:
             return Prospect(granted_pico=None, asked=asked, terms=terms, refused=refused)
-        accounts = [("", terms, await self.balance(planned))]
+        accounts = [("", terms, its_own)]
         for scope in scopes:
             of_scope = scope.terms(self.directory.calendar, now_ms)
             account = await self.scopes.balance(scope.name)
@@ -116,7 +106,7 @@ class Prospects:
         granted: int | None = asked.wanted_pico
         rooms: list[Room] = []
         for prefix, of_account, balance in accounts:
-            found = list(_rooms(prefix, of_account, balance, self.rules.count))
+            found = list(rooms_of(prefix, of_account, balance, self.rules.count))
             rooms += found
             if found and granted and self.rules.binding:
                 left_pico = min(room.left_pico for room in found)
@@ -128,22 +118,21 @@ class Prospects:
             rooms=sorted(rooms, key=lambda room: room.left_pico),
         )
 
-    def _refused(self, profile: Profile) -> str | None:
+    def _refused(self, profile: Profile) -> tuple[str, str] | None:
         if profile.blocked:
-            return "customer_blocked"
+            return "customer_blocked", "This customer is blocked."
         if profile.version == 0 and self.rules.registered_only:
-            return "customer_not_registered"
+            return "customer_not_registered", "Only customers that are registered may call."
         return None
 
 
-def _rooms(prefix: str, terms: Terms, balance: Balance, count: Count) -> Iterator[Room]:
-    limits, held = terms.limits, balance.held_pico
-    if limits.period_budget_pico is not None:
-        spent = balance.by_kind.get(terms.period_kind or CUSTOM, _NOTHING).of(count)
-        yield Room(f"{prefix}period_budget", limits.period_budget_pico - spent - held)
-    if limits.total_limit_pico is not None:
-        left_pico = limits.total_limit_pico - balance.spent.of(count) - held
-        yield Room(f"{prefix}total_budget", left_pico)
+def _too_fast(customer: str, terms: Terms, balance: Balance, now_ms: int) -> tuple[str, str] | None:
+    rate = terms.limits.rate_limit
+    wait = wait_ms(balance.tat_us, rate, now_ms) if rate else 0
+    if not rate or not wait:
+        return None
+    error = rate_limited(customer, rate, wait)
+    return error.code or "", str(error)
 
 
 def _grant(left_pico: int, asked: Bound) -> int | None:

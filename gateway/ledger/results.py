@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import add
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -10,12 +11,16 @@ from msgspec import Struct
 from gateway.customers.fields import Canonical
 from gateway.customers.profile import Profile, Terms
 from gateway.customers.scopes import Scope
-from gateway.customers.windows import CUSTOM, KINDS
+from gateway.customers.windows import KINDS
 from gateway.ledger.rules import Count
 from gateway.store.keys import Partition
 
 NO_WINDOWS: Final = b"0 0 0 0 0 0"
 """Of an account that has opened none yet."""
+
+HALF_SECONDS: Final = (43_200, 302_400, 1_209_600, 15_768_000)
+"""Of the shortest day, week, month and year: one that begins sooner after the open one is the
+same in another zone. As ``lib/ids.lua``."""
 
 
 class Recorded(StrEnum):
@@ -117,8 +122,7 @@ def _rooms(account: Hold | ScopeHold) -> Iterator[_Room]:
             yield _Room(limit - spent - account.held_pico, terms.period_resets_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The answer to a reported usage; on a duplicate, of the one that came before."""
 
     outcome: Recorded
@@ -145,6 +149,7 @@ class Balance:
         over_settle_pico: What calls cost above what was reserved for them.
         over_event_pico: What was reported beyond a limit.
         over_limit_pico: What limits that were lowered have left beyond them.
+        tat_us: How far its rate has been used, as `gateway.customers.rates` has it.
     """
 
     spent: Spent
@@ -153,27 +158,31 @@ class Balance:
     over_settle_pico: int = 0
     over_event_pico: int = 0
     over_limit_pico: int = 0
+    tat_us: int = 0
 
     @classmethod
     def of(cls, fields: Mapping[bytes, bytes], window_ids: str) -> "Balance":
         """Read an account's hash, given the ids of the windows of now.
 
         Windows that have not been opened yet count as empty. One that is open already and
-        has not ended (the clock stepped back, the anchor was moved) counts as that of now.
+        has not ended (the clock stepped back, the anchor or the zone was moved) counts as that
+        of now.
         """
         *ids, _ = map(int, window_ids.split())
         *opened, until = map(int, fields.get(b"windows", NO_WINDOWS).split())
+        untils = [*map(add, opened, HALF_SECONDS), until]
         return cls(
             spent=Spent(int(fields.get(b"spent", 0)), int(fields.get(b"cost", 0))),
             held_pico=int(fields.get(b"held", 0)),
             by_kind={
                 kind: _spent(fields, kind)
-                for kind, now, open_id in zip(KINDS, ids, opened, strict=True)
-                if now and (open_id >= now or (kind == CUSTOM and 0 < open_id < now < until))
+                for kind, now, open_id, end in zip(KINDS, ids, opened, untils, strict=True)
+                if now and (open_id >= now or 0 < open_id < now < end)
             },
             over_settle_pico=int(fields.get(b"over.settle", 0)),
             over_event_pico=int(fields.get(b"over.event", 0)),
             over_limit_pico=int(fields.get(b"over.limit", 0)),
+            tat_us=int(fields.get(b"tat", 0)),
         )
 
 

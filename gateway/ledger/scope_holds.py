@@ -23,6 +23,7 @@ from gateway.ledger.outcomes import Outcome
 from gateway.ledger.refusals import Refusal, refused
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Balance, Hold, ScopeHold
+from gateway.ledger.rooms import rooms_of
 from gateway.ledger.rules import Rules
 from gateway.ledger.scope_registry import ScopeRegistry
 from gateway.store.client import Store
@@ -49,9 +50,9 @@ class ScopeHolds:
         """Whether a call of these needs room in any."""
         return any(scope.limits.limited for scope in self._scopes.counted(group, app, key))
 
-    def limited(self, group: str | None, app: str) -> list[Scope]:
+    def limited(self, group: str | None, app: str, key: Scope | None) -> list[Scope]:
         """Those of a call that have limits, in the order in which they are asked."""
-        return [s for s in self._scopes.counted(group, app, None) if s.limits.limited]
+        return [s for s in self._scopes.counted(group, app, key) if s.limits.limited]
 
     async def announce(self, group: str | None, app: str, key: str | None) -> None:
         """Before an event may name them; of a temporary key its id is enough.
@@ -59,8 +60,15 @@ class ScopeHolds:
         Raises:
             LedgerUnavailable: none may.
         """
+        await self._registry.ensure(self._named(group, app, key))
+
+    def are_announced(self, group: str | None, app: str, key: str | None) -> bool:
+        """Whether `announce` would have nothing to do."""
+        return self._registry.has(self._named(group, app, key))
+
+    def _named(self, group: str | None, app: str, key: str | None) -> list[str]:
         of_key = Scope(key_name(key)) if key else None
-        await self._registry.ensure(s.name for s in self._scopes.counted(group, app, of_key))
+        return [scope.name for scope in self._scopes.counted(group, app, of_key)]
 
     async def announce_again(self) -> None:
         """After the store has changed, as far as it takes it: what ends now still names them."""
@@ -117,6 +125,22 @@ class ScopeHolds:
         anchor = self._scopes.named(name).anchor
         windows = self._directory.calendar.at(self._clock.now_ms(), anchor)
         return Balance.of(dict(zip(reply[::2], reply[1::2], strict=True)), windows.ids)
+
+    async def limit_changed(self, before: Scope, after: Scope) -> None:
+        """Count what a lowered limit has left beyond it, as ``lowered.lua`` does of customers.
+
+        It is told to people and decides nothing: a call that ends meanwhile may be missing.
+        """
+        balance, now_ms = await self.balance(after.name), self._clock.now_ms()
+        lowered = self._beyond(after, balance, now_ms) - self._beyond(before, balance, now_ms)
+        if lowered > 0:
+            account = self._store.keyspace.partition_of(after.name).scope_account(after.name)
+            await self._store.command("HINCRBY", account, "over.limit", lowered)
+
+    def _beyond(self, scope: Scope, balance: Balance, now_ms: int) -> int:
+        terms = scope.terms(self._directory.calendar, now_ms)
+        rooms = rooms_of("", terms, balance, self._rules.count)
+        return max((-room.left_pico for room in rooms if room.left_pico < 0), default=0)
 
     async def _held(self, hold: Hold, scope: Scope, asked: Bound, since: int) -> ScopeHold:
         bound = replace(asked, wanted_pico=hold.amount_pico)

@@ -34,6 +34,10 @@ class ScopeRegistry:
         self.in_doubt: set[str] = set()
         store.on_change(self._doubt)
 
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether the store has them all, and all others that it is to have."""
+        return not self.in_doubt and self._known.issuperset(names)
+
     async def ensure(self, names: Iterable[str]) -> None:
         """Enter those that are not in it yet.
 
@@ -41,7 +45,7 @@ class ScopeRegistry:
             LedgerUnavailable: the store does not take it; nothing may name them.
         """
         wanted = list(names)
-        while self.in_doubt or not self._known.issuperset(wanted):
+        while not self.has(wanted):
             if self.in_doubt:
                 await self._enter_again()
             for name in wanted:

@@ -6,6 +6,7 @@ days add up to its lifetime, and both to the events, in any order and any groupi
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import add
 from typing import Final, NamedTuple
 
 from gateway.event import FAILED, MONEY_KINDS, Kind, Source, Status, UsageEvent
@@ -30,6 +31,9 @@ class DayTotals(NamedTuple):
     cost_pico: int = 0
     charge_pico: int = 0
     unresolved_pico: int = 0
+
+
+_DAY_FIELDS: Final = len(DayTotals._fields)
 
 
 class Totals(NamedTuple):
@@ -126,7 +130,7 @@ def total(parts: Iterable[Totals]) -> Totals:
 
 
 def plus(day: DayTotals, more: DayTotals) -> DayTotals:
-    return DayTotals(*map(sum, zip(day, more, strict=True)))
+    return DayTotals(*map(add, day, more))
 
 
 def pack(day: DayTotals) -> str:
@@ -142,5 +146,5 @@ def unpack(text: bytes | None) -> DayTotals:
     """Read `pack`'s text; None is a day without events. Numbers of a later version are cut."""
     if text is None:
         return DayTotals()
-    numbers = (int(number or 0) for number in text.split(b","))
-    return DayTotals(*[number for number, _ in zip(numbers, DayTotals._fields, strict=False)])
+    numbers = [int(number) if number else 0 for number in text.split(b",")]
+    return DayTotals(*numbers[:_DAY_FIELDS])

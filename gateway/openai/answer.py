@@ -20,9 +20,9 @@ import orjson
 from gateway.openai.body import apply, cut, members
 from gateway.openai.counts import UsageUnreadable
 from gateway.openai.heard import heard_seconds
-from gateway.openai.pieces import uses_in
 from gateway.openai.reported_cost import reported_cost_pico
 from gateway.openai.usage import merge, told_in, usage_blocks
+from gateway.openai.uses import Uses
 from pricing.usage import Usage
 
 UNPARSED_BYTES_MAX: Final = 2_048
@@ -126,7 +126,7 @@ class Facts:
         self._draws = draws
         self._whole = whole
         self._block: dict[str, Any] = {}
-        self._uses: dict[str, int] = {}
+        self._uses = Uses()
         self._known: dict[str, str] = {}
         self._unparsed: bytes | None = None
         self._stated_before = False  # the end of the answer
@@ -141,6 +141,7 @@ class Facts:
         choices = document.get("choices")
         if isinstance(choices, list):
             self._note_facts(document)
+            self._uses.add_executed(choices)
             for choice in choices:
                 if isinstance(choice, dict):
                     self._note_end(choice.get("finish_reason"))
@@ -177,7 +178,10 @@ class Facts:
         usage, unparsed = None, self._unparsed
         if block:
             try:
-                (usage, cut), unparsed = told_in(block, self._uses, draws=self._draws), None
+                (usage, cut), unparsed = (
+                    told_in(block, self._uses.pieces(), draws=self._draws),
+                    None,
+                )
             except UsageUnreadable:
                 unparsed = _excerpt(block)
             if usage is not None and not (usage.total or usage.fees or self._zeros_count(complete)):
@@ -208,9 +212,9 @@ class Facts:
             self._note_facts(holder)
             self._note("model", holder.get("modelVersion"))
             self._note("id", holder.get("responseId"))
-            output = holder.get("output")
-            if output and isinstance(output, list):
-                self._uses = uses_in(output)
+            if holder.get("output"):
+                self._uses.add_output(holder)
+        self._uses.add_candidates(document.get("candidates"))
         for reason in _reasons(document, holders):
             self._note_end(reason)
         kind = document.get("type")

@@ -48,7 +48,7 @@ REFUSED: Final = frozenset(
 CUT: Final = (CARRIERS - KEPT_CARRIERS) | REFUSED
 """Taken out before forwarding (a refused field gets that far only as null)."""
 
-_COMMON: Final = CARRIERS | {"model"}
+COMMON: Final = CARRIERS | {"model"}
 _STREAMED: Final = frozenset({"stream", "stream_options"})
 _HOSTED: Final = frozenset({"tools", "max_tool_calls", *HOSTED_FIELDS})
 
@@ -72,6 +72,8 @@ class Call:
         background: The answer comes later, to whoever asks for it.
         attached_bytes: Of the body, what is files.
         form: The body, where it is a form; then `body` is empty.
+        body_model: What the body calls the model, where the path has named it before: the
+            path's name counts. "": it names none. None: there is but the body's name.
     """
 
     endpoint: Endpoint
@@ -94,6 +96,12 @@ class Call:
     members: tuple[Member, ...] = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
     form: Form | None = field(repr=False, default=None)
+    body_model: str | None = None
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether its path names the model, as Azure's deployments have it."""
+        return self.body_model is not None
 
     @property
     def traits(self) -> Traits:
@@ -114,7 +122,8 @@ class Call:
             model: The upstream's name for the model, where it differs from the caller's.
             cap: Of the output, as `OutputCaps.lowered` writes it.
         """
-        renamed = model if model != self.model else None
+        named = self.model if self.body_model is None else self.body_model
+        renamed = model if model != named else None
         if self.form is not None:
             return self.form.forwarded(renamed)
         edits = [*self.cuts, *cap]
@@ -131,7 +140,11 @@ class Call:
         named = next((member for member in self.members if member.key == "model"), None)
         if named is not None:
             return replace(named, name)
-        return Edit(self.members[-1].value_end, self.members[-1].value_end, b',"model":' + name)
+        stays = [m for m in self.members if not any(e.start <= m.start < e.end for e in self.cuts)]
+        if stays:
+            return insert_after(stays[-1], b'"model":' + name)
+        inside = self.body.index(b"{") + 1
+        return Edit(inside, inside, b'"model":' + name)
 
     def _usage_edit(self) -> Edit:
         """The smallest edit that sets ``stream_options.include_usage``."""
@@ -152,19 +165,22 @@ class Call:
         return replace(wish, b"true")
 
 
-def parse_call(endpoint: Endpoint, body: bytes) -> Call:
+def parse_call(endpoint: Endpoint, body: bytes, deployment: str | None = None) -> Call:
     """Read `body` once, shallowly.
+
+    Args:
+        deployment: The model, where the path names it.
 
     Raises:
         InvalidCall: names the field in `param`; `code` is ``invalid_json``,
             ``duplicate_field``, ``missing_field``, ``invalid_type``, ``invalid_value`` or
             ``unsupported_field``.
     """
-    document = _document(body)
+    document = document_of(body)
     traits = endpoint.traits
     found = members(body)
     if len(found) != len(document):
-        _refuse_duplicates((m.key for m in found), _read_by(traits))
+        refuse_duplicates((m.key for m in found), _read_by(traits))
     if not REFUSED.isdisjoint(document):
         _refuse_unsupported(document, traits)
     cuts = cut(found, CUT - traits.own)
@@ -175,15 +191,16 @@ def parse_call(endpoint: Endpoint, body: bytes) -> Call:
         body=body,
         found=found,
         cuts=tuple(cuts),
+        deployment=deployment,
     )
 
 
-def parse_shallow(endpoint: Endpoint, body: bytes) -> Call:
+def parse_shallow(endpoint: Endpoint, body: bytes, deployment: str | None = None) -> Call:
     """As `parse_call`, and the body is left out: for who has it already."""
-    return replace_fields(parse_call(endpoint, body), body=b"")
+    return replace_fields(parse_call(endpoint, body, deployment), body=b"")
 
 
-def parse_form(endpoint: Endpoint, form: Form) -> Call:
+def parse_form(endpoint: Endpoint, form: Form, deployment: str | None = None) -> Call:
     """Read a form that has been taken apart, as `parse_call` reads JSON.
 
     Raises:
@@ -191,45 +208,20 @@ def parse_form(endpoint: Endpoint, form: Form) -> Call:
     """
     traits = endpoint.traits
     for name in said_twice(form):
-        _refuse_duplicates((name, name), _read_by(traits))
+        refuse_duplicates((name, name), _read_by(traits))
     _refuse_unsupported(
         {name.partition("[")[0]: value for name, value in form.document.items()}, traits
     )
-    call = call_of(endpoint, form.document, sent_bytes=form.sent_bytes, body=b"", found=(), cuts=())
+    call = call_of(
+        endpoint,
+        form.document,
+        sent_bytes=form.sent_bytes,
+        body=b"",
+        found=(),
+        cuts=(),
+        deployment=deployment,
+    )
     return replace_fields(call, customer_fields=form.customer_fields, form=form)
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """A body that only passes: nothing is counted of it."""
-
-    model: str
-    body: bytes = field(repr=False)
-    members: tuple[Member, ...] = field(repr=False)
-
-    def forwarded(self, model: str) -> bytes | Content:
-        """The caller's bytes without our fields, for the upstream's name of the model."""
-        edits = cut(self.members, CARRIERS - KEPT_CARRIERS)
-        if model != self.model:
-            edits += [replace(m, orjson.dumps(model)) for m in self.members if m.key == "model"]
-        return edited(self.body, edits)
-
-
-def passed(body: bytes) -> Passed:
-    """Read no more than what tells the upstream.
-
-    Raises:
-        InvalidCall: it is no JSON object, or names no model, or two.
-    """
-    document = _document(body)
-    found = members(body)
-    _refuse_duplicates((m.key for m in found), _COMMON)
-    return Passed(_model(document, None), body, found)
-
-
-def passed_shallow(body: bytes) -> Passed:
-    """As `passed`, and the body is left out."""
-    return replace_fields(passed(body), body=b"")
 
 
 def call_of(
@@ -240,10 +232,12 @@ def call_of(
     body: bytes,
     found: tuple[Member, ...],
     cuts: tuple[Edit, ...],
+    deployment: str | None = None,
 ) -> Call:
     """Read the fields of a body that has been taken apart.
 
     Args:
+        deployment: As for `parse_call`.
         sent_bytes: How much of it is forwarded.
         found: Its members, where it is JSON.
         cuts: What of it is not forwarded.
@@ -256,7 +250,7 @@ def call_of(
     hosted = hosted_tools(document) if traits.hosted else None
     return Call(
         endpoint=endpoint,
-        model=_model(document, traits.default_model),
+        model=model_of(document, traits.default_model, deployment),
         stream=traits.streams and flag(document, "stream"),
         asked_for_usage=traits.asks_usage and _asked_for_usage(body, found, document),
         customer_fields=_customer_fields(document, body, found, traits),
@@ -274,12 +268,17 @@ def call_of(
         body=body,
         members=found,
         cuts=cuts,
+        body_model=None if deployment is None else _said(document.get("model")),
     )
+
+
+def _said(model: object) -> str:
+    return model if isinstance(model, str) else ""
 
 
 def _read_by(traits: Traits) -> frozenset[str]:
     """The fields that are read: one that stood twice could be read otherwise upstream."""
-    read = _COMMON | traits.reads | frozenset(traits.caps)
+    read = COMMON | traits.reads | frozenset(traits.caps)
     return read | (_STREAMED if traits.streams else set()) | (_HOSTED if traits.hosted else set())
 
 
@@ -294,7 +293,7 @@ def _customer_fields(
     return replace_fields(carried, user=named)
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def document_of(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -304,7 +303,7 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _refuse_duplicates(keys: Iterable[str], read: Collection[str], prefix: str = "") -> None:
+def refuse_duplicates(keys: Iterable[str], read: Collection[str], prefix: str = "") -> None:
     seen: set[str] = set()
     for key in keys:
         if key in seen and key in read:
@@ -332,8 +331,10 @@ def _is_own(key: str, value: object, traits: Traits) -> bool:
     return key in traits.own and not (isinstance(value, dict) and "prompt_id" in value)
 
 
-def _model(document: Mapping[str, Any], default: str | None) -> str:
-    model = document.get("model", default)
+def model_of(
+    document: Mapping[str, Any], default: str | None, deployment: str | None = None
+) -> str:
+    model = document.get("model", default) if deployment is None else deployment
     if model is None:
         raise InvalidCall(
             "`model` is missing: name the model to call.", code="missing_field", param="model"
@@ -355,7 +356,7 @@ def _asked_for_usage(body: bytes, found: tuple[Member, ...], document: Mapping[s
         raise wrong_type("stream_options", "an object")
     member = next(m for m in found if m.key == "stream_options")
     inner = members(body[member.value_start : member.value_end])
-    _refuse_duplicates((m.key for m in inner), ("include_usage",), "stream_options.")
+    refuse_duplicates((m.key for m in inner), ("include_usage",), "stream_options.")
     asked = options.get("include_usage")
     if asked is None or isinstance(asked, bool):
         return bool(asked)

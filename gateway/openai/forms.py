@@ -43,6 +43,7 @@ class Form:
     Attributes:
         document: What the provider is told; a field that stands several times is a list.
         customer_fields: What is said to us.
+        start: Where its first delimiter stands.
     """
 
     document: Mapping[str, Any] = field(repr=False)
@@ -50,6 +51,8 @@ class Form:
     stored: Stored = field(repr=False)
     cuts: tuple[Edit, ...] = field(repr=False)
     model: Part | None = field(repr=False)
+    boundary: bytes
+    start: int
 
     @property
     def sent_bytes(self) -> int:
@@ -62,12 +65,19 @@ class Form:
             model: The upstream's name for the model, where it differs from the caller's.
         """
         edits = list(self.cuts)
-        if model is not None and self.model is not None:
-            edits.append(Edit(self.model.content_start, self.model.content_end, model.encode()))
+        if model is not None:
+            edits.append(self._naming(model.encode()))
         return self.stored.edited(edits)
 
+    def _naming(self, model: bytes) -> Edit:
+        if self.model is not None:
+            return Edit(self.model.content_start, self.model.content_end, model)
+        head = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
+        part = b"--" + self.boundary + head + model + b"\r\n"
+        return Edit(self.start, self.start, part)
 
-def taken_apart(parts: Sequence[Part], stored: Stored) -> Form:
+
+def taken_apart(parts: Sequence[Part], stored: Stored, boundary: bytes) -> Form:
     """Tell what is ours from what is the provider's.
 
     Raises:
@@ -93,6 +103,8 @@ def taken_apart(parts: Sequence[Part], stored: Stored) -> Form:
         stored=stored,
         cuts=tuple(cuts),
         model=model,
+        boundary=boundary,
+        start=parts[0].start if parts else 0,
     )
 
 

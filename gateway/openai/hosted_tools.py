@@ -36,10 +36,22 @@ _CALLER_KINDS: Final = ("bash_", "computer_", "memory_", "text_editor_")
 
 _FEES: Final = (
     ("web_search", "web_search"),
-    ("google_search", "web_search"),
     ("file_search", "file_search"),
 )
 """How a tool's type begins, and the unit of `pricing.card.FEE_UNITS` that a use of it is."""
+
+
+_CONTAINERS: Final = {
+    "code_interpreter": ("container", "auto"),
+    "shell": ("environment", "container_auto"),
+}
+"""OpenAI's tools that run code: the field that says where, and the type of a container that is
+opened for the call, and billed by its memory."""
+
+CONTAINER_DEFAULT: Final = "1g"
+
+QUERIES_AT_WILL: Final = frozenset({"google", "vertex"})
+"""Providers whose models search as often as they like: no field of a call bounds it."""
 
 
 class HostedTools(NamedTuple):
@@ -91,7 +103,7 @@ def _asked(document: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     tools = document.get("tools")
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, dict) and not _is_callers(tool):
-            yield "tools", fee_unit(_kind(tool))
+            yield "tools", _fee_of(tool)
 
 
 def _is_asked(document: Mapping[str, Any], field: str) -> bool:
@@ -128,6 +140,20 @@ def is_built_in(tool: Mapping[str, Any]) -> bool:
 def _kind(tool: Mapping[str, Any]) -> Any:
     """Its type; some callers leave it out, then the key beside it tells."""
     return tool.get("type", next(iter(tool), None))
+
+
+def _fee_of(tool: Mapping[str, Any]) -> str | None:
+    return container_unit(tool) if str(tool.get("type")) in _CONTAINERS else fee_unit(_kind(tool))
+
+
+def container_unit(tool: Mapping[str, Any]) -> str | None:
+    """The unit of a container that OpenAI opens for the call; None: the caller's own, or none."""
+    field, opened = _CONTAINERS.get(str(tool.get("type")), ("", ""))
+    place = tool.get(field)
+    if not isinstance(place, dict) or place.get("type") != opened:
+        return None
+    memory = place.get("memory_limit") or CONTAINER_DEFAULT
+    return f"container:{memory}" if isinstance(memory, str) and len(memory) <= 8 else None
 
 
 def fee_unit(kind: Any) -> str | None:

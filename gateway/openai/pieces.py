@@ -1,22 +1,18 @@
 """What is billed by the piece: searches, seconds of audio, search units of a reranker.
 
 The units are those of `pricing.card.FEE_UNITS`. Providers count their own tools in the usage
-block or beside it; OpenAI's Responses only list the calls among the output.
+block or beside it; what they only list is for `gateway.openai.uses`.
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from gateway.openai.counts import Block, count, inner, part
-from gateway.openai.hosted_tools import fee_unit
 
 Pieces = Mapping[str, int]
 
 NO_PIECES: Final[Pieces] = {}
-
-USES_MAX: Final = 10_000
-"""Output items that are looked at."""
 
 _STATED: Final = (
     ("server_tool_use", ("web_search_requests",), "web_search"),  # Anthropic, OpenRouter
@@ -24,6 +20,7 @@ _STATED: Final = (
     ("server_side_tool_usage_details", ("x_search_calls",), "web_search"),
     ("server_side_tool_usage_details", ("file_search_calls",), "file_search"),
     ("server_side_tool_usage_details", ("document_search_calls",), "file_search"),
+    ("server_side_tool_usage_details", ("code_interpreter_calls",), "tool:code_interpreter"),
     ("web_search", ("num_requests",), "web_search"),  # OpenAI: see `tool_usage`
     ("file_search", ("num_requests",), "file_search"),
     ("billed_units", ("search_units",), "rerank"),  # Cohere
@@ -52,7 +49,7 @@ def pieces(block: Block, uses: Pieces = NO_PIECES) -> tuple[tuple[str, int], ...
     """The pieces of a usage block, by unit; none of zero.
 
     Args:
-        uses: Counted among the output; what the block states of a unit goes before.
+        uses: Listed in the answer; what the block states of a unit goes before.
     """
     if block.keys().isdisjoint(_KEYS):
         return tuple(uses.items())
@@ -89,24 +86,3 @@ def _seconds(block: Block) -> int:
     if isinstance(seconds, float) and math.isfinite(seconds):
         seconds = math.ceil(seconds)
     return count(seconds) or 0
-
-
-def uses_in(output: object) -> dict[str, int]:
-    """The tools that the provider ran and bills, by unit, from a Responses answer's output.
-
-    Of web searches only the search itself is billed, not what it then opens.
-    """
-    found: dict[str, int] = {}
-    for item in output[:USES_MAX] if isinstance(output, list) else ():
-        if isinstance(item, dict) and (unit := _billed_as(item)):
-            found[unit] = found.get(unit, 0) + 1
-    return found
-
-
-def _billed_as(item: dict[str, Any]) -> str | None:
-    kind = item.get("type")
-    if not isinstance(kind, str) or not kind.endswith("_call"):
-        return None
-    action = item.get("action")
-    did = action.get("type") if isinstance(action, dict) else None
-    return fee_unit(kind) if did in (None, "search") else None

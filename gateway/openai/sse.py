@@ -35,13 +35,17 @@ class FrameSplitter:
     """Cuts a byte stream behind its last whole frame, wherever chunks are cut.
 
     Holds what is left over, up to `FRAME_BYTES_MAX`; a longer frame is given out in parts.
+
+    Attributes:
+        in_long_frame: The end of a frame that was given out in parts has not come yet.
     """
 
-    __slots__ = ("_after_cr", "_pending")
+    __slots__ = ("_after_cr", "_pending", "in_long_frame")
 
     def __init__(self) -> None:
         self._pending = bytearray()
         self._after_cr = False
+        self.in_long_frame = False
 
     @property
     def pending_bytes(self) -> int:
@@ -52,7 +56,13 @@ class FrameSplitter:
 
     def at_boundary(self, chunk: bytes) -> bool:
         """Whether `chunk` is itself a row of whole frames, as most chunks are."""
-        return not self._pending and not self._after_cr and chunk.endswith((b"\n\n", b"\n\r\n"))
+        between = not self._pending and not self._after_cr and not self.in_long_frame
+        return between and chunk.endswith((b"\n\n", b"\n\r\n"))
+
+    @property
+    def may_get_lf(self) -> bool:
+        """Whether an LF that comes next would still belong to the last frame's end."""
+        return self._after_cr
 
     def late_lf(self, chunk: bytes) -> bool:
         """Whether `chunk` begins with the LF of the CRLF that ended the last frame.
@@ -73,8 +83,11 @@ class FrameSplitter:
             self._pending += chunk
             data = self._pending
         end = _last_frame_end(data, max(len(data) - len(chunk) - 3, 0))
-        if end == 0 and len(data) > FRAME_BYTES_MAX:
+        if end:
+            self.in_long_frame = False
+        elif len(data) > FRAME_BYTES_MAX:
             end = len(data)
+            self.in_long_frame = True
         frames = bytes(data[:end])
         self._after_cr = end == len(data) and frames.endswith(b"\r")
         if data is self._pending:
@@ -201,6 +214,14 @@ class StreamReader:
         """
         return self.done or self.error_seen or self._facts.finished
 
+    @property
+    def between_frames(self) -> bool:
+        """Whether what was given out ends where a frame does, or nothing was yet."""
+        splitter = self._splitter
+        if splitter.may_get_lf or splitter.in_long_frame:
+            return False
+        return not (self._released_bytes if self._hold_back else splitter.pending_bytes)
+
     def reading(self) -> Reading:
         complete = (self.done or self._closed) and self.ended
         return self._facts.reading(complete=complete)
@@ -312,6 +333,7 @@ def _has_marker(frames: bytes) -> bool:
         b'"usageMetadata"' in frames
         or b'"finish_reason":"' in frames
         or b'"finish_reason": "' in frames
+        or b'"executed_tools"' in frames
         or b'"error"' in frames
         or b"[DONE]" in frames
     )

@@ -152,7 +152,6 @@ class Background:
     def _billing(self, pending: Pending, provider: str) -> Billing:
         rating = self._rating.pinned()
         return Billing(
-            provider=provider,
             model=pending.model,
             started_ms=pending.started_ms,
             rated=rating.rate(provider, pending.model, pending.started_ms, sent=True),

@@ -1,6 +1,6 @@
 """What a call is billed, whoever ends it: by the model that served it, where it was served."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import structs
 
@@ -33,7 +33,6 @@ class Billing:
         bounded: That is the most that it can cost; not so only without a limit.
     """
 
-    provider: str
     model: str
     started_ms: int
     rated: Rated
@@ -79,7 +78,7 @@ class Billing:
     def whole_hold(self, billed: Bill) -> Bill:
         """`billed` at all that was held."""
         cost = self.hold_pico * PPM // (PPM + self.markup_ppm)
-        return replace(billed, charge_pico=self.hold_pico, cost_pico=cost, unpriced=False)
+        return structs.replace(billed, charge_pico=self.hold_pico, cost_pico=cost, unpriced=False)
 
 
 def counted_so_far(used: Usage, uncounted_bytes: int) -> Usage:

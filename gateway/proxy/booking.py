@@ -13,7 +13,8 @@ from gateway.openai.errors import wire_form
 from gateway.openai.foreign_usage import ForeignStream, foreign_answer
 from gateway.proxy.billing import Billing
 from gateway.proxy.client import Answer
-from gateway.proxy.relay import READ_BYTES_MAX, decoder, is_event_stream
+from gateway.proxy.decoding import READ_BYTES_MAX, decoder
+from gateway.proxy.relay import is_event_stream
 from gateway.proxy.tab import CLIENT_CLOSED
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Rating
@@ -133,10 +134,9 @@ class Booking:
         settings = self._upstream.settings
         at_ms: int = self._facts["at_ms"]
         return Billing(
-            provider=settings.provider,
             model=model,
             started_ms=at_ms,
-            rated=self._rating.rate(settings.provider, model, at_ms),
+            rated=self._rating.rate(settings.provider, model, at_ms, sent=True),
             rating=self._rating,
             scope=settings.scope,
             trusts_reported=settings.trust_reported_cost,

@@ -14,6 +14,7 @@ from typing import Final
 from gateway.errors import InvalidCall
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.openai.call import Call
+from gateway.openai.hosted_tools import QUERIES_AT_WILL
 from gateway.openai.output_cap import OUTPUT_CAP_TOKENS_MIN
 from pricing.bound import Fees, output_within, upper_bound
 from pricing.card import Card, Price
@@ -119,7 +120,7 @@ def extent_of(
     Raises:
         InvalidCall: ``call_not_boundable``; names the field.
     """
-    uses = _tool_uses(call, price, limited=limited)
+    uses = _tool_uses(call, card, price, limited=limited)
     input_tokens = _input_tokens(call, card, uses)
     if input_tokens is None and limited:
         to_blame = call.hosted.field if call.hosted else call.traits.input_field
@@ -176,12 +177,13 @@ def priced(pieces: Fees, price: Price) -> Fees:
     return tuple((unit, count) for unit, count in pieces if price.fee(unit) is not None)
 
 
-def _tool_uses(call: Call, price: Price, *, limited: bool) -> int | None:
+def _tool_uses(call: Call, card: Card, price: Price, *, limited: bool) -> int | None:
     """How often the provider runs tools of its own, at most; None: nothing bounds it."""
     hosted, uses = call.hosted, call.tool_uses_max
     if hosted is None:
         return 0
     has_fees = hosted.units is not None and all(unit in price.fees for unit in hosted.units)
+    has_fees = has_fees and card.provider not in QUERIES_AT_WILL
     if uses is not None and has_fees:
         return uses
     if not limited:

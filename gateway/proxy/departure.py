@@ -13,6 +13,13 @@ class ClientGone(Exception):
     """The client closed its connection. Nobody is left to tell."""
 
 
+def grace_seconds(on_disconnect: str, *, only_end_tells: bool) -> float | None:
+    """How long a call goes on whose client left; None: to its end."""
+    if on_disconnect == "drain":
+        return None
+    return READ_ON_SECONDS_MAX if on_disconnect == "auto" and only_end_tells else 0.0
+
+
 class Departure:
     """Cancels the block under it when the client leaves, and raises `ClientGone` instead.
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.clock import Clock
-from gateway.customers.apps import App
 from gateway.customers.credentials import Credential
 from gateway.customers.identity import identify
-from gateway.errors import CallerError
+from gateway.errors import CallerError, PermissionRefused
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.prospects import Estimate, Prospect
 from gateway.openai.call import parse_call
@@ -29,17 +28,24 @@ class Estimator:
     clock: Clock
     budgeting: Budgeting
 
-    async def estimate(self, content: bytes, app: App, headers: Mapping[bytes, bytes]) -> Estimate:
-        """Of a chat call of this app; its customer is named as in any call.
+    async def estimate(
+        self, content: bytes, credential: Credential, headers: Mapping[bytes, bytes]
+    ) -> Estimate:
+        """Of a chat call with this credential; its customer is named as in any call.
 
         Raises:
             InvalidCall: the body is none that could be sent.
             LedgerUnavailable: the store is away.
         """
         call = parse_call(Endpoint.CHAT, content)
-        caller = identify(app, call.customer_fields, headers)
+        app = credential.app
+        try:
+            caller = identify(app, call.customer_fields, headers, bound=credential.customer)
+        except PermissionRefused as exc:  # what else is wrong with it makes it no call
+            return Estimate(admitted=False, refused=(exc.code or "", str(exc)))
         started_ms = self.clock.now_ms()
         try:
+            credential.check_model(call.model)
             upstream, model = self.upstreams.serving(call.model, app)
             rating = self.rating.pinned()
             tab = Tab(
@@ -47,7 +53,7 @@ class Estimator:
                 started_ms=started_ms,
                 started=self.clock.monotonic(),
                 call=call,
-                credential=Credential(app=app),
+                credential=credential,
                 caller=caller,
                 upstream=upstream,
                 upstream_model=model,
@@ -57,6 +63,7 @@ class Estimator:
             prospect = await self.ledger.prospects.foresee(
                 caller.customer,
                 app=app.id,
+                key=credential.key,
                 change=caller.change,
                 bound=lambda terms: tab.bound(terms, self.budgeting),
             )
@@ -84,7 +91,7 @@ def _estimate(tab: Tab, prospect: Prospect) -> Estimate:
 
 def _why(prospect: Prospect) -> tuple[str, str] | None:
     if prospect.refused:
-        return prospect.refused, "This customer's calls are not admitted."
+        return prospect.refused
     if prospect.granted_pico is None:
         return "budget_exceeded", "What remains of the limit has no room for this call."
     return None

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.errors import InvalidToken
+from gateway.proxy.decoding import READABLE
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -51,9 +52,10 @@ _OURS: Final = b"x-farebox-"
 APP_TOKEN: Final = b"x-farebox-app-token"
 """Where the app token is when the caller's own key is in `CREDENTIALS`."""
 
+_READABLE: Final = frozenset(name.encode() for name in READABLE)
+
 WARNINGS_CHARS_MAX: Final = 1_024
 """Clients give up on answers whose head is too long."""
-_READABLE_ENCODINGS: Final = frozenset({b"gzip", b"deflate"})
 
 
 def app_token(headers: Mapping[bytes, bytes]) -> str | None:
@@ -176,7 +178,7 @@ def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[by
 def _readable(accept_encoding: bytes) -> bytes:
     """The encodings asked for, without those in which we could not read the usage."""
     asked = [part.strip() for part in accept_encoding.split(b",")]
-    kept = [part for part in asked if part.partition(b";")[0].strip() in _READABLE_ENCODINGS]
+    kept = [part for part in asked if part.partition(b";")[0].strip().lower() in _READABLE]
     return b", ".join(kept) or b"identity"
 
 

@@ -16,7 +16,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["IDENTITY", "STEP_BYTES", "Inflater", "zstd"]
+__all__ = ["IDENTITY", "STEP_BYTES", "Inflater", "new_zstd", "zstd"]
 
 STEP_BYTES: Final = 262_144
 """Inflated in one go: about a tenth of a millisecond's to a millisecond's work."""
@@ -62,10 +62,14 @@ class _Zlib:
         return self._inflate.decompress(data, STEP_BYTES), self._inflate.unconsumed_tail
 
 
+def new_zstd() -> zstd.ZstdDecompressor:
+    window: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX}
+    return zstd.ZstdDecompressor(options=window)
+
+
 class _Zstd:
     def __init__(self) -> None:
-        window: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX}
-        self._inflate = zstd.ZstdDecompressor(options=window)
+        self._inflate = new_zstd()
 
     @property
     def eof(self) -> bool:

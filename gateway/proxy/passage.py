@@ -13,9 +13,11 @@ from gateway.errors import GatewayError
 from gateway.openai.content import Content
 from gateway.openai.flat_carriers import from_query
 from gateway.proxy.client import Answer, Sent
+from gateway.proxy.decoding import decoder, readable
 from gateway.proxy.departure import Departure
 from gateway.proxy.headers import RawHeaders, ours, to_client, to_upstream
-from gateway.proxy.relay import Chunks, Send, body, decoder, is_event_stream, readable, start
+from gateway.proxy.paths import Azure
+from gateway.proxy.relay import Chunks, Send, body, is_event_stream, start
 from gateway.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ class Passing:
     Attributes:
         path: If it is bytes, as the caller wrote it.
         query: The caller's.
+        azure: Which of Azure's surfaces it came by.
         model: The upstream's name for it.
     """
 
@@ -38,6 +41,7 @@ class Passing:
     receive: Callable[[], Awaitable[Any]]
     send: Send
     query: bytes = field(default=b"", repr=False)
+    azure: Azure | None = None
     model: str = ""
     content: bytes | Content = field(default=b"", repr=False)
 
@@ -72,7 +76,7 @@ async def ask(passing: Passing, upstream: Upstream) -> Answer:
         passing.content,
         Sent(),
         model=passing.model,
-        query=from_query(passing.query).rest,
+        query=upstream.query_of(from_query(passing.query).rest, passing.azure),
     )
 
 
@@ -87,6 +91,7 @@ async def relay(
     encoding = answer.header("content-encoding")
     decodes = failed and encoding is not None and readable(encoding)
     decode = decoder(encoding if decodes else None)
+    blanking = upstream.secrets.blanking()
     waits = reader is not None and not is_event_stream(answer)
     if reader is not None:
         reader.begin(answer)
@@ -97,14 +102,14 @@ async def relay(
             if reader is not None and reader.read(chunk):
                 await reader.end()
             if failed:
-                chunk = upstream.without_secrets(decode(chunk))
+                chunk = blanking.feed(decode(chunk))
             if waits:
                 chunk, last = last, chunk
             if chunk:
                 await send(body(chunk, more=True))
         if reader is not None:
             await reader.end()
-        await send(body(last, more=False))
+        await send(body(last + blanking.finish(), more=False))
     except GatewayError as exc:
         # The head is out: ending without the last chunk leaves a visibly broken answer.
         log.warning("answer_broken request_id=%s code=%s", passing.request_id, exc.code)

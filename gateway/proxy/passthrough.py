@@ -101,6 +101,7 @@ class Passthrough:
                 receive=request.receive,
                 send=request.send,
                 query=request.query,
+                azure=request.azure,
                 content=content,
             )
             if may_generate(method, below):
@@ -129,7 +130,7 @@ class Passthrough:
         if method not in METHODS:
             raise MethodNotAllowed(method, METHODS)
         open_to = self._upstreams.open_to(app)
-        upstream = next((u for u in open_to if not u.has_model_in_path), None)
+        upstream = next((u for u in open_to if not u.needs_model(below)), None)
         if upstream is None:
             raise NotFound("This app has no upstream.", code="route_not_enabled")
         refuse_without_key(upstream.settings.passthrough, request.headers)

@@ -27,7 +27,7 @@ from gateway.proxy.background import Background
 from gateway.proxy.bounding import Budgeting
 from gateway.proxy.breakdown import breakdown
 from gateway.proxy.client import Answer, Sent
-from gateway.proxy.departure import READ_ON_SECONDS_MAX, ClientGone, Departure
+from gateway.proxy.departure import ClientGone, Departure, grace_seconds
 from gateway.proxy.headers import RawHeaders, refuse_without_key, to_upstream
 from gateway.proxy.payload_writer import PayloadWriter
 from gateway.proxy.progress import Progress
@@ -58,6 +58,7 @@ class Pipeline:
         background: Takes the calls whose answers are made later.
         budgeting: How budgets are kept; the ledger's `binding` is to agree.
         on_disconnect: ``auto``, ``cancel`` or ``drain``: what happens when a client leaves.
+        keep_alive_seconds: As for `StreamRelay`.
         reject_status: The status of a refusal for an exhausted budget.
         payloads: Takes down what calls say; None: nothing is.
     """
@@ -73,6 +74,7 @@ class Pipeline:
         keys: TemporaryKeys,
         budgeting: Budgeting,
         on_disconnect: str = "auto",
+        keep_alive_seconds: float | None = None,
         reject_status: int = 402,
         telemetry: Telemetry | None = None,
         payloads: PayloadWriter | None = None,
@@ -85,6 +87,7 @@ class Pipeline:
         self._clock = clock
         self._keys = keys
         self._on_disconnect = on_disconnect
+        self._keep_alive_seconds = keep_alive_seconds
         self._budgeting = budgeting
         self._reject_status = reject_status
         self._background = background
@@ -207,9 +210,10 @@ class Pipeline:
     async def _serve(self, request: Request, tab: Tab, hold: Hold) -> None:
         """Forward, and relay the answer; the client is watched all along."""
         tab.admitted(hold)
-        departure = Departure(
-            request.receive, tab.client_left, grace_seconds=self._grace_seconds(tab)
-        )
+        # What is made in the background goes on without us, and is found by the id it answers.
+        only_end_tells = tab.call.background or tab.rated.reasons
+        grace = grace_seconds(self._on_disconnect, only_end_tells=only_end_tells)
+        departure = Departure(request.receive, tab.client_left, grace_seconds=grace)
         total = tab.upstream.settings.timeouts.total or CALL_SECONDS_MAX
         try:
             async with departure, asyncio.timeout(min(total, CALL_SECONDS_MAX)):
@@ -234,8 +238,11 @@ class Pipeline:
 
     async def _forward(self, request: Request, tab: Tab, hold: Hold, *, injected: bool) -> Answer:
         settings = tab.upstream.settings
+        by_path = tab.call.is_deployed and tab.upstream.has_model_in_path
         content = tab.call.forwarded(
-            include_usage=injected, model=tab.upstream_model, cap=tab.cap_edits
+            include_usage=injected,
+            model=None if by_path else tab.upstream_model,  # no body names it there either
+            cap=tab.cap_edits,
         )
         headers = to_upstream(
             request.raw_headers,
@@ -255,7 +262,7 @@ class Pipeline:
             content,
             tab.sent,
             model=tab.upstream_model,
-            query=request.query,
+            query=tab.upstream.query_of(request.query, request.azure),
         )
         tab.answered = self._clock.monotonic()
         tab.answer_status = answer.status
@@ -288,6 +295,7 @@ class Pipeline:
                 injected=injected,
                 before_end=before_end,
                 breakdown=told if tab.call.traits.ends_done else None,
+                keep_alive_seconds=self._keep_alive_seconds,
             )
             tab.answering = True
             await send(relay.head(self._own_headers(tab, hold, None)))
@@ -368,14 +376,6 @@ class Pipeline:
         self._conclusions.add(task)
         task.add_done_callback(self._conclusions.discard)
         return task
-
-    def _grace_seconds(self, tab: Tab) -> float | None:
-        card = tab.rated.card
-        if self._on_disconnect == "drain":
-            return None
-        if self._on_disconnect == "auto" and (tab.call.background or (card and card.reasoning)):
-            return READ_ON_SECONDS_MAX  # what goes on without us is found by the id it answers
-        return 0.0
 
     def _own_headers(self, tab: Tab, hold: Hold, event: UsageEvent | None) -> RawHeaders:
         return own_headers(tab, hold, event, self._ledger.rules.count)

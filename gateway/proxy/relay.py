@@ -1,7 +1,6 @@
 """Relaying an answer: the upstream's bytes go to the client, and are read beside."""
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from gateway.openai.seen_text import text_bytes
 from gateway.openai.sse import StreamReader
 from gateway.proxy.breakdown import before_done, into_body
 from gateway.proxy.client import Answer
+from gateway.proxy.decoding import READ_BYTES_MAX, decoder, is_plain, readable
 from gateway.proxy.headers import RawHeaders, to_client
 from gateway.proxy.tab import Tab
 
@@ -23,10 +23,8 @@ WAIT_BYTES_MAX: Final = 1_048_576
 WAIT_SECONDS_MAX: Final = 2.0
 """An answer that is whole within these is sent with its charge in the headers."""
 
-READ_BYTES_MAX: Final = 67_108_864
-"""Beyond, an answer is still relayed, but no longer kept for its usage."""
-
-_ENCODINGS: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
+KEEP_ALIVE: Final = b": keep-alive\n"
+"""A comment, and no blank line behind it: to some clients that would be an empty event."""
 
 
 class Chunks:
@@ -41,6 +39,7 @@ class Chunks:
         self._seconds = between_bytes
         self._loop = asyncio.get_running_loop()
         self._since: float | None = None
+        self._waited = 0.0  # for this chunk, in waits that were given up
         self._timer: asyncio.TimerHandle | None = None
         self._silent = False
 
@@ -53,6 +52,7 @@ class Chunks:
             TimeoutError: nothing came within `wait_seconds`; it may be asked for again.
         """
         if self._answer.ready:  # most plain answers: no timer is needed
+            self._waited = 0.0
             return await self._answer.next_chunk()
         if wait_seconds is None:
             return await self._wait()
@@ -65,12 +65,18 @@ class Chunks:
             if self._timer is None:
                 self._timer = self._loop.call_later(self._seconds, self._look)
         try:
-            return await self._answer.next_chunk()
+            chunk = await self._answer.next_chunk()
+            self._waited = 0.0
+            return chunk
         except UpstreamBroken as exc:
             if self._silent:
                 raise UpstreamTimeout(
                     "The provider fell silent in the middle of its answer."
                 ) from exc
+            raise
+        except asyncio.CancelledError:
+            if self._since is not None:
+                self._waited += self._loop.time() - self._since
             raise
         finally:
             self._since = None
@@ -82,9 +88,13 @@ class Chunks:
 
     def _look(self) -> None:
         assert self._seconds is not None
-        waited = 0.0 if self._since is None else self._loop.time() - self._since
+        waited = self._waited
+        if self._since is not None:
+            waited += self._loop.time() - self._since
         if waited < self._seconds:
             self._timer = self._loop.call_later(self._seconds - waited, self._look)
+        elif self._since is None:  # nobody waits just now: who does next is told
+            self._timer = self._loop.call_later(self._seconds / 10, self._look)
         else:
             self._silent = True
             self._answer.close()
@@ -96,6 +106,8 @@ class StreamRelay:
     Args:
         before_end: Awaited when all is known and the client has not seen the end yet.
         breakdown: What to tell of the call before its end; asked for after `before_end`.
+        keep_alive_seconds: After so much silence a comment is sent, between two frames; None:
+            never. An encoded stream has no place for it.
     """
 
     def __init__(
@@ -107,6 +119,7 @@ class StreamRelay:
         injected: bool,
         before_end: BeforeEnd,
         breakdown: Breakdown | None = None,
+        keep_alive_seconds: float | None = None,
     ) -> None:
         self._before_end = before_end
         self._breakdown = breakdown
@@ -117,6 +130,8 @@ class StreamRelay:
         self._readable = readable(encoding)
         self._edits = (injected or breakdown is not None) and self._readable
         self._decode = decoder(encoding)
+        has_room = self._edits or is_plain(encoding)
+        self._keep_alive_seconds = keep_alive_seconds if has_room else None
         traits = tab.call.traits
         self.reader = StreamReader(
             hold_back_usage=injected,
@@ -127,13 +142,14 @@ class StreamRelay:
         tab.seen_so_far = lambda: self.reader.seen_text_bytes
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits)
+        reframed = self._edits or self._keep_alive_seconds is not None
+        headers = to_client(self._answer.headers, reframed=reframed)
         return start(self._answer.status, [*headers, *own])
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
         reader, tab = self.reader, self._tab
         try:
-            while (chunk := await chunks.next()) is not None:
+            while (chunk := await self._next(chunks, send)) is not None:
                 if tab.first_token is None:
                     tab.first_token = self._clock.monotonic()
                 out = self._step(chunk)
@@ -158,6 +174,17 @@ class StreamRelay:
                 await send(body(rest, more=True))
         finally:
             self._read()
+
+    async def _next(self, chunks: Chunks, send: Send) -> bytes | None:
+        """The next chunk, however long it takes; the client is kept awake meanwhile."""
+        if self._keep_alive_seconds is None:
+            return await chunks.next()
+        while True:
+            try:
+                return await chunks.next(wait_seconds=self._keep_alive_seconds)
+            except TimeoutError:
+                if self.reader.between_frames:
+                    await send(body(KEEP_ALIVE, more=True))
 
     def _told(self, frames: bytes) -> bytes:
         """The stream's last frames, with the breakdown, if it was asked for."""
@@ -204,11 +231,13 @@ class WholeRelay:
         self._kept: list[bytes] = []
         self._size = 0
         self._blanked = False
+        self._blanks = False  # an error that does not come at once: piece by piece
 
     async def gather(self, chunks: Chunks) -> bool:
         """Collect; True when the answer is whole, False when it is not worth the wait."""
         until = self._clock.monotonic() + WAIT_SECONDS_MAX
         whole = True
+        failed = self._answer.status >= 400
         try:
             while True:
                 chunk = await chunks.next(wait_seconds=until - self._clock.monotonic())
@@ -223,12 +252,14 @@ class WholeRelay:
         finally:
             if whole:  # or broken off: what was seen counts
                 self._read()
-                if self._answer.status >= 400:
+                if failed:
                     self._blank_secrets()
+        self._blanks = failed and not whole and readable(self._encoding)
         return whole
 
     def head(self, own: RawHeaders) -> dict[str, Any]:
-        headers = to_client(self._answer.headers, reframed=self._edits or self._blanked)
+        reframed = self._edits or self._blanked or self._blanks
+        headers = to_client(self._answer.headers, reframed=reframed)
         return start(self._answer.status, [*headers, *own])
 
     def told(self, content: bytes) -> bytes:
@@ -240,8 +271,8 @@ class WholeRelay:
     def _edits(self) -> bool:
         """Whether the breakdown has a place in it: an object, in bytes that can be read."""
         media = (self._answer.header("content-type") or "").partition(";")[0].strip().lower()
-        plain = (self._encoding or "identity").strip().lower() == "identity"
         made = 200 <= self._answer.status < 300
+        plain = is_plain(self._encoding)
         return self._breakdown is not None and made and plain and media.endswith("json")
 
     @property
@@ -257,16 +288,22 @@ class WholeRelay:
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
         """Send what was gathered, then the rest as it comes; its last chunk waits for its end."""
-        last = self.content
+        blanking = self._tab.upstream.secrets.blanking()
+        decode = decoder(self._encoding)
+
+        def told(chunk: bytes) -> bytes:
+            return blanking.feed(decode(chunk)) if self._blanks else chunk
+
+        last = told(self.content)
         try:
             while (chunk := await self._next(chunks, send, last)) is not None:
                 self._keep(chunk)
                 await send(body(last, more=True))
-                last = chunk
+                last = told(chunk)
             self._tab.whole = True
             self._read()
             await self._before_end()
-            await send(body(self.told(last), more=True))
+            await send(body(self.told(last) + blanking.finish(), more=True))
         finally:
             self._read()
 
@@ -279,9 +316,8 @@ class WholeRelay:
             raise
 
     def _blank_secrets(self) -> None:
-        """Some providers repeat the key that they refuse, and it is not the caller's."""
         told = decoder(self._encoding)(self.content)
-        blanked = self._tab.upstream.without_secrets(told)
+        blanked = self._tab.upstream.secrets.blanked(told)
         if blanked != told:
             self._kept, self._encoding, self._blanked = [blanked], None, True
 
@@ -315,42 +351,3 @@ def body(content: bytes, *, more: bool) -> dict[str, Any]:
 def is_event_stream(answer: Answer) -> bool:
     media = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     return answer.status < 400 and media == "text/event-stream"
-
-
-def readable(content_encoding: str | None) -> bool:
-    return (content_encoding or "identity").strip().lower() in _ENCODINGS
-
-
-def decoder(content_encoding: str | None) -> Callable[[bytes], bytes]:
-    """How to read the bytes of an answer; what cannot be read reads as nothing."""
-    encoding = (content_encoding or "identity").strip().lower()
-    if encoding == "identity":
-        return lambda chunk: chunk
-    if encoding not in _ENCODINGS:
-        return lambda _: b""
-    return Inflating().decode
-
-
-class Inflating:
-    """A body in gzip or zlib, by its header; several of them in a row are one body."""
-
-    __slots__ = ("_inflate",)
-
-    def __init__(self) -> None:
-        self._inflate = _new_inflate()
-
-    def decode(self, chunk: bytes) -> bytes:
-        parts = []
-        try:
-            while chunk:
-                if self._inflate.eof:
-                    self._inflate = _new_inflate()
-                parts.append(self._inflate.decompress(chunk, READ_BYTES_MAX))
-                chunk = self._inflate.unused_data
-        except zlib.error:
-            pass
-        return b"".join(parts)
-
-
-def _new_inflate() -> "zlib._Decompress":
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)

@@ -8,6 +8,7 @@ from gateway.customers.apps import App
 from gateway.customers.credentials import Credential
 from gateway.openai.carriers import NO_CUSTOMER_FIELDS, CustomerFields
 from gateway.proxy.headers import RawHeaders
+from gateway.proxy.paths import Azure
 from gateway.proxy.payloads import Recording
 from gateway.proxy.relay import Send
 
@@ -23,6 +24,7 @@ class Request:
         started, started_ms: When it arrived, by the monotonic and by the wall clock.
         query: The caller's without our fields: it is passed on.
         query_fields: These.
+        azure: Which of Azure's surfaces it came by.
         recording: Listens to what is asked and answered; None: nobody does.
     """
 
@@ -36,6 +38,7 @@ class Request:
     send: Send
     query: bytes = field(default=b"", repr=False)
     query_fields: CustomerFields = NO_CUSTOMER_FIELDS
+    azure: Azure | None = None
     recording: Recording | None = None
 
     @property

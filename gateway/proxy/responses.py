@@ -13,9 +13,10 @@ from gateway.openai.endpoints import Endpoint
 from gateway.openai.sse import StreamReader
 from gateway.proxy.background import Background, Pending
 from gateway.proxy.client import Answer
+from gateway.proxy.decoding import READ_BYTES_MAX, decoder
 from gateway.proxy.departure import Departure
 from gateway.proxy.passage import Passing, ask, relay
-from gateway.proxy.relay import READ_BYTES_MAX, decoder, is_event_stream
+from gateway.proxy.relay import is_event_stream
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.upstream import Upstream
 
@@ -56,7 +57,7 @@ class KeptResponses:
         for upstream in self._upstreams.open_to(app):
             if pending is not None and upstream.settings.name != pending.upstream:
                 continue
-            if upstream.has_model_in_path:
+            if upstream.needs_model(Endpoint.RESPONSES):
                 continue
             if asked is not None:
                 asked[1].close()

@@ -23,11 +23,12 @@ from gateway.errors import (
     NotSupported,
 )
 from gateway.ledger.requests import new_request_id
-from gateway.openai.call import Call, parse_call, parse_form, parse_shallow, passed_shallow
+from gateway.openai.call import Call, parse_call, parse_form, parse_shallow
 from gateway.openai.content import Content
 from gateway.openai.endpoints import Endpoint
-from gateway.openai.errors import Surface, WireForm, internal_error, wire_form
+from gateway.openai.errors import WireForm, internal_error, wire_form
 from gateway.openai.flat_carriers import from_query
+from gateway.openai.passed import passed_shallow
 from gateway.proxy.background import is_response_id
 from gateway.proxy.bodies import BodyLimits, read_body
 from gateway.proxy.cors import Cors, PageSend, is_preflight
@@ -37,16 +38,23 @@ from gateway.proxy.headers import RawHeaders, app_token, ours, refuse_without_ke
 from gateway.proxy.models import Models
 from gateway.proxy.passage import Passing, pass_on
 from gateway.proxy.passthrough import Passthrough
+from gateway.proxy.paths import (
+    ANTHROPIC_PREFIX,
+    AZURE_PREFIX,
+    PREFIXES,
+    azure,
+    below,
+    deployed,
+    foreign,
+    is_anthropics,
+    surface,
+)
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Send, body, start
 from gateway.proxy.request import Request
 from gateway.proxy.responses import KeptResponses
 from gateway.proxy.routing import Upstreams
 from gateway.proxy.uploads import Uploads, is_form
-
-PREFIXES: Final = ("/v1/", "/api/")
-ANTHROPIC_PREFIX: Final = "/anthropic/v1/"
-"""Where an Anthropic client that is given a base URL of its own calls."""
 
 PUBLIC_MODELS: Final = "/api/models/public"
 """Among the paths of models, and management's."""
@@ -63,8 +71,7 @@ KEPT: Final = {
 """What can be done to a response that the provider keeps: method, and what follows its id."""
 
 _API_TREES: Final = ("/api/models/", "/api/responses/")
-_FOREIGN: Final = b"/v1/"
-_REALTIME: Final = "/v1/realtime"
+_REALTIME: Final = "realtime"
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
 
 log = logging.getLogger(__name__)
@@ -115,6 +122,7 @@ class Arrival:
             send=send,
             query=asked.rest,
             query_fields=asked.fields,
+            azure=azure(scope["path"]),
         )
 
     def passing(
@@ -129,6 +137,7 @@ class Arrival:
             receive=receive,
             send=send,
             query=scope["query_string"],
+            azure=azure(scope["path"]),
             content=content,
         )
 
@@ -177,7 +186,7 @@ class DataPlane:
             self._handlers[prefix + "models"] = ("GET", self._list_models)
 
     def _serve(self, path: str, method: str, handler: Handler) -> None:
-        prefixes = (*PREFIXES, ANTHROPIC_PREFIX) if _is_anthropics(path) else PREFIXES
+        prefixes = (*PREFIXES, ANTHROPIC_PREFIX) if is_anthropics(path) else PREFIXES
         for prefix in prefixes:
             self._handlers[prefix + path] = (method, handler)
 
@@ -213,17 +222,15 @@ class DataPlane:
         except asyncio.CancelledError:  # the server stops, and its patience is over
             log.warning("call_cut_off request_id=%s", arrival.request_id)
         except GatewayError as exc:
-            form = wire_form(
-                exc, reject_status=self._reject_status, surface=_surface(scope["path"])
-            )
+            form = wire_form(exc, reject_status=self._reject_status, surface=surface(scope["path"]))
             await _send_form(send, form, arrival.request_id)
         except Exception:
             log.exception("call_failed request_id=%s", arrival.request_id)
-            await _send_form(send, internal_error(_surface(scope["path"])), arrival.request_id)
+            await _send_form(send, internal_error(surface(scope["path"])), arrival.request_id)
 
     def owns(self, path: str) -> bool:
         """Whether a path belongs to the data plane, known or not."""
-        if path.startswith(("/v1/", ANTHROPIC_PREFIX)) or path == "/v1":
+        if path.startswith(("/v1/", ANTHROPIC_PREFIX, AZURE_PREFIX)) or path == "/v1":
             return path.rstrip("/") != "/v1/events"
         known = path.rstrip("/")
         return known in self._handlers or (known.startswith(_API_TREES) and known != PUBLIC_MODELS)
@@ -232,15 +239,14 @@ class DataPlane:
         path, method = scope["path"].rstrip("/"), scope["method"]
         if not _DOT_SEGMENTS.isdisjoint(path.replace("\\", "/").split("/")):
             raise InvalidCall("The path must not have dot segments.", code="invalid_path")
-        if path.startswith(_REALTIME) or _is_websocket(scope):
+        asked = below(path)
+        if asked.startswith(_REALTIME) or _is_websocket(scope):
             raise NotSupported("Realtime is not supported by this gateway.")
         found = self._handlers.get(path)
         if found is None:
-            below = _below(path)
-            if below.startswith("models/"):
-                found = ("GET", self._one_model)
-            elif below.startswith("responses/"):
-                return self._kept_response(below, path, method)
+            if asked.startswith("responses/"):
+                return self._kept_response(asked, path, method)
+            found = self._naming(path, asked)
         if found is None:
             return self._foreign(scope)
         wanted, handler = found
@@ -248,20 +254,29 @@ class DataPlane:
             raise MethodNotAllowed(method, [wanted])
         return handler
 
-    def _calls(self, endpoint: Endpoint) -> Handler:
-        async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
+    def _naming(self, path: str, asked: str) -> tuple[str, Handler] | None:
+        """The handler of a path with a model in it, and its method."""
+        if asked.startswith("models/"):
+            return "GET", self._one_model
+        if (route := deployed(path)) is not None:
+            return "POST", self._calls(route.endpoint, deployment=route.name)
+        return None
+
+    def _calls(self, endpoint: Endpoint, *, deployment: str | None = None) -> Handler:
+        async def serve(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
             credential = await self._authenticated(arrival)
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
             request = arrival.request(credential, scope, receive, send)
             if endpoint.traits.form and is_form(arrival.headers):
                 async with self._uploads.form(receive, arrival.headers) as form:
-                    await self._pipeline.run(request, parse_form(endpoint, form))
+                    await self._pipeline.run(request, parse_form(endpoint, form, deployment))
             else:
                 content = await self._content(receive, arrival)
-                await self._pipeline.run(request, await self._parsed(endpoint, content))
+                call = await self._parsed(endpoint, content, deployment)
+                await self._pipeline.run(request, call)
 
-        return call
+        return serve
 
     def _passes(self, path: str) -> Handler:
         """A body that is forwarded to the upstream of its model, and not metered."""
@@ -279,8 +294,8 @@ class DataPlane:
 
         return call
 
-    def _kept_response(self, below: str, path: str, method: str) -> Handler:
-        response_id, slash, rest = below.removeprefix("responses/").partition("/")
+    def _kept_response(self, asked: str, path: str, method: str) -> Handler:
+        response_id, slash, rest = asked.removeprefix("responses/").partition("/")
         allowed = [m for m, end in KEPT if end == slash + rest]
         if not allowed or not is_response_id(response_id):
             raise _no_route(method, path)
@@ -291,15 +306,15 @@ class DataPlane:
             credential = await self._authenticated(arrival)
             credential.check_app()
             content = await self._content(receive, arrival) if method == "POST" else b""
-            passing = arrival.passing(scope, receive, send, below, content)
+            passing = arrival.passing(scope, receive, send, asked, content)
             await self._kept.pass_on(passing, credential, response_id)
 
         return call
 
     def _foreign(self, scope: Scope) -> Handler:
         """What no route of ours takes: below ``/v1/`` for apps that may have it."""
-        path, method, raw = scope["path"], scope["method"], scope["raw_path"]
-        if not raw.startswith(_FOREIGN) or len(raw) == len(_FOREIGN):
+        path, method, raw = scope["path"], scope["method"], foreign(scope["raw_path"])
+        if raw is None:
             raise _no_route(method, path)
 
         async def call(scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
@@ -307,15 +322,14 @@ class DataPlane:
             if len(arrival.headers) < len(arrival.raw_headers):
                 refuse_repeated(arrival.raw_headers)
             request = arrival.request(credential, scope, receive, send)
-            below = path.removeprefix(_FOREIGN.decode())
-            await self._passthrough.serve(request, method, raw.removeprefix(_FOREIGN), below)
+            await self._passthrough.serve(request, method, raw, below(path))
 
         return call
 
-    async def _parsed(self, endpoint: Endpoint, content: bytes) -> Call:
+    async def _parsed(self, endpoint: Endpoint, content: bytes, deployment: str | None) -> Call:
         if len(content) <= LARGE_BYTES:  # as good as always
-            return parse_call(endpoint, content)
-        call = await self._elsewhere.run(parse_shallow, endpoint, content)
+            return parse_call(endpoint, content, deployment)
+        call = await self._elsewhere.run(parse_shallow, endpoint, content, deployment)
         return replace(call, body=content)
 
     async def _content(self, receive: Receive, arrival: Arrival) -> bytes:
@@ -345,24 +359,6 @@ def _no_route(method: str, path: str) -> NotFound:
 
 def _is_websocket(scope: Scope) -> bool:
     return any(n == b"upgrade" and v.lower() == b"websocket" for n, v in scope["headers"])
-
-
-def _below(path: str) -> str:
-    """What follows the prefix of a path."""
-    for prefix in (*PREFIXES, ANTHROPIC_PREFIX):
-        if path.startswith(prefix):
-            return path.removeprefix(prefix)
-    return ""
-
-
-def _is_anthropics(path: str) -> bool:
-    return path.partition("/")[0] == Endpoint.MESSAGES.value
-
-
-def _surface(path: str) -> Surface:
-    if path.startswith(ANTHROPIC_PREFIX) or _is_anthropics(_below(path)):
-        return Surface.ANTHROPIC
-    return Surface.OPENAI
 
 
 async def _send_form(send: Send, form: WireForm, request_id: str) -> None:

@@ -261,7 +261,6 @@ class Tab:
         """The terms on which the call is billed."""
         settings = self.upstream.settings
         return Billing(
-            provider=settings.provider,
             model=self.upstream_model,
             started_ms=self.started_ms,
             rated=self.rated,

@@ -30,9 +30,10 @@ class Uploads:
             RequestTooLarge, UnsupportedMedia, InvalidCall, ClientGone: as `read_body`.
             GatewayBusy: the disk is full.
         """
-        reader = FormReader(boundary_of(headers.get(b"content-type", b"")))
+        boundary = boundary_of(headers.get(b"content-type", b""))
+        reader = FormReader(boundary)
         async with self._spooled(receive, headers, reader) as spool:
-            yield taken_apart(reader.finish(), spool)
+            yield taken_apart(reader.finish(), spool, boundary)
 
     @asynccontextmanager
     async def body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> AsyncIterator[Spool]:

@@ -9,20 +9,25 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from gateway.errors import InvalidCall, UpstreamTimeout
 from gateway.openai.content import Content
+from gateway.openai.endpoints import Endpoint
+from gateway.proxy.blanking import Secrets
 from gateway.proxy.client import Answer, Client, Sent
 from gateway.proxy.client.lean import HttptoolsClient
 from gateway.proxy.headers import CREDENTIALS, RawHeaders
+from gateway.proxy.paths import VERSION, Azure
+from pricing.names import canonical_provider
 
 if TYPE_CHECKING:
     import httpx
 
 MODEL_PLACE: Final = "{model}"
+DEPLOYMENTS: Final = f"/deployments/{MODEL_PLACE}"
+"""How Azure's older base URLs end. It has routes beside those of its deployments."""
+_OF_DEPLOYMENTS: Final = frozenset(Endpoint) - {Endpoint.RESPONSES}
 _NO_PART: Final = ("", ".", "..")
 TARGETS_MAX: Final = 1_000
 _NAMES_ONE: Final = "responses/"
 """Paths with an id in them are not worth remembering."""
-SECRET_CHARS_MIN: Final = 16
-"""Shorter settings (a version, a region) are no secrets, and may stand in any text."""
 
 UNCOUNTED_MAX: Final = 1_000
 """Models remembered for refusing to be asked for usage."""
@@ -87,7 +92,9 @@ class Upstream:
         transport: Of httpx, in place of our own client: for tests.
 
     Attributes:
-        has_model_in_path: It can be asked for nothing but a model's answers.
+        has_model_in_path: Its base URL has a place for the model.
+        azure: Which of Azure's surfaces it is; None: neither.
+        secrets: No answer is to repeat them.
     """
 
     def __init__(
@@ -102,13 +109,31 @@ class Upstream:
         self._native_headers = configured + _credentials(settings, "x-api-key")
         self._native_paths = _NATIVE.get(settings.provider, ())
         self.has_model_in_path: Final = MODEL_PLACE in settings.base_url
-        secrets = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
-        self._secrets = [s.encode() for s in secrets if len(s) >= SECRET_CHARS_MIN]
+        is_azures = canonical_provider(settings.provider) == "azure"
+        otherwise = Azure.V1 if is_azures else None
+        self.azure: Final = Azure.DATED if self.has_model_in_path else otherwise
+        told = [settings.api_key or "", *settings.headers.values(), *settings.query.values()]
+        self.secrets: Final = Secrets(told)
         self._targets: dict[Hashable, bytes] = {}
         self._uncounted: set[str] = set()
 
     def serves(self, model: str) -> bool:
         return any(fnmatchcase(model, glob) for glob in self.settings.models)
+
+    def needs_model(self, path: str) -> bool:
+        """Whether a path has to have a model in front."""
+        if not self.has_model_in_path:
+            return False
+        return path in _OF_DEPLOYMENTS or not self.settings.base_url.endswith(DEPLOYMENTS)
+
+    def query_of(self, query: bytes, azure: Azure | None) -> bytes:
+        """What of a caller's query is meant for this upstream.
+
+        A version that belongs to one of Azure's surfaces goes to no other.
+        """
+        if azure is None or azure is self.azure or not query:
+            return query
+        return b"&".join(pair for pair in query.split(b"&") if _name_of(pair) != VERSION)
 
     def counts_streams(self, model: str) -> bool:
         """Whether streams of this model may be asked for their usage."""
@@ -117,16 +142,6 @@ class Upstream:
     def refused_to_count(self, model: str) -> None:
         if len(self._uncounted) < UNCOUNTED_MAX:
             self._uncounted.add(model)
-
-    def without_secrets(self, error: bytes) -> bytes:
-        """An error's body with our key blanked: some providers repeat a key that they refuse.
-
-        Its length stays.
-        """
-        for secret in self._secrets:
-            if secret in error:
-                error = error.replace(secret, b"*" * len(secret))
-        return error
 
     async def send(
         self,
@@ -192,8 +207,8 @@ class Upstream:
             raise UpstreamTimeout("The provider did not begin to answer in time.") from exc
 
     def _target(self, path: str, model: str, key: Hashable) -> bytes:
-        base = urlsplit(self.settings.base_url).path.rstrip("/")
-        if self.has_model_in_path:
+        base = self._base_of(path)
+        if MODEL_PLACE in base:
             if model in _NO_PART:
                 raise InvalidCall("No model is called that.", param="model")
             base = base.replace(MODEL_PLACE, quote(model, safe=""))
@@ -204,8 +219,12 @@ class Upstream:
             self._targets[key] = target.encode()
         return target.encode()
 
+    def _base_of(self, path: str) -> str:
+        base = urlsplit(self.settings.base_url).path.rstrip("/")
+        return base if self.needs_model(path) else base.removesuffix(DEPLOYMENTS)
+
     def _target_of(self, path: bytes) -> bytes:
-        target = urlsplit(self.settings.base_url).path.rstrip("/").encode() + b"/" + path
+        target = self._base_of(unquote(path.decode("latin-1"))).encode() + b"/" + path
         if self.settings.query:
             target += b"?" + urlencode(self.settings.query, quote_via=quote).encode()
         return target

@@ -1,17 +1,18 @@
 """The questions, answered: from the counters where these know it, else from the archive."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.clock import Clock
 from gateway.customers.profile import ANONYMOUS
 from gateway.metering.counters import Counters
 from gateway.metering.totals import DayTotals, plus
 from gateway.reports.daily import STRANGER, CustomerDays, days_of, everyone
+from gateway.reports.remembered import Remembered
 from gateway.reports.span import Granularity, Span
 from gateway.store.archive import Archive, LogFilter, SlotUse, Summary
 from gateway.store.client import Store
@@ -19,6 +20,8 @@ from gateway.store.client import Store
 BY_CUSTOMER_MAX: Final = 1_000
 SERIES_MAX: Final = 100
 """Keys of one series; the rest is summed up."""
+
+T = TypeVar("T")
 
 
 class Measure(StrEnum):
@@ -148,9 +151,13 @@ class Reports:
         self._counters = counters
         self._clock = clock
         self._zone = zone
+        self._remembered = Remembered(store, clock)
 
     async def summary(self, span: Span, wanted: Filter) -> Summary:
         """Totals; the anonymous customer is not among the active ones."""
+        return await self._get(("summary",), span, wanted, lambda: self._summary(span, wanted))
+
+    async def _summary(self, span: Span, wanted: Filter) -> Summary:
         counted = await self._counted(span, wanted)
         if counted is None:
             return await self._archived_summary(span, wanted)
@@ -177,6 +184,15 @@ class Reports:
 
     async def top_users(self, span: Span, wanted: Filter, measure: Measure, limit: int) -> TopUsers:
         """The customers with most of it, the greatest first, among those that used anything."""
+
+        async def make() -> TopUsers:
+            return await self._top_users(span, wanted, measure, limit)
+
+        return await self._get(("top", measure, limit), span, wanted, make)
+
+    async def _top_users(
+        self, span: Span, wanted: Filter, measure: Measure, limit: int
+    ) -> TopUsers:
         users = [
             user
             for user in await self._by_customer(span, wanted)
@@ -187,6 +203,9 @@ class Reports:
 
     async def active(self, span: Span, wanted: Filter) -> list[Active]:
         """For each slot of the span, in order; without the anonymous customer."""
+        return await self._get(("active",), span, wanted, lambda: self._active(span, wanted))
+
+    async def _active(self, span: Span, wanted: Filter) -> list[Active]:
         callers = await self._callers_by_slot(span, wanted)
         everybody = {number: p for found in callers.values() for number, p in found.items()}
         first_slot = await self._first_slots(span, everybody)
@@ -200,6 +219,15 @@ class Reports:
         self, span: Span, wanted: Filter, by: GroupBy, measure: Measure, limit: int = SERIES_MAX
     ) -> Shares:
         """Slots by key: the `limit` greatest keys of the span by `measure`, and the rest."""
+
+        async def make() -> Shares:
+            return await self._series(span, wanted, by, measure, limit)
+
+        return await self._get(("series", by, measure, limit), span, wanted, make)
+
+    async def _series(
+        self, span: Span, wanted: Filter, by: GroupBy, measure: Measure, limit: int
+    ) -> Shares:
         uses = await self._in_slots(span, wanted, by)
         totals: defaultdict[Any, Slot] = defaultdict(Slot)
         for key, _, _, use in uses:
@@ -246,6 +274,21 @@ class Reports:
         partition = self._store.keyspace.partition_of(ANONYMOUS)
         found = await self._store.command("GET", partition.number(ANONYMOUS))
         return None if found is None else int(found)
+
+    async def _get(
+        self,
+        what: tuple[Hashable, ...],
+        span: Span,
+        wanted: Filter,
+        make: Callable[[], Awaitable[T]],
+    ) -> T:
+        # A span that ends now, or later, is the same one when it is asked for again.
+        is_open = span.end_ms > self._clock.now_ms()
+        end = ("open", sum(1 for _ in span.starts())) if is_open else (span.end_ms,)
+        when = (span.start_ms, *end, str(span.zone), span.granularity)
+        customers = None if wanted.customers is None else frozenset(wanted.customers)
+        key = (*what, *when, wanted.app, wanted.model, customers)
+        return await self._remembered.get(key, make)
 
     def _days(self, span: Span) -> tuple[date, date] | None:
         if str(span.zone) != str(self._zone) or span.granularity is Granularity.HOUR:

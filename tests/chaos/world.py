@@ -101,7 +101,7 @@ class StoreProcess:
 
     def _cut(self) -> int:
         since = time.monotonic() - self._random.uniform(0, LOST_SECONDS_MAX)
-        kept = [(path, size) for at, path, size in self._sizes if at <= since]
+        kept = [(path, size) for at, path, size in list(self._sizes) if at <= since]
         if not kept:
             return 0
         path, size = kept[-1]

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.clients.replies import called, reply
+from tests.clients.replies import DATED, V1, called, reply
 from tests.support.gateways import TOKEN, Gateway, an_upstream, gateway
 from tests.support.rawupstream import RawUpstream, raw_upstream
+
+CALLED_IN_AZURE = ("chat", "tools", "azure", "m", "uncounted", "status-429", "cut")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,17 @@ class Ways:
         ]
 
 
+DEPLOYMENTS = {f"{DATED}{model}": f"dated/{DATED}{model}" for model in CALLED_IN_AZURE} | {
+    f"{V1}{model}": f"v1/{V1}{model}" for model in CALLED_IN_AZURE
+}
+
+
+def azures(name, url):
+    return an_upstream(
+        "", name=name, provider="azure", base_url=url, auth="api-key", models=[f"{name}-*"]
+    )
+
+
 @pytest.fixture(scope="session")
 def ways():
     with raw_upstream() as provider:
@@ -45,7 +58,13 @@ def ways():
 
         provider.script = script
         through = f"{provider.url}/through"
-        account = an_upstream(through, models=["*"])
+        accounts = [
+            an_upstream(through, models=["*"]),
+            azures("dated", f"{through}/openai/deployments/{{model}}"),
+            azures("v1", f"{through}/openai/v1"),
+        ]
         app = {"id": "my-app", "token": TOKEN, "model": "demo-small", "passthrough": True}
-        with gateway(upstream_url=through, upstreams=[account], apps=[app]) as door:
+        with gateway(
+            upstream_url=through, upstreams=accounts, models=DEPLOYMENTS, apps=[app]
+        ) as door:
             yield Ways(provider, door)

@@ -388,9 +388,17 @@ FILE = {
 CATALOGUE = {"object": "list", "data": [{"id": "chat", "object": "model", "owned_by": "lab"}]}
 
 
+DATED, V1 = "dated-", "v1-"
+"""How the names of Azure's deployments begin, on its older and on its newer surface."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Which way a request came, and what it wants."""
+    """Which way a request came, and what it wants.
+
+    Attributes:
+        model: Of a deployment, without what its name begins with.
+    """
 
     way: str
     route: str
@@ -399,10 +407,17 @@ class Call:
 
 def called(asked: Asked) -> Call:
     path = asked.line.split(b" ")[1].partition(b"?")[0].decode()
-    way, _, route = path.removeprefix("/").partition("/v1/")
+    way, _, route = path.removeprefix("/").partition("/")
+    for prefix in ("v1/", "openai/v1/", "openai/"):
+        if route.startswith(prefix):
+            route = route.removeprefix(prefix)
+            break
+    if route.startswith("deployments/"):
+        _, name, route = route.split("/", 2)
+        return Call(way, route, name.removeprefix(DATED))
     named = re.search(rb'"model"\s*:\s*"([^"]+)"', asked.body)
     named = named or re.search(rb'name="model"\r\n\r\n([^\r]+)', asked.body)
-    return Call(way, route.rstrip("/"), named[1].decode() if named else "")
+    return Call(way, route.rstrip("/"), named[1].decode().removeprefix(V1) if named else "")
 
 
 def reply(call: Call, asked: Asked, earlier: int) -> bytes:

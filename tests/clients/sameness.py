@@ -12,6 +12,7 @@ OURS = frozenset({b"customer_params", b"customer_identifier"})
 HOP = frozenset(
     {
         b"accept-encoding",
+        b"api-key",
         b"authorization",
         b"connection",
         b"content-length",
@@ -23,7 +24,12 @@ HOP = frozenset(
 )
 """Headers that are the gateway's to write."""
 
-ENCODINGS = frozenset({b"gzip", b"deflate", b"identity"})
+ENCODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd", b"identity"})
+
+
+def target(asked: Asked) -> bytes:
+    """Method, path and query, without the way."""
+    return re.sub(rb" /[^/]+/", b" /", asked.line, count=1)
 
 
 def told(asked: Asked) -> list[tuple[bytes, bytes]]:

@@ -4,14 +4,28 @@ import asyncio
 import json
 import random
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from gateway.demo.upstream import AT_ONCE, build_upstream
 from gateway.event import Kind
-from tests.support.gateways import TOKEN, a_customer, chat_body, price_of, total_usd, wait_until
+from tests.support.gateways import (
+    TOKEN,
+    a_customer,
+    an_upstream,
+    chat_body,
+    gateway,
+    price_of,
+    total_usd,
+    wait_until,
+)
 from tests.support.rawhttp import request
+from tests.support.rawupstream import deaf
+from tests.support.servers import serve
+from tests.support.sizes import sized
 
 OPEN_FILES = Path("/proc/self/fd")
 
@@ -87,40 +101,65 @@ def test_r03_calls_cut_off_at_random_moments_leave_nothing_behind(door):
     assert total_usd(events) == door.spent(customer)
 
 
+LEAVING = sized(2_000, full=5_000)
+PHASES: list[tuple[str, dict[str, Any]]] = [
+    ("Hi", {"model": "deaf"}),
+    ("!stall 20", {"stream": True}),
+    ("!stall-stream 20", {"stream": True}),
+    ("!stall 20", {}),
+    ("!stall-stream 20", {}),
+    ("Hi", {"stream": True}),
+    ("Hi", {}),
+]
+"""Dialling, before the first byte, within a stream, waiting for a whole answer and within it; and
+calls that are not kept waiting."""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="needs /proc, to count what is open")
-def test_r14_r15_two_thousand_who_leave_leak_nothing(door):
-    """In whatever phase they do: one event each at most, no connection left behind on any side."""
+def test_r14_r15_thousands_who_leave_leak_nothing():
+    """In every phase: one event each at most, no connection left behind on any side."""
     customer, chance = a_customer(), random.Random(11)
-    parts = urlsplit(door.url)
+    upstream = build_upstream(pace=AT_ONCE)
+    with serve(upstream, http="httptools") as url, deaf() as nobody:
+        accounts = [
+            an_upstream(url),
+            an_upstream(nobody, name="deaf", models=["deaf"], timeouts={"connect": 60}),
+        ]
+        with gateway(upstreams=accounts) as door:
+            parts = urlsplit(door.url)
 
-    async def call(number):
-        fault = ("!stall 20", "!stall-stream 20", "Hi")[number % 3]
-        body = json.dumps(chat_body(customer, fault, stream=bool(number % 2))).encode()
-        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.write(request("/v1/chat/completions", body, authorization=f"Bearer {TOKEN}"))
-        await asyncio.sleep(chance.uniform(0, 0.15))
-        writer.transport.abort()
+            async def call(number):
+                text, fields = PHASES[number % len(PHASES)]
+                body = json.dumps(chat_body(customer, text, **fields)).encode()
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+                asking = request("/v1/chat/completions", body, authorization=f"Bearer {TOKEN}")
+                writer.write(asking)
+                await asyncio.sleep(chance.uniform(0, 0.15))
+                writer.transport.abort()
 
-    async def crowd():
-        for number in range(20):
-            await asyncio.gather(*(call(number) for number in range(100)))
-            answer = await asyncio.to_thread(door.chat, customer, f"after {number}")
-            assert 200 == answer.status_code
+            async def crowd():
+                for start in range(0, LEAVING, 100):
+                    await asyncio.gather(*(call(start + number) for number in range(100)))
+                    answer = await asyncio.to_thread(door.chat, customer, f"after {start}")
+                    assert 200 == answer.status_code
 
-    def open_files():
-        return len(list(OPEN_FILES.iterdir()))
+            door.chat(customer)
+            before = open_files()
 
-    door.chat(customer)
-    before = open_files()
+            asyncio.run(crowd())
 
-    asyncio.run(crowd())
+            wait_until(lambda: door.held(customer) == 0, "nothing is held", seconds_max=30)
+            events = door.events(customer)
+            assert len(events) == len({event.request_id for event in events})
+            assert {event.kind for event in events} <= {Kind.SETTLE, Kind.RELEASE}
+            assert total_usd(events) == door.spent(customer)
+            assert any(seen.disconnected_after_s is not None for seen in upstream.state.seen)
+            assert any(e.model == "deaf" and e.kind is Kind.RELEASE for e in events)
+            wait_until(lambda: open_files() < before + 150, "no more is open than a round may keep")
+            for number in range(20):
+                assert 200 == door.chat(customer, f"at last {number}").status_code
 
-    wait_until(lambda: door.held(customer) == 0, "nothing is held", seconds_max=30)
-    events = door.events(customer)
-    assert len(events) == len({event.request_id for event in events})
-    assert {event.kind for event in events} <= {Kind.SETTLE, Kind.RELEASE}
-    assert total_usd(events) == door.spent(customer)
-    left = [seen for seen in door.seen if seen.disconnected_after_s is not None]
-    assert left
-    wait_until(lambda: open_files() < before + 150, "no more is open than a round may keep")
+
+def open_files():
+    return len(list(OPEN_FILES.iterdir()))

@@ -94,6 +94,12 @@ ASKS = {  # route, and what is asked there
     "stream": ("/v1/chat/completions", chat_body(stream=True)),
     "embeddings": ("/v1/embeddings", {"model": "demo-embedding", "input": "Hi"}),
 }
+REFUSED = ASKS | {
+    "completions": ("/v1/completions", {"model": "demo-small", "prompt": "Hi"}),
+    "responses": ("/v1/responses", {"model": "demo-small", "input": "Hi"}),
+    "images": ("/v1/images/generations", {"model": "demo-small", "prompt": "Hi"}),
+    "speech": ("/v1/audio/speech", {"model": "demo-small", "input": "Hi", "voice": "alloy"}),
+}
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
@@ -134,19 +140,23 @@ def test_r19_whom_nobody_names_is_one_customer_on_every_route(door, ask):
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_r19_a_report_counts_on_whom_calls_name(door, carrier):
-    """What is reported of a `consumerId` uses up the budget that every carrier's calls meet."""
+    """It uses up the budget that calls meet, by every carrier and on every route."""
     customer = a_customer("Zoë/ü ")
     fields, headers = CARRIERS[carrier](customer)
     profile = {"customer_identifier": customer, "total_budget": "0.000001"}
     door.api.post("/api/users/", json=profile)
 
     reported = door.post("/v1/events", json=EVENT | {"consumerId": customer})
-    refused = [door.post(path, json=body | fields, headers=headers) for path, body in ASKS.values()]
+    refused = [
+        door.post(path, json=body | fields, headers=headers) for path, body in REFUSED.values()
+    ]
 
     assert 202 == reported.status_code
-    assert [402] * len(ASKS) == [answer.status_code for answer in refused]
+    assert [402] * len(REFUSED) == [answer.status_code for answer in refused]
     assert {customer} == {answer.json()["error"]["customer_identifier"] for answer in refused}
-    assert [Kind.EVENT, *[Kind.REFUSE] * len(ASKS)] == kinds(door.settled(customer, 1 + len(ASKS)))
+    assert [Kind.EVENT, *[Kind.REFUSE] * len(REFUSED)] == kinds(
+        door.settled(customer, 1 + len(REFUSED))
+    )
 
 
 def test_carriers_that_disagree_are_refused(door):

@@ -5,10 +5,12 @@ import json
 import zlib
 from typing import Any
 
+import brotli
 import httpx
 import pytest
 
 from gateway.event import Kind, Source, Status
+from gateway.proxy.inflating import zstd
 from tests.support.gateways import (
     TOKEN,
     UPSTREAM_KEY,
@@ -318,6 +320,8 @@ def test_a_caller_who_asks_gets_the_upstreams_no(door, provider):
 ENCODERS: dict[str, Any] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
+    "zstd": zstd.compress,
+    "br": brotli.compress,
     "identity": bytes,
 }
 
@@ -329,10 +333,10 @@ def test_r53_a_compressed_answer_passes_as_it_is(door, provider, encoding):
     body = ENCODERS[encoding](WHOLE)
     provider.answers(answer(body, f"content-encoding: {encoding}"))
 
-    got = send(door, chat_body(customer), accept_encoding="gzip, deflate, br, zstd")
+    got = send(door, chat_body(customer), accept_encoding="gzip, deflate, br, dcb, zstd")
 
     assert (body, encoding.encode()) == (got.body, got.header("content-encoding"))
-    assert b"gzip, deflate" == provider.asked[-1].header(b"accept-encoding")
+    assert b"gzip, deflate, br, zstd" == provider.asked[-1].header(b"accept-encoding")
     assert 14 == door.settled(customer)[0].usage.total
 
 
@@ -355,14 +359,14 @@ def test_r53_an_encoded_stream_that_was_not_asked_for_is_decoded(door, provider,
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_encoding_that_we_cannot_read_passes_as_it_is(door, provider, streamed):
     """Estimated, but never an empty answer."""
-    customer, body = a_customer(), b"\x0b\x02\x80brotli, perhaps\x03"
-    whole = answer(body, "content-encoding: br")
-    coded = stream(body, headers=("content-encoding: br",))
+    customer, body = a_customer(), b"\xff\x44\x43\x42of a dictionary\x03"
+    whole = answer(body, "content-encoding: dcb")
+    coded = stream(body, headers=("content-encoding: dcb",))
     provider.answers(coded if streamed else whole)
 
     got = send(door, chat_body(customer, stream=streamed))
 
-    assert (200, body, b"br") == (got.status, got.body, got.header("content-encoding"))
+    assert (200, body, b"dcb") == (got.status, got.body, got.header("content-encoding"))
     [event] = door.settled(customer)
     assert (Source.ESTIMATED, Kind.SETTLE) == (event.source, event.kind)
 

@@ -1,14 +1,8 @@
 """Uploads: forms with files, metered, their bytes untouched but for our fields."""
 
 import gzip
-import random
 import re
-import socketserver
-import threading
-from contextlib import contextmanager, suppress
 from decimal import Decimal
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -17,16 +11,14 @@ import pytest
 from gateway.event import Kind, Source
 from gateway.openai.media_input import AUDIO_BYTES_A_SECOND_MIN
 from pricing.money import pico_usd
+from tests.support.forms import BOUNDARY, MEDIA, SOUND, customer_fields, field, file, form
 from tests.support.gateways import TOKEN, a_customer, an_upstream, gateway
-from tests.support.processes import farebox
-from tests.support.rawhttp import connected, exchange, parse, request, to_the_end
-from tests.support.rawupstream import answer, raw_upstream
+from tests.support.rawhttp import connected, exchange, request
+from tests.support.rawupstream import answer, head_of, raw_upstream, taking
 from tests.support.rawupstream import stream as streamed
 
-BOUNDARY = "farebox-boundary"
 HEARD = b'{"text":"Hello","usage":{"type":"duration","seconds":9}}'
 PATH = "/v1/audio/transcriptions"
-SOUND = b"ID3\x00\r\n--farebox\r\n\xff" * 3_000
 SECOND = Decimal("0.0001")
 
 
@@ -60,36 +52,13 @@ def door(provider):
         yield running
 
 
-def field(name, value):
-    content = value if isinstance(value, bytes) else value.encode()
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
-    return head.encode() + content + b"\r\n"
-
-
-def file(content=SOUND, name="file"):
-    head = (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="a.mp3"\r\n'
-        "Content-Type: audio/mpeg\r\n\r\n"
-    )
-    return head.encode() + content + b"\r\n"
-
-
-def form(*parts):
-    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
-
-
 MODEL = field("model", "ear")
-
-
-def customer_fields(customer, **more):
-    named = {"customer_identifier": customer, **more}
-    return b"".join(field(f"customer_params[{name}]", value) for name, value in named.items())
 
 
 def send(door, body, path=PATH, **headers):
     told = {
         "authorization": f"Bearer {TOKEN}",
-        "content_type": f"multipart/form-data; boundary={BOUNDARY}",
+        "content_type": MEDIA,
     }
     return exchange(door.url, request(path, body, **told | headers))
 
@@ -115,7 +84,7 @@ def test_r76_a_form_is_forwarded_without_our_fields(door, provider, order):
     assert (200, HEARD) == (got.status, got.body)
     assert form(*(part for part in parts if not ours.search(part))) == asked.body
     assert str(len(asked.body)).encode() == asked.header(b"content-length")
-    assert f"multipart/form-data; boundary={BOUNDARY}".encode() == asked.header(b"content-type")
+    assert MEDIA.encode() == asked.header(b"content-type")
     [event] = door.settled(customer)
     assert (Kind.SETTLE, Source.REPORTED) == (event.kind, event.source)
     assert pico_usd(9 * SECOND) == event.charge_pico
@@ -268,8 +237,7 @@ def test_what_is_too_large_is_refused(door, provider):
     declared = send(door, b"", content_length="4000001")
     head = request(PATH, b"", content_length=None, transfer_encoding="chunked")
     token = f"authorization: Bearer {TOKEN}\r\n".encode()
-    media = b"multipart/form-data; boundary=" + BOUNDARY.encode()
-    head = head.replace(b"application/json", media).replace(b"host:", token + b"host:")
+    head = head.replace(b"application/json", MEDIA.encode()).replace(b"host:", token + b"host:")
     came = exchange(door.url, head + chunked)
     became = send(door, gzip.compress(huge), content_encoding="gzip")
 
@@ -296,7 +264,7 @@ def test_who_leaves_while_uploading_pays_nothing(door, provider):
         PATH,
         form(customer_fields(customer), MODEL, file(bytes(3_000_000))),
         authorization=f"Bearer {TOKEN}",
-        content_type=f"multipart/form-data; boundary={BOUNDARY}",
+        content_type=MEDIA,
     )
 
     with connected(door.url) as connection:
@@ -307,52 +275,6 @@ def test_who_leaves_while_uploading_pays_nothing(door, provider):
     assert 1 == len(door.settled(customer))
     assert 1 == len(provider.asked) - before
     assert [] == list((door.folder / "uploads").iterdir())
-
-
-def test_an_upstream_that_refuses_early_need_not_read_it_all(door, provider):
-    """Its error reaches the client, and nothing is charged."""
-    customer = a_customer()
-    no = b'{"error":{"message":"too large"}}'
-    with (
-        taking(refusing(no)) as url,
-        gateway(upstreams=[an_upstream(url, models=["*"])], prices=PRICES) as small,
-    ):
-        got = send(small, form(MODEL, file(bytes(3_000_000)), customer_fields(customer)))
-        [event] = small.settled(customer)
-
-    assert (413, no) == (got.status, got.body)
-    assert (Kind.RELEASE, 0) == (event.kind, event.charge_pico)
-
-
-@contextmanager
-def taking(take):
-    """A provider whose connections `take` serves, byte by byte."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            with suppress(OSError):
-                take(self.request)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
-        served.daemon_threads = True
-        thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{served.server_address[1]}"
-        finally:
-            served.shutdown()
-            thread.join()
-
-
-def head_of(connection):
-    got = b""
-    while b"\r\n\r\n" not in got:
-        piece = connection.recv(1_000)
-        if not piece:
-            raise ConnectionResetError
-        got += piece
-    head, _, rest = got.partition(b"\r\n\r\n")
-    return head.lower(), rest
 
 
 def refusing(no):
@@ -368,57 +290,19 @@ def refusing(no):
     return take
 
 
-def hashing(digests):
-    """Reads a body and keeps nothing of it but its digest."""
+def test_an_upstream_that_refuses_early_need_not_read_it_all(door, provider):
+    """Its error reaches the client, and nothing is charged."""
+    customer = a_customer()
+    no = b'{"error":{"message":"too large"}}'
+    with (
+        taking(refusing(no)) as url,
+        gateway(upstreams=[an_upstream(url, models=["*"])], prices=PRICES) as small,
+    ):
+        got = send(small, form(MODEL, file(bytes(3_000_000)), customer_fields(customer)))
+        [event] = small.settled(customer)
 
-    def take(connection):
-        head, piece = head_of(connection)
-        [length] = re.findall(rb"content-length: (\d+)", head)
-        left = int(length) - len(piece)
-        digest = sha256(piece)
-        while left:
-            piece = connection.recv(262_144)
-            left -= len(piece)
-            digest.update(piece)
-        digests.append(digest.hexdigest())
-        connection.sendall(answer(HEARD))
-
-    return take
-
-
-@pytest.mark.slow
-def test_r76_an_upload_does_not_grow_the_gateway(tmp_path):
-    """120 MB go through, its fields behind the file, in a few megabytes of memory."""
-    sound = random.Random(1).randbytes(1_000_000)
-    parts = [file(b"")[:-2], *[sound] * 120, b"\r\n", MODEL, customer_fields("acme")]
-    expected = sha256(b"".join(parts[:-1]) + f"--{BOUNDARY}--\r\n".encode()).hexdigest()
-    digests: list[str] = []
-    length = sum(map(len, parts)) + len(f"--{BOUNDARY}--\r\n")
-    head = request(
-        PATH,
-        content_length=str(length),
-        authorization=f"Bearer {TOKEN}",
-        content_type=f"multipart/form-data; boundary={BOUNDARY}",
-    )
-
-    def peak_mb():
-        status = Path(f"/proc/{running.process.pid}/status").read_text()
-        [peak] = re.findall(r"VmHWM:\s+(\d+)", status)
-        return int(peak) / 1_000
-
-    with taking(hashing(digests)) as url:
-        account = an_upstream(url, models=["*"])
-        with farebox(tmp_path, None, url, upstreams=[account], prices=PRICES) as running:
-            before = peak_mb()
-            with connected(running.gateway.url) as connection:
-                connection.settimeout(60)
-                for part in [head, *parts, f"--{BOUNDARY}--\r\n".encode()]:
-                    connection.sendall(part)
-                got = parse(to_the_end(connection))
-            grown = peak_mb() - before
-
-    assert (200, [expected]) == (got.status, digests)
-    assert grown < 25
+    assert (413, no) == (got.status, got.body)
+    assert (Kind.RELEASE, 0) == (event.kind, event.charge_pico)
 
 
 def test_a_form_where_json_belongs_is_said_so(door):

@@ -38,6 +38,13 @@ def test_calls_are_served_while_it_is_away() -> None:
         wait_until(lambda: len(door.events(customer)) == 1, "it is in the stream")
         assert door.events(customer)[0].charge_pico > 0
         assert 503 == door.api.get("/api/request-logs/list/").status_code
+        made = door.api.post("/api/users/", json={"customer_identifier": a_customer()})
+        assert (201, None) == (made.status_code, made.json()["top_models"])
+        detail = door.user(customer)
+        assert (None, None) == (detail["top_models"], detail["total_cache_hits"])
+        assert "archive" in detail["warnings"][0]
+        assert float(detail["spent_usd"]) > 0
+        assert 200 == door.api.get("/api/users/list/").status_code
         ready = door.api.get("/readyz")
         assert (200, ["archive: OperationalError"]) == (
             ready.status_code,

@@ -76,11 +76,12 @@ def test_r73_a_stream_that_ends_later_brings_nobody_back(slow) -> None:
     assert 404 == slow.api.get(f"/api/users/{customer}/").status_code
 
 
-def estimate(door, customer, key=ADMIN_KEY, app="my-app", **fields):
+def estimate(door, customer, key=ADMIN_KEY, app="my-app", temporary_key=None, **fields):
     """For the admin key the app must be named where there are several."""
+    params = {"app": app, "temporary_key": temporary_key}
     answer = door.api.post(
         "/api/estimate",
-        params={"app": app} if app else None,
+        params={name: value for name, value in params.items() if value},
         json=chat_body(customer, **fields),
         headers={"authorization": f"Bearer {key}"},
     )
@@ -107,6 +108,47 @@ def test_an_estimate_says_what_a_call_would_be_held_to(slow) -> None:
     [row] = slow.logs(customer)
     assert said["worst_case_usd"] == slow.log(row["unique_id"])["hold_usd"]
     assert said["input_tokens_max"] >= answer.json()["usage"]["prompt_tokens"]
+
+
+def test_an_estimate_knows_rate_limits(slow) -> None:
+    """What would refuse the next call, now; asking is no call."""
+    customer = a_customer()
+    slow.api.post("/api/users/", json={"customer_identifier": customer, "rate_limit": 1})
+    assert [True, True] == [estimate(slow, customer)["admitted"] for _ in range(2)]
+    slow.chat(customer)
+
+    said = estimate(slow, customer)
+
+    refused = slow.chat(customer)
+    assert (False, "rate_limit_exceeded") == (said["admitted"], said["code"])
+    assert (429, said["code"]) == (refused.status_code, refused.json()["error"]["code"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"max_usage": 1}, "key_used_up"),
+        ({"rate_limit": 1}, "rate_limit_exceeded"),
+        ({"spending_limit": 0.0000001}, "budget_exceeded"),
+        ({"models": ["other-*"]}, "model_not_allowed"),
+        ({"customer_identifier": "another"}, "customer_mismatch"),
+    ],
+)
+def test_an_estimate_knows_temporary_keys(slow, limits, code) -> None:
+    """By the id of the key, whose limits the call would be held to; in the call's own words."""
+    made = slow.api.post("/api/temporary-keys/", json={"app": "my-app", **limits})
+    assert 201 == made.status_code, made.text
+    key, customer = made.json(), a_customer()
+    as_key = {"headers": {"authorization": f"Bearer {key['api_key']}"}}
+    if code in {"key_used_up", "rate_limit_exceeded"}:
+        assert estimate(slow, customer, temporary_key=key["id"])["admitted"]
+        assert 200 == slow.post(json=chat_body(customer), **as_key).status_code
+
+    said = estimate(slow, customer, temporary_key=key["id"])
+
+    refused = slow.post(json=chat_body(customer), **as_key)
+    assert (False, code) == (said["admitted"], said["code"])
+    assert code == refused.json()["error"]["code"]
 
 
 def test_an_estimate_of_what_would_be_refused(slow) -> None:

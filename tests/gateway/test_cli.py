@@ -165,6 +165,19 @@ def test_check_names_the_models_without_a_price(run, tmp_path):
     assert "other" not in output
 
 
+def test_check_names_the_aliases_that_lead_nowhere(run, tmp_path):
+    """Their calls would be 404, whatever the target costs."""
+    models = "{a: demo-small, b: up/demo-small, c: demo/demo-large, d: gpt-4o, e: other/demo-small}"
+    text = upstream("http://127.0.0.1:1", "[demo-small]") + f"models: {models}\n"
+    (tmp_path / "farebox.yaml").write_text(text)
+
+    findings = json.loads(run("check", "farebox.yaml", "--json").output)["findings"]
+
+    nowhere = [f for f in findings if "no upstream serves" in f["detail"]]
+    assert ["model c", "model d", "model e"] == [found["subject"] for found in nowhere]
+    assert {"warning"} == {found["status"] for found in nowhere}
+
+
 def test_check_connects_to_redis_and_reads_its_settings(run, tmp_path):
     with EmbeddedStore(tmp_path / "data") as store:
         (tmp_path / "farebox.yaml").write_text(

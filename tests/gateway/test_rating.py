@@ -1,8 +1,7 @@
 """Rating: what has no price is never free, and what is billed is never a guess."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gateway.rating import (
     REPORTED,

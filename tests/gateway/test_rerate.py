@@ -1,13 +1,16 @@
 """Re-rating: what is due for a call, less what is booked for it; no more, and only once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.event import Kind, Source, UsageEvent
+from gateway.audit.check import Check
+from gateway.audit.differences import Difference
+from gateway.audit.survey import survey
+from gateway.event import Kind, Source, UsageEvent, rerating_id
 from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
@@ -208,6 +211,34 @@ class Bookkeeping:
         while await self.flusher.step():
             pass
 
+    async def earlier(self) -> Callable[[], Awaitable[None]]:
+        """The store as it is now; what is returned takes it back to that, the archive not."""
+        command = self.bench.command
+        kept = {key: await command("DUMP", key) for key in await command("KEYS", "*")}
+
+        async def back() -> None:
+            await command("FLUSHALL")
+            for key, value in kept.items():
+                await command("RESTORE", key, 0, value)
+
+        return back
+
+    async def rerate(self, by: PriceBook) -> Report:
+        """Without waiting for the archive, before or after."""
+        bench = self.bench
+        rerating = Rerating(
+            self.archive, bench.store.keyspace, bench.directory, bench.ledger, Rating(by)
+        )
+        until_ms = bench.clock.now_ms() + 1
+        return await rerating.run(0, until_ms, dry=False, progress=lambda _: None)
+
+    async def differences(self) -> list[Difference]:
+        """As `farebox ledger verify --full` finds them."""
+        check = Check(self.bench.store, zone=UTC, rating=Rating(EMPTY), archive=self.archive)
+        known = await survey(self.bench.store, counters=True)
+        checked = [await check.run(p, known[p.index]) for p in self.bench.store.keyspace.partitions]
+        return [found for each in checked for found in each.differences]
+
     async def run(self, by: PriceBook, *, dry: bool = False, since_ms: int = 0) -> Report:
         await self.flush()
         shares: list[float] = []
@@ -282,6 +313,40 @@ async def test_r45_running_twice_changes_nothing(books) -> None:
         added.event.adjusts,
         added.event.price_id,
     )
+
+
+async def test_r45_adjustments_that_the_store_lost_are_booked_by_running_again(books) -> None:
+    """It came back as it was before, and the archive had not seen them yet."""
+    await books.call("acme")
+    await books.flush()
+    back = await books.earlier()
+    assert 1 == (await books.rerate(book("3"))).booked
+    await back()
+    assert 10 * MICRO == await books.bench.spent("acme")
+
+    again = await books.rerate(book("3"))
+    await books.flush()
+
+    assert (1, 0) == (again.booked, again.repeated)
+    assert 30 * MICRO == await books.bench.spent("acme")
+    assert [] == await books.differences()
+
+
+async def test_r45_adjustments_that_only_the_archive_has_are_named(books) -> None:
+    """Running again books nothing, since they are booked there: the check has to say so."""
+    request_id = await books.call("acme")
+    await books.flush()
+    back = await books.earlier()
+    assert 1 == (await books.run(book("3"))).booked
+    await back()
+
+    again = await books.rerate(book("3"))
+    found = await books.differences()
+
+    assert (0, 1) == (again.booked, again.left[Left.RIGHT])
+    assert 10 * MICRO == await books.bench.spent("acme")
+    assert {"acme"} == {difference.customer for difference in found}, found
+    assert any(rerating_id(request_id, 1) in str(difference) for difference in found), found
 
 
 async def test_r45_book_after_book_ends_at_the_last(books) -> None:

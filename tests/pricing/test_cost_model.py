@@ -49,7 +49,8 @@ def slow_cost(entry: Entry, usage: Usage, tier: str | None, scope: str) -> int |
         fee = entry["fees"].get(unit, entry["fees"].get(unit.partition(":")[0]))
         if pieces and fee is None:
             return None
-        femto += pieces * Fraction(fee["rate"] if fee else 0) * 10**15 / (fee["per"] if fee else 1)
+        billed = min(pieces, 1) if fee and fee["once"] else pieces
+        femto += billed * Fraction(fee["rate"] if fee else 0) * 10**15 / (fee["per"] if fee else 1)
     factors = {m["when"]["scope"]: Fraction(m["num"], m["den"]) for m in entry["multipliers"]}
     if factors and scope not in {*factors, "global"}:
         return None
@@ -86,7 +87,14 @@ def a_price(dice: Random) -> Entry:
         "multipliers": [
             {"when": {"scope": name}, "num": 11, "den": dice.choice((3, 10))} for name in scopes
         ],
-        "fees": {unit: {"rate": dice.choice(("0.01", "7")), "per": 1000} for unit in units},
+        "fees": {
+            unit: {
+                "rate": dice.choice(("0", "0.01", "7")),
+                "per": dice.choice((1, 60, 1000, 3600)),
+                "once": dice.choice((False, False, True)),
+            }
+            for unit in units
+        },
     }
 
 

@@ -193,5 +193,5 @@ def test_a_tier_without_rates_says_that_it_is_not_served_there() -> None:
     service = {"priority": {"input": "3", "tiers": [{"over": 5, "rates": {}}]}}
     (price,) = parse_card(priced(base={"input": "1"}, tiers=tiers, service=service)).prices
 
-    assert 3 * 10**9 == price.service["priority"].rates_at(5).input
-    assert {} == price.service["priority"].rates_at(6).published()
+    ((over_tokens, none),) = price.service["priority"].tiers
+    assert (5, {}) == (over_tokens, none.published())

@@ -189,6 +189,10 @@ def test_r43_sound_and_pictures_have_rates_of_their_own(name, usage, expected) -
         ("anthropic/claude-opus-5", Usage(audio_out_tokens=1)),
         ("mistral/codestral-2508", Usage(cache_write_1h_tokens=1)),
         ("openai/gpt-4o", Usage(fees=(("rerank", 1),))),
+        ("openai/gpt-6-sol", Usage(fees=(("container", 1),))),  # of a size that nobody said
+        ("google/gemini-3.8-flash", Usage(fees=(("tool:google_maps", 1),))),
+        ("groq/openai/gpt-oss-120b", Usage(fees=(("tool:search", 1),))),
+        ("xai/grok-4.7", Usage(fees=(("file_search", 1),))),
     ],
 )
 def test_r43_what_a_model_has_no_rate_for_is_an_error(name, usage) -> None:
@@ -257,8 +261,23 @@ def test_r11_every_cached_token_is_billed_once(name, usage, expected) -> None:
         ("azure/dall-e-3", (("image:standard-1024x1024", 2),), "0.088"),
         ("azure/dall-e-3", (("image:hd-1024x1792", 2),), "0.264"),
         ("azure/dall-e-3", (("image", 1),), "0.132"),  # of what nobody said, the dearest
+        # … a container of 1, 4, 16 and 64 GB
+        ("openai/gpt-6-sol", (("container:1g", 1),), "0.03"),
+        ("openai/gpt-6-sol", (("container:4g", 2),), "0.24"),
+        ("openai/gpt-6-sol", (("container:16g", 1),), "0.48"),
+        ("openai/gpt-6-sol", (("container:64g", 1),), "1.92"),
         # https://platform.claude.com/docs/en/about-claude/pricing: 10 a thousand
         ("anthropic/claude-sonnet-5", (("web_search", 2),), "0.02"),
+        # https://ai.google.dev/gemini-api/docs/google-search: 14 a thousand queries from
+        # Gemini 3 on, before it 35 a thousand prompts, of however many queries
+        ("google/gemini-3.8-flash", (("web_search", 1),), "0.014"),
+        ("google/gemini-3.8-flash", (("web_search", 3),), "0.042"),
+        ("google/gemini-2.5-flash", (("web_search", 1),), "0.035"),
+        ("google/gemini-2.5-flash", (("web_search", 3),), "0.035"),
+        ("google/gemini-2.5-flash", (("web_search", 0),), "0"),
+        ("vertex/gemini-2.5-pro", (("web_search", 3),), "0.035"),
+        # https://docs.x.ai/developers/pricing: 5 a thousand
+        ("xai/grok-4.7", (("web_search", 9), ("tool:code_interpreter", 1)), "0.05"),
     ],
 )
 def test_what_is_billed_by_the_piece(name, fees, expected) -> None:

@@ -57,6 +57,10 @@ def test_a_right_price_has_no_finding() -> None:
             "batch-above-standard",
         ),
         (
+            {"service": {"priority": {"input": "2.5", "cache_read": "0.2", "output": "7"}}},
+            "dearer-below-standard",
+        ),
+        (
             {"tiers": [{"over": 9, "rates": {"input": "1", "cache_read": "0.3", "output": "9"}}]},
             "tier-below-base",
         ),

@@ -4,7 +4,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.support.rawhttp import unchunked
@@ -46,24 +46,61 @@ class RawUpstream:
 def raw_upstream() -> Iterator[RawUpstream]:
     upstream = RawUpstream()
 
+    def take(connection: socket.socket) -> None:
+        asked = _read(connection)
+        if asked is not None:
+            upstream.asked.append(asked)
+            upstream.script(connection, asked)
+
+    with taking(take) as url:
+        upstream.url = url
+        yield upstream
+
+
+@contextmanager
+def taking(take: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A provider whose connections `take` serves, byte by byte; its URL."""
+
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError):
-                asked = _read(self.request)
-                if asked is not None:
-                    upstream.asked.append(asked)
-                    upstream.script(self.request, asked)
+                take(self.request)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as served:
         served.daemon_threads = True
-        upstream.url = f"http://127.0.0.1:{served.server_address[1]}"
         thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield upstream
+            yield f"http://127.0.0.1:{served.server_address[1]}"
         finally:
             served.shutdown()
             thread.join()
+
+
+@contextmanager
+def deaf() -> Iterator[str]:
+    """The URL of a host that never takes a connection: whoever calls goes on dialling."""
+    with socket.socket() as listening, ExitStack() as fillers:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        at = listening.getsockname()
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(at)
+        yield f"http://127.0.0.1:{at[1]}"
+
+
+def head_of(connection: socket.socket) -> tuple[bytes, bytes]:
+    """A request's head in lower case, and what came of its body with it."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = connection.recv(1_000)
+        if not piece:
+            raise ConnectionResetError
+        got += piece
+    head, _, rest = got.partition(b"\r\n\r\n")
+    return head.lower(), rest
 
 
 def _read(connection: socket.socket) -> Asked | None:

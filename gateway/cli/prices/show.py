@@ -96,7 +96,8 @@ def _of_price(price: Price) -> Iterator[str]:
     for multiplier in price.multipliers:
         yield f"    times {multiplier.num}/{multiplier.den} where served {multiplier.scope}"
     for unit, fee in price.fees.items():
-        yield f"    {unit}: {usd(fee.rate_femto // 1_000)} USD for {fee.per:,}"
+        once = ", one a call" if fee.once else ""
+        yield f"    {unit}: {usd(fee.rate_femto // 1_000)} USD for {fee.per:,}{once}"
     for source in price.sources:
         yield f"    source {source.url}, seen {source.seen}"
 

@@ -130,8 +130,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(Struct, frozen=True, kw_only=True):
     """Reported usage: its sender has been told that it counts.
 
     Attributes:

@@ -106,6 +106,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     WAL, so that readers and the writer do not wait for each other. FULL, because the cursor
     moves once a batch is committed, and the stream may then be trimmed: with NORMAL, a power
     failure could take back a commit whose events are nowhere else. One sync a batch.
+    What is deleted is overwritten: it was somebody's who is to be forgotten.
     """
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")

@@ -36,6 +36,8 @@ KEPT_MS: Final = 30 * 24 * 3_600_000
 
 DUE_MAX: Final = 100
 RESETS_MAX: Final = 100
+CUSTOMERS_MAX: Final = 500
+CUSTOMER: Final = "customer"
 YEAR_MS: Final = 366 * 24 * 3_600_000
 
 ALERTS: Final = Table(
@@ -73,6 +75,11 @@ DELIVERIES: Final = Table(
     Index("deliveries_by_time", "made_ms"),
     Index("deliveries_by_subject", "subject"),
 )
+
+
+def subject_of(kind: str, identifier: str) -> str:
+    """What an alert about a customer or a group is stored under."""
+    return f"{kind}:{identifier}"
 
 
 class State(StrEnum):
@@ -201,14 +208,31 @@ class Outbox:
         statement = update(ALERTS).where(*same, *ended).values(told_over=1)
         await asyncio.to_thread(self._write, lambda connection: connection.execute(statement))
 
-    async def erase(self, subject: str) -> None:
-        """Forget all that names a customer or group, as ``customer:<identifier>``."""
+    async def erase(self, subjects: Sequence[str]) -> int:
+        """Forget all that names these, delivered or waiting; says how much that was."""
 
-        def write(connection: Connection) -> None:
-            connection.execute(delete(DELIVERIES).where(DELIVERIES.c.subject == subject))
-            connection.execute(delete(ALERTS).where(ALERTS.c.subject == subject))
+        def write(connection: Connection) -> int:
+            return sum(
+                connection.execute(delete(table).where(table.c.subject.in_(subjects))).rowcount
+                for table in (DELIVERIES, ALERTS)
+            )
 
-        await asyncio.to_thread(self._write, write)
+        return int(await asyncio.to_thread(self._write, write)) if subjects else 0
+
+    async def customers(self, after: str = "") -> list[str]:
+        """Some of those whom it names, in order, beginning behind `after`."""
+        first = subject_of(CUSTOMER, "")
+        c = ALERTS.c.subject
+        wanted = select(c).where(c.startswith(first)).distinct().order_by(c).limit(CUSTOMERS_MAX)
+        if after:
+            wanted = wanted.where(c > first + after)
+
+        def read() -> list[str]:
+            with self._engine.connect() as connection:
+                found = connection.execute(wanted).scalars()
+                return [subject.removeprefix(first) for subject in found]
+
+        return await asyncio.to_thread(read)
 
     async def forget(self, now_ms: int) -> None:
         """Drop what is too old to be shown, or to be seen again."""

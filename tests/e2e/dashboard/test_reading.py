@@ -1,5 +1,7 @@
 """For everybody: contrast and names (axe), keyboard alone, no scripts, narrow, hostile names."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.gateways import ADMIN_KEY, a_customer
@@ -101,7 +103,8 @@ def test_the_focus_stays_while_the_list_is_fetched_again(opened, house) -> None:
     """The answer is held back: the panel closes without it, and it takes no focus when it comes."""
     customer = a_customer("news")
     page = opened().enter().on("/users")
-    held, free = [], []
+    held: list[Any] = []
+    free: list[bool] = []
     row = page.locator("tbody tr").first.get_attribute("id")
 
     page.keyboard.press("j")

@@ -77,7 +77,13 @@ async def test_the_end_of_a_window_is_told_once_for_all_its_alerts(archive):
 async def test_what_names_a_customer_can_be_erased(archive):
     other = replace(ALERT, once="customer:d", subject="customer:d")
     await archive.outbox.note([ALERT, other])
-    await archive.outbox.erase("customer:c")
+    group = replace(ALERT, once="group:c", subject="group:c")
+    await archive.outbox.note([group])
+    assert ["c", "d"] == await archive.outbox.customers()
+    assert ["d"] == await archive.outbox.customers(after="c")
+    assert 3 == await archive.outbox.erase(["customer:c"])
+    assert ["d"] == await archive.outbox.customers()
+    await archive.outbox.erase(["group:c"])
     assert 2 == (await archive.outbox.page(0, 10))[0]
     assert 1 == await archive.outbox.note([ALERT])
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, Source
-from gateway.ledger.ledger import Ledger
 from gateway.ledger.requests import new_request_id
 from gateway.rating import Fallback, Rating, Unpriced
+from gateway.store.client import Store
+from gateway.store.replies import failed
 from pricing.money import pico_usd
 from pricing.names import OwnNames, Target
 
@@ -401,13 +401,13 @@ async def test_a_batch_has_an_id_for_each_event(api) -> None:
 async def test_without_the_ledger_nothing_is_taken(api, monkeypatch) -> None:
     """503, to be sent again; a batch that was taken in part says which part."""
 
-    async def away(self, customer, *args, **kwargs):
-        if customer == "acme":
-            raise LedgerUnavailable("The ledger is not reachable; try again shortly.")
-        return await record(self, customer, *args, **kwargs)
+    def away(self, name, keys, args, **kwargs):
+        if keys[0].endswith("n:acme"):
+            return failed("The ledger is not reachable; try again shortly.")
+        return script(self, name, keys, args, **kwargs)
 
-    record = Ledger.record
-    monkeypatch.setattr(Ledger, "record", away)
+    script = Store.script
+    monkeypatch.setattr(Store, "script", away)
 
     single = await api.report(usage())
     batch = await api.report([usage(), usage()])

@@ -28,6 +28,7 @@ ROW = {
     "held_usd",
     "remaining_usd",
     "resets_at",
+    "overshoot_usd",
 }
 
 
@@ -47,6 +48,21 @@ async def flush(api) -> None:
     )
     while await flusher.step():
         pass
+
+
+async def test_a_group_says_what_lies_beyond_its_limit_and_why(api) -> None:
+    """Of a call that cost more than was held, of a report, of a limit that was lowered."""
+    await put(api, "team", {"total_budget": 5})
+    held = await api.bench.hold("a", pico_usd("3"), group_identifier="team")
+    await api.bench.settle(held, pico_usd("3.5"))
+    await flush(api)
+    await put(api, "team", {"total_budget": 3})
+    await put(api, "team", {"total_budget": 3.25})
+    lowered = (await put(api, "team", {"total_budget": 3})).json()
+    assert {"settle": "0.5", "event": "0", "limit": "0.75"} == lowered["overshoot_usd"]
+
+    unlimited = await put(api, "other", {"total_budget": 9_000_000})
+    assert {"settle": "0", "event": "0", "limit": "0"} == unlimited.json()["overshoot_usd"]
 
 
 async def test_a_group_is_held_to_the_limit_that_it_is_given(api) -> None:

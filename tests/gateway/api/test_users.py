@@ -36,6 +36,7 @@ DETAIL = {
     "total_cache_hits",
     "average_monthly_cost",
     "top_models",
+    "warnings",
     "last_active",
     "created_at",
     "updated_at",

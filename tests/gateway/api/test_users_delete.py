@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from gateway.errors import BudgetExceeded
 from gateway.metering.erasure import Erasure
 from gateway.metering.trimmer import Trimmer
+from gateway.store.archive.outbox import Noted
 from pricing.money import pico_usd
 from pricing.usage import Usage
 from tests.gateway.api.conftest import admin
@@ -92,6 +93,36 @@ async def test_what_calls_said_goes_from_the_archive(api) -> None:
     logs = (await api.get("/api/request-logs/list/")).json()["results"]
     said = sorted(str(row["metadata"]) for row in logs)
     assert ["None", "None", "{'thread_identifier': 'other'}"] == said
+
+
+async def test_r73_an_alert_that_was_noted_late_goes_too(api) -> None:
+    """Somebody read the stream before the deletion, and noted it after; others keep theirs."""
+    erasure = Erasure(api.bench.store, api.services.archive)
+    outbox = api.services.archive.outbox
+    for customer in ("acme", "other"):
+        await api.call(customer)
+    late = [noted(customer) for customer in ("acme", "other")]
+    await outbox.note(late)
+    await delete(api, "/api/users/acme/")
+    assert ["other"] == await outbox.customers()
+    for _ in range(2):
+        await outbox.note(late)
+        assert 2 == await erasure.step()
+        assert ["other"] == await outbox.customers()
+
+
+def noted(customer: str) -> Noted:
+    return Noted(
+        once=f"customer:{customer}",
+        topic="budget.threshold",
+        subject=f"customer:{customer}",
+        limit="total_budget",
+        at_ms=1_000,
+        until_ms=0,
+        data={"customer_identifier": customer},
+        body=b"{}",
+        urls=["https://hooks.example.com"],
+    )
 
 
 async def test_deleting_renews_no_total_budget(api) -> None:

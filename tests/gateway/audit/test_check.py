@@ -7,6 +7,7 @@ import pytest
 
 from gateway.audit.differences import Finding
 from gateway.audit.prices import Prices
+from gateway.audit.report import Report
 from gateway.event import Kind, Source, UsageEvent
 from gateway.ledger.requests import new_request_id
 from gateway.metering.backlog import backlog
@@ -52,6 +53,24 @@ async def wrong_cost(books) -> None:
 
 async def wrong_window(books) -> None:
     await books.bench.command("HSET", await books.account("acme"), "month.past.charge", -1)
+
+
+async def window_beyond_all(books) -> None:
+    """Its budget would have room without end."""
+    await books.bench.command("HSET", await books.account("acme"), "month.past.charge", 2**70)
+
+
+async def unreadable_window(books) -> None:
+    await books.bench.command("HSET", await books.account("acme"), "year.past.cost", "?")
+
+
+async def lost_windows(books) -> None:
+    """All budgets would begin anew."""
+    await books.bench.command("HDEL", await books.account("acme"), "windows")
+
+
+async def unreadable_windows(books) -> None:
+    await books.bench.command("HSET", await books.account("acme"), "windows", "?")
 
 
 async def lost_account(books) -> None:
@@ -118,6 +137,10 @@ async def wrong_day(books) -> None:
         (wrong_spent, Finding.SPENT, "spent", True),
         (wrong_cost, Finding.SPENT, "cost", True),
         (wrong_window, Finding.WINDOW, "month.past.charge", True),
+        (window_beyond_all, Finding.WINDOW, "month.past.charge", True),
+        (unreadable_window, Finding.WINDOW, "year.past.cost", True),
+        (lost_windows, Finding.WINDOW, "windows", True),
+        (unreadable_windows, Finding.WINDOW, "windows", True),
         (lost_account, Finding.SPENT, "spent", True),
         (lost_account, Finding.HELD, "held", True),
         (lost_hold, Finding.HELD, "held", True),
@@ -269,3 +292,13 @@ async def test_it_works_when_memory_is_full(books) -> None:
 
     assert [] == found
     assert len(CUSTOMERS) == waiting.holds
+
+
+async def test_what_could_not_be_read_is_neither_right_nor_wrong() -> None:
+    """`ok` is null then, as it is in `GET /api/audit`; a difference makes it false."""
+    report = Report(0)
+    assert report.to_json()["ok"] is True
+    report.miss(3, ValueError("trimmed"))
+    assert report.to_json()["ok"] is None
+    report.add([], 1)
+    assert report.to_json()["ok"] is False

@@ -73,6 +73,26 @@ async def test_every_way_to_be_wrong_is_found_and_mended(books) -> None:
         assert (4, 4) == (page.count, len(page.rows)), order
 
 
+@pytest.mark.parametrize("place", ["counters", "profile"])
+async def test_what_cannot_be_read_is_a_difference(books, place: str) -> None:
+    """A number that is none, in what a row is made of: it is named, and the others are checked."""
+    await books.fill()
+    await written(books)
+    command, store = books.bench.command, books.bench.store
+    key = await books.counters("acme")
+    if place == "profile":
+        key = books.partition("acme").profile(await books.number("acme"))
+    await command("HSET", key, "calls" if place == "counters" else "created_ms", "junk")
+
+    report = await walk.verify(store, Check(store), progress=lambda _: None)
+
+    number = await books.number("acme")
+    assert {number} == {
+        d.customer_number for d in report.differences if d.finding is Finding.ROSTER
+    }
+    assert not report.ok
+
+
 async def test_what_follows_by_a_moment_is_no_difference(books) -> None:
     """Beside calls, profile changes and an indexer: no false alarm."""
     await books.fill()

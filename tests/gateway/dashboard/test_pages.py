@@ -7,6 +7,7 @@ import pytest
 
 from gateway.dashboard import site
 from gateway.event import Status
+from gateway.store.archive.table import METADATA
 from pricing.usage import Usage
 
 from .conftest import Html
@@ -217,6 +218,28 @@ def test_the_parser_of_these_tests_sees_what_is_wrong() -> None:
     for wrong in ('<p style="x">', "<p onclick=x>", "<script>1</script>", "<style>"):
         with pytest.raises(AssertionError):
             Html(wrong)
+
+
+async def test_users_are_shown_while_the_archive_is_away(admin) -> None:
+    """What the store knows is there; what is missing is said, and no zero stands in its place."""
+    await admin.api.bench.directory.create("acme", {"total_budget": 5 * 10**12})
+    await admin.api.call("acme", charge_pico=2_000_000_000_000, cost_pico=2_000_000_000_000)
+    await admin.api.flush()
+    with admin.api.services.archive._engine.begin() as connection:
+        METADATA.drop_all(connection)
+
+    for path in (
+        "/users?range=24h&sort=-calls",
+        "/users?range=24h&user=acme",
+        "/users/acme?range=24h",
+    ):
+        page = await admin.page(path)
+        assert "The archive cannot be read now" in page.text, path
+        assert "acme" in page.text, path
+    by_day = await admin.page("/users/acme")  # counted in the store
+    assert "of $5" in by_day.text
+    assert "Not known while the archive cannot be read" in by_day.text
+    assert 503 == (await admin.get("/users.csv?range=24h")).status_code
 
 
 async def test_a_page_that_would_have_to_wait_says_so_and_is_there_the_next_time(

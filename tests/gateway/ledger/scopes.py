@@ -49,7 +49,7 @@ class Shared:
         """Ask the scopes of a hold once more, whatever became of it."""
         again = replace(hold, scopes=())
         since = self.bench.store.changes
-        await self.ledger._scopes.hold(again, Bound.all_of(hold.amount_pico), since=since)
+        await self.ledger.scopes.hold(again, Bound.all_of(hold.amount_pico), since=since)
 
     async def account(self, scope: str = "group:sales") -> tuple[int, int]:
         """Spent and held."""

@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import UTC
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,8 @@ from gateway.customers.profile import ANONYMOUS, Limits
 from gateway.errors import BudgetExceeded, BudgetInFlight, InvalidCall, RateLimited
 from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.ledger.requests import new_request_id
+from gateway.metering.flusher import Flusher
+from gateway.store.archive import Archive
 from tests.support.ledgers import bench
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +78,28 @@ async def test_r20_every_process_sees_one_number(url: str) -> None:
             spent += 7
         assert 98 == spent
         assert {98} == {await b.spent("acme") for b in benches}
+
+
+async def test_r04_a_limit_binds_while_nobody_flushes(url: str, tmp_path: Path) -> None:
+    """What was spent is known without the counters; once these follow, no balance changes."""
+    async with bench(url) as b:
+        await b.settle(await b.hold("acme", 7, period_budget=10), 7)
+        for _ in range(2):
+            with pytest.raises(BudgetExceeded):
+                await b.hold("acme", 4)
+        number = (await b.directory.load("acme")).number
+        counters = b.directory.partition_of("acme").counters(number)
+        assert [] == await b.command("HGETALL", counters)
+
+        archive = await Archive.open(tmp_path)
+        await Flusher(b.store, archive, zone=UTC, clock=b.clock).step()
+        await archive.close()
+
+        assert b"7" == await b.command("HGET", counters, "charge_pico")
+        assert (7, 0) == (await b.spent("acme"), await b.held("acme"))
+        with pytest.raises(BudgetExceeded):
+            await b.hold("acme", 4)
+        assert 3 == (await b.hold("acme", 3)).amount_pico
 
 
 @pytest.mark.parametrize(

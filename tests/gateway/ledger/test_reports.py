@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.customers.profile import Limits
-from gateway.errors import BudgetExceeded
+from gateway.errors import BudgetExceeded, InvalidCall
 from gateway.event import Kind, UsageEvent
 from gateway.ledger.ledger import Receipt, Recorded
+from gateway.ledger.reports import Reported
 from gateway.ledger.requests import hour_of, is_request_id, new_request_id
 from gateway.store import keys
 from gateway.store.keys import WEEK_MS
@@ -26,6 +27,19 @@ async def report(
     fingerprint: str = "f",
     at_ms: int | None = None,
 ) -> Receipt:
+    reported = usage(b, charge, customer=customer, key=key, fingerprint=fingerprint, at_ms=at_ms)
+    return await b.ledger.reports.record(reported)
+
+
+def usage(
+    b: Bench,
+    charge: int = 5,
+    *,
+    customer: str = "acme",
+    key: str | None = "shop\nk1",
+    fingerprint: str = "f",
+    at_ms: int | None = None,
+) -> Reported:
     at_ms = b.clock.now_ms() if at_ms is None else at_ms
 
     def event(markup_ppm: int) -> UsageEvent:
@@ -38,7 +52,48 @@ async def report(
             markup_ppm=markup_ppm,
         )
 
-    return await b.ledger.record(customer, event, idempotency_key=key, fingerprint=fingerprint)
+    return Reported(customer, event, key, fingerprint)
+
+
+async def test_r24_many_at_once_each_for_itself(url: str) -> None:
+    """Known, unknown, changed elsewhere, of a new group, told before, faulty: in their order."""
+
+    def faulty(_: int) -> UsageEvent:
+        raise InvalidCall("no price")
+
+    async with bench(url) as here, bench(url) as there:
+        for name in ("known", "changed", "grouped"):
+            await report(here, 10, customer=name, key="a")
+        await there.directory.change("changed", {"markup_percentage": 200_000})
+        await there.directory.change("grouped", {"group_identifier": "new"})
+        outcomes = await here.ledger.reports.record_all(
+            [
+                usage(here, 10, customer="known", key="b"),
+                usage(here, 10, customer="unknown", key="b"),
+                usage(here, 10, customer="changed", key="b"),
+                Reported("known", faulty, "c", "f"),
+                usage(here, 10, customer="known", key="a"),
+                usage(here, 10, customer="grouped", key="b"),
+                usage(here, 10, customer="known", key="b"),
+                usage(here, 10, customer="known", key="b", fingerprint="g"),
+            ]
+        )
+
+        faults = [outcome for outcome in outcomes if not isinstance(outcome, Receipt)]
+        receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+        assert ["no price"] == [str(fault) for fault in faults]
+        assert outcomes[3] is faults[0]
+        assert [
+            (Recorded.ACCEPTED, 10),
+            (Recorded.ACCEPTED, 10),
+            (Recorded.ACCEPTED, 12),
+            (Recorded.DUPLICATE, 10),
+            (Recorded.ACCEPTED, 10),
+            (Recorded.DUPLICATE, 10),
+            (Recorded.CONFLICT, 10),
+        ] == [(receipt.outcome, receipt.charge_pico) for receipt in receipts]
+        assert (20, 10, 22) == tuple([await here.spent(n) for n in ("known", "unknown", "changed")])
+        assert "new" == (await here.events("grouped"))[-1].group
 
 
 async def test_r23_a_report_that_is_sent_again_counts_once(url: str) -> None:

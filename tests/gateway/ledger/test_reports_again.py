@@ -7,8 +7,10 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.errors import LedgerUnavailable
 from gateway.event import Kind, UsageEvent
+from gateway.ledger.reports import Reported
 from gateway.ledger.requests import new_request_id
 from gateway.ledger.results import Recorded
+from gateway.ledger.wal.files import Segment
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Counted
 from gateway.store.keys import HOUR_MS
@@ -29,7 +31,7 @@ def folder(tmp_path):
     return tmp_path / "wal"
 
 
-async def report(b, charge, *, key="k"):
+def reported(b, charge, key):
     request_id = new_request_id(b.clock.now_ms())
 
     def event(markup_ppm):
@@ -44,7 +46,11 @@ async def report(b, charge, *, key="k"):
             markup_ppm=markup_ppm,
         )
 
-    return await b.ledger.record("acme", event, idempotency_key=key, fingerprint="f")
+    return Reported("acme", event, key, "f")
+
+
+async def report(b, charge, *, key="k"):
+    return await b.ledger.reports.record(reported(b, charge, key))
 
 
 async def lost(b, mortal):
@@ -66,6 +72,29 @@ async def test_r27_reported_usage_comes_back(mortal, folder):
             again = await report(b, 5)
             assert (Recorded.DUPLICATE, first.event_id) == (again.outcome, again.event_id)
         assert [5, 7] == sorted(event.charge_pico for event in await b.events("acme"))
+
+
+async def test_a_batch_is_written_at_once_and_before_it_is_told(mortal, folder, monkeypatch):
+    """One write for all of them; who was told then is believed when the store has lost it."""
+    written = []
+    append = Segment.append
+
+    def counting(self, content):
+        written.append(content)
+        append(self, content)
+
+    async with bench(mortal.url, wal=folder) as b:
+        await report(b, 1, key="known before")
+        await asyncio.to_thread(mortal.save)
+        monkeypatch.setattr(Segment, "append", counting)
+        receipts = await b.ledger.reports.record_all([reported(b, 5, f"k{i}") for i in range(20)])
+        assert {Recorded.ACCEPTED} == {getattr(r, "outcome", r) for r in receipts}
+        assert 1 == len(written)
+        raise Killed
+    await asyncio.to_thread(mortal.restart)
+    async with bench(mortal.url, wal=folder) as heir:
+        await heir.ledger.continuity.step()
+        assert 101 == await heir.spent("acme")
 
 
 async def test_who_repeats_it_first_is_taken_at_his_word(mortal, folder):

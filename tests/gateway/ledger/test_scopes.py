@@ -235,7 +235,7 @@ async def test_nothing_names_a_group_in_a_store_that_may_have_lost_it(url: str) 
     async with shared(url) as s:
         store, ledger = s.bench.store, s.ledger
         hold = await s.hold("c1", 10)
-        announce = ledger._scopes.announce
+        announce = ledger.scopes.announce
 
         async def lost_again(*named) -> None:
             await announce(*named)
@@ -245,13 +245,13 @@ async def test_nothing_names_a_group_in_a_store_that_may_have_lost_it(url: str) 
         await s.bench.settle(hold, 7)
         assert (1, []) == (ledger.endings.waiting, await s.bench.events("c1"))
 
-        ledger._scopes.announce = lost_again
+        ledger.scopes.announce = lost_again
         event = UsageEvent(request_id=new_request_id(0), kind=Kind.EVENT, at_ms=0)
         with pytest.raises(LedgerUnavailable):
             await ledger.record("c1", lambda _: event, idempotency_key="k", fingerprint="f")
         assert [] == await s.bench.events("c1")
 
-        ledger.endings._announce = ledger._scopes.announce_again
+        ledger.endings._announce = ledger.scopes.announce_again
         await s.bench.told()
         assert [7] == [e.charge_pico for e in await s.bench.events("c1")]
 

@@ -5,12 +5,14 @@ import random
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec import structs
 
 from gateway.customers.profile import ANONYMOUS
+from gateway.customers.windows import KIND_OF, Duration
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.event import Kind, Status, UsageEvent
 from gateway.ledger.bounds import AMOUNT_PICO_MAX
@@ -382,6 +384,25 @@ async def test_r32_a_late_charge_stays_in_the_window_of_its_hold(url: str) -> No
         await b.settle(late, 9)
         assert (12, 3) == (await b.spent("acme"), await in_window(b, "month"))
         assert int(day) == (await windows.opened(b, await account(b)))["day"]
+
+
+@pytest.mark.parametrize("duration", list(Duration))
+async def test_r31_who_changes_the_zone_renews_no_budget(url: str, duration: Duration) -> None:
+    """West of the old one, each window of now begins later: it is the open one all the same.
+
+    Gateways of both zones may run at once: what calls hold counts in one window.
+    """
+    own: dict[str, Any] = {"period_budget": 10, "budget_duration": duration}
+    async with bench(url) as b, bench(url, zone=ZoneInfo("America/Los_Angeles")) as west:
+        held = [await each.hold("acme", 3, **own) for each in (b, west)]
+        for each, hold in zip((b, west), held, strict=True):
+            await each.settle(hold, 3)
+        assert (6, 6) == (await in_window(b, KIND_OF[duration]), await b.spent("acme"))
+        await west.settle(await west.hold("acme", 4), 4)
+        for each in (west, b):
+            assert 10 == await in_window(each, KIND_OF[duration])
+            with pytest.raises(BudgetExceeded):
+                await each.hold("acme", 1)
 
 
 @pytest.mark.parametrize("kind", ["month", "custom"])

@@ -4,11 +4,12 @@ import orjson
 import pytest
 
 from gateway.errors import InvalidCall
-from gateway.openai.call import call_of, parse_call, passed
+from gateway.openai.call import call_of, parse_call
 from gateway.openai.endpoints import TRAITS, Endpoint
 from gateway.openai.errors import Surface
 from gateway.openai.forms import Attached
 from gateway.openai.output_cap import OUTPUT_CAP_FIELDS
+from gateway.openai.passed import passed
 
 
 def call(endpoint, **fields):

@@ -31,12 +31,29 @@ def test_what_the_caller_runs_costs_its_tokens(document) -> None:
         ({"web_search_options": {}}, ("web_search_options", ("web_search",))),
         ({"tools": [{"type": "function"}, {"type": "web_search"}]}, ("tools", ("web_search",))),
         ({"tools": [{"type": "web_search_preview_2025_03_11"}]}, ("tools", ("web_search",))),
-        ({"tools": [{"google_search": {}}]}, ("tools", ("web_search",))),
+        ({"tools": [{"google_search": {}}]}, ("tools", None)),  # as many queries as it likes
         (
             {"tools": [{"type": "web_search"}, {"type": "file_search"}, {"type": "web_search"}]},
             ("tools", ("file_search", "web_search")),
         ),
         ({"tools": [{"type": "web_search"}, {"type": "code_interpreter"}]}, ("tools", None)),
+        (
+            {"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]},
+            ("tools", ("container:1g",)),
+        ),
+        (
+            {
+                "tools": [
+                    {"type": "shell", "environment": {"type": "container_auto"}},
+                    {
+                        "type": "code_interpreter",
+                        "container": {"type": "auto", "memory_limit": "64g"},
+                    },
+                ]
+            },
+            ("tools", ("container:1g", "container:64g")),
+        ),
+        ({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, ("tools", None)),
         ({"tools": [{"type": []}]}, ("tools", None)),
         ({"tools": [{}]}, ("tools", None)),
         ({"search_parameters": {"mode": "on"}}, ("search_parameters", None)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.openai.pieces import USES_MAX, pieces, uses_in
+from gateway.openai.pieces import pieces
 from pricing.card import FEE_UNITS
 
 NO_SIZES: list[object] = [None, "", "huge", ["low"], {}, 1]
@@ -32,7 +32,7 @@ NO_SIZES: list[object] = [None, "", "huge", ["low"], {}, 1]
                     "mcp_calls": 32,
                 }
             },
-            {"web_search": 9, "file_search": 6},
+            {"web_search": 9, "file_search": 6, "tool:code_interpreter": 16},
         ),
         ({"num_search_queries": 21}, {"web_search": 21}),
         ({"num_search_queries": None}, {}),
@@ -79,40 +79,6 @@ def test_a_stated_zero_does_not_hide_what_was_listed() -> None:
     block = {"tool_usage": {"web_search": {"num_requests": 0}}}
 
     assert (("web_search", 2),) == pieces(block, {"web_search": 2})
-
-
-@pytest.mark.parametrize(
-    ("item", "unit"),
-    [
-        ({"type": "web_search_call"}, "web_search"),
-        ({"type": "web_search_call", "action": {"type": "search"}}, "web_search"),
-        ({"type": "web_search_call", "action": {"type": "open_page"}}, None),
-        ({"type": "web_search_call", "action": {"type": "find_in_page"}}, None),
-        ({"type": "web_search_call", "action": "search"}, "web_search"),
-        ({"type": "file_search_call"}, "file_search"),
-        ({"type": "code_interpreter_call"}, None),
-        ({"type": "computer_call", "action": {"type": "click"}}, None),
-        ({"type": "function_call", "name": "web_search"}, None),
-        ({"type": "web_search"}, None),
-        ({"type": ["web_search_call"]}, None),
-        ({}, None),
-        ("web_search_call", None),
-        (None, None),
-    ],
-)
-def test_which_output_items_are_billed(item, unit) -> None:
-    expected = {} if unit is None else {unit: 2}
-
-    assert expected == uses_in([item, {"type": "message"}, item])
-
-
-@pytest.mark.parametrize("output", [None, {}, "web_search_call", 7, []])
-def test_no_output_no_uses(output) -> None:
-    assert {} == uses_in(output)
-
-
-def test_the_items_looked_at_are_bounded() -> None:
-    assert {"file_search": USES_MAX} == uses_in([{"type": "file_search_call"}] * (USES_MAX + 5))
 
 
 @given(

@@ -45,6 +45,27 @@ AI_SDK = "https://github.com/vercel/ai/tree/main/packages"
 OPENAI = [
     Row(
         "openai",
+        "responses: code that was run twice in a container opened for it",
+        {
+            "object": "response",
+            "status": "completed",
+            "tools": [
+                {
+                    "type": "code_interpreter",
+                    "container": {"type": "auto", "memory_limit": "4g"},
+                }
+            ],
+            "output": [
+                {"type": "code_interpreter_call", "container_id": "cntr_1", "code": "1"},
+                {"type": "code_interpreter_call", "container_id": "cntr_1", "code": "2"},
+            ],
+            "usage": {"input_tokens": 410, "output_tokens": 60, "total_tokens": 470},
+        },
+        Usage(input_tokens=410, output_tokens=60, fees=(("container:4g", 1),)),
+        "https://developers.openai.com/api/docs/guides/tools-code-interpreter",
+    ),
+    Row(
+        "openai",
         "chat",
         chat(
             {
@@ -526,6 +547,36 @@ GOOGLE = [
     ),
     Row(
         "google",
+        "native stream: grounded on searches, each different one billed (or the prompt)",
+        [
+            {
+                "candidates": [{"content": {"parts": [{"text": "It"}]}}],
+                "usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9},
+            },
+            {
+                "candidates": [
+                    {
+                        "finishReason": "STOP",
+                        "groundingMetadata": {
+                            "webSearchQueries": ["", "euro 2024 winner", "final", "final"],
+                            "groundingChunks": [{"web": {"uri": "u", "title": "uefa.com"}}],
+                        },
+                    }
+                ],
+                "modelVersion": "gemini-x",
+                "usageMetadata": {
+                    "promptTokenCount": 9,
+                    "candidatesTokenCount": 30,
+                    "toolUsePromptTokenCount": 120,
+                    "totalTokenCount": 159,
+                },
+            },
+        ],
+        Usage(input_tokens=129, output_tokens=30, fees=(("web_search", 2),)),
+        "https://ai.google.dev/gemini-api/docs/google-search",
+    ),
+    Row(
+        "google",
         "native: audio and images in lists by modality; video is text",
         {
             "usageMetadata": {
@@ -667,6 +718,36 @@ OTHERS = [
     ),
     Row(
         "groq",
+        "stream: a tool of its own, told as it starts and as it ends",
+        [
+            chunk(),
+            {
+                "choices": [
+                    {"index": 0, "delta": {"executed_tools": [{"index": 0, "type": "search"}]}}
+                ]
+            },
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "delta": {
+                            "executed_tools": [{"index": 0, "type": "search", "output": "It is"}]
+                        },
+                    }
+                ]
+            },
+            chunk(
+                finish="stop",
+                x_groq={
+                    "usage": {"prompt_tokens": 700, "completion_tokens": 90, "total_tokens": 790}
+                },
+            ),
+        ],
+        Usage(input_tokens=700, output_tokens=90, fees=(("tool:search", 1),)),
+        "https://console.groq.com/docs/compound",
+    ),
+    Row(
+        "groq",
         "stream: in x_groq, and once more if it was asked for",
         [
             chunk(finish="stop", x_groq={"usage": {"prompt_tokens": 18, "completion_tokens": 439}}),
@@ -794,7 +875,7 @@ OTHERS = [
             input_tokens=10869,
             cache_read_tokens=10496,
             output_tokens=3646,
-            fees=(("web_search", 9), ("file_search", 2)),
+            fees=(("web_search", 9), ("file_search", 2), ("tool:code_interpreter", 1)),
         ),
         "https://docs.x.ai/docs/guides/tools/overview",
         cost_usd="0.06480045",

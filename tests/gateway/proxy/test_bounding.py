@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidCall
 from gateway.openai.call import Call, Endpoint, parse_call
+from gateway.openai.hosted_tools import QUERIES_AT_WILL
 from gateway.openai.output_cap import CHAT_CAP_FIELDS
 from gateway.proxy.bounding import Budgeting, Extent, extent_of
 from pricing.book import PriceBook
@@ -97,6 +98,42 @@ def test_hosted_tools_read_a_context_each_turn_and_have_a_fee() -> None:
     assert (400_000, 4, (("web_search", 3),)) == (made.input_tokens, made.answers, made.fees)
     fee_pico, input_pico, output_pico = 3 * 10**10, 400_000 * 10**6, 40 * 4 * 10**6
     assert fee_pico + input_pico + output_pico == made.bound(CARD.prices[0], 0).wanted_pico
+
+
+@pytest.mark.parametrize(
+    ("memory", "fee_pico"), [(None, 3 * 10**10), ("4g", 12 * 10**10), ("2g", None)]
+)
+def test_a_container_is_held_at_the_price_of_its_memory(memory, fee_pico) -> None:
+    """Not at that of the largest there is, sixteen times as much; one of no known price is none."""
+    fees = {"container:1g": {"rate": "0.03"}, "container:4g": {"rate": "0.12"}}
+    card = a_card(prices=[{"base": {"input": "1", "output": "4"}, "fees": fees}])
+    tool = {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": memory}}
+    call = chat(tools=[tool], max_tool_calls=2, max_tokens=10)
+
+    if fee_pico is None:
+        with pytest.raises(InvalidCall, match="no bound"):
+            extent(call, card)
+        return
+    made = extent(call, card)
+    tokens_pico = 3 * 100_000 * 10**6 + 30 * 4 * 10**6
+    assert 2 * fee_pico + tokens_pico == made.bound(card.prices[0], 0).wanted_pico
+
+
+@pytest.mark.parametrize("provider", ["google", "vertex"])
+def test_no_field_bounds_how_often_google_searches(provider) -> None:
+    """It bills each query, and knows no ``max_tool_calls``."""
+    fees = {"web_search": {"rate": "14", "per": 1000}}
+    card = a_card(provider=provider, prices=[{"base": {"input": "1", "output": "4"}, "fees": fees}])
+
+    fields: list[dict[str, Any]] = [
+        {"web_search_options": {}},
+        {"tools": [{"type": "web_search"}]},
+    ]
+    for asked in fields:
+        with pytest.raises(InvalidCall) as refused:
+            extent(chat(**asked, max_tool_calls=1), card)
+        assert "call_not_boundable" == refused.value.code
+        assert "max_tool_calls" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +245,8 @@ def promises(draw):
         fields[field] = draw(st.integers(1, 200_000))
     if draw(st.booleans()):
         fields["prediction"] = {"type": "content", "content": "x" * draw(st.integers(0, 5_000))}
-    if "web_search" in price.fees and draw(st.booleans()):
+    bounded = card.provider not in QUERIES_AT_WILL and "web_search" in price.fees
+    if bounded and draw(st.booleans()):
         fields |= {"tools": [{"type": "web_search"}], "max_tool_calls": draw(st.integers(0, 5))}
     call = chat("x" * draw(st.integers(0, 20_000)), **fields)
     markup_ppm = draw(st.sampled_from([0, 1, 125_000, 2_000_000]))

@@ -70,10 +70,10 @@ def test_a_key_of_the_callers_own_goes_along(name):
 @pytest.mark.parametrize(
     ("asked", "passed"),
     [
-        ([b"gzip, deflate, br, zstd"], b"gzip, deflate"),
-        ([b"br;q=1.0, gzip;q=0.5"], b"gzip;q=0.5"),
-        ([b"gzip", b"br"], b"gzip"),
-        ([b"br"], b"identity"),
+        ([b"gzip, deflate, br, zstd"], b"gzip, deflate, br, zstd"),
+        ([b"dcb, BR;q=1.0, gzip;q=0.5, compress"], b"BR;q=1.0, gzip;q=0.5"),
+        ([b"gzip", b"dcz"], b"gzip"),
+        ([b"dcb"], b"identity"),
         ([b"*"], b"identity"),
         ([b""], b"identity"),
     ],

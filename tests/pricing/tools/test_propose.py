@@ -113,7 +113,7 @@ def test_a_figure_of_one_list_says_so(out) -> None:
     assert [] == lint([card])
     assert "openai/hear:it" == card.model
     assert {"one-source": "only LiteLLM lists it"} == dict(card.prices[0].allow)
-    assert (360 * 10**12, 3600) == card.prices[0].fees["second"]
+    assert (360 * 10**12, 3600, False) == card.prices[0].fees["second"]
 
 
 def test_what_the_book_has_is_compared_and_not_proposed(out) -> None:

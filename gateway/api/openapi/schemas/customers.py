@@ -50,6 +50,9 @@ _LEFT: Final[Mapping[str, Schema]] = {
     "remaining_usd": maybe(USD),
     "resets_at": maybe(TIME),
 }
+_OVERSHOOT: Final[Mapping[str, Schema]] = {
+    "overshoot_usd": whole(dict.fromkeys(("settle", "event", "limit"), USD)),
+}
 
 CUSTOMERS: Final[Mapping[str, Schema]] = {
     "UserRow": whole(_USER_ROW),
@@ -65,8 +68,8 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
             "total_requests": WHOLE,
             "total_prompt_tokens": WHOLE,
             "total_completion_tokens": WHOLE,
-            "total_cache_hits": WHOLE,
-            "top_models": {"type": "object", "additionalProperties": WHOLE},
+            "total_cache_hits": maybe(WHOLE),
+            "top_models": maybe({"type": "object", "additionalProperties": WHOLE}),
             "average_monthly_cost": NUMBER,
             "last_active": maybe(TIME),
             "created_at": maybe(TIME),
@@ -80,13 +83,14 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
             **_LEFT,
             "credits_usd": USD,
             "carried_over_usd": USD,
-            "overshoot_usd": whole(dict.fromkeys(("settle", "event", "limit"), USD)),
+            **_OVERSHOOT,
             "usage_sources": whole(
                 {
                     **dict.fromkeys(("reported_usd", "estimated_usd", "unresolved_usd"), USD),
                     "unpriced_requests": WHOLE,
                 }
             ),
+            "warnings": several(TEXT),
         }
     ),
     "UserPage": page("UserRow"),
@@ -125,6 +129,7 @@ CUSTOMERS: Final[Mapping[str, Schema]] = {
             "source": maybe(TEXT),
             **_PERIOD,
             **_LEFT,
+            **_OVERSHOOT,
         }
     ),
     "GroupPage": page("Group"),

@@ -6,7 +6,8 @@
 -- has how much of the totals lies outside it: `month.past.charge`, `month.past.cost`. The
 -- window has the rest, so an amount is added once, in however many windows it counts. Ids
 -- only move forward: an amount for a later window opens it, one for an earlier window is
--- past. Nothing ever resets a window to zero.
+-- past. One that begins soon after the open one is the same in another zone (ids). Nothing
+-- ever resets a window to zero.
 --
 -- A custom window lies where its anchor says, and an anchor can be moved. So it also has its
 -- end: a window that begins before the open one has ended is the open one still. Whoever
@@ -26,7 +27,7 @@ end
 local function place(account, row, changed, kind_at, opened, ids, charge, cost)
     local kind, id, current = KINDS[kind_at], ids[kind_at], opened[kind_at]
     local is_later = id ~= '0' and tonumber(id) > tonumber(current)
-    if is_later and kind_at == CUSTOM and tonumber(id) < tonumber(opened[CUSTOM_END]) then
+    if is_later and tonumber(id) < open_until(opened, kind_at) then
         return
     end
     local past = {row[SPENT], row[COST]}
