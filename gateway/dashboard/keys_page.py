@@ -13,6 +13,7 @@ from gateway.api.times import day_start
 from gateway.customers import fields
 from gateway.customers.temporary_keys import TemporaryKey
 from gateway.dashboard.rendering import Renderer
+from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.users import page_number
 from gateway.dashboard.visits import Visit
 
@@ -26,6 +27,18 @@ class KeysPage:
 
     async def page(self, visit: Visit) -> Response:
         return await self._shown(visit)
+
+    def twin(self, kind: str) -> Any:
+        async def file(_: Visit) -> Response:
+            rows: list[dict[str, Any]] = []
+            while len(rows) < ROWS_MAX:
+                some = (await self._rows(len(rows)))[1]
+                rows += [_file_row(key, spent) for key, spent in some]
+                if len(some) < PAGE_SIZE:
+                    break
+            return twin(kind, "keys", rows, FILE_COLUMNS)
+
+        return file
 
     async def create(self, visit: Visit) -> Response:
         """The answer is the page itself: the key stands in it, and nowhere else."""
@@ -85,15 +98,10 @@ class KeysPage:
         status: int = 200,
     ) -> Response:
         page = page_number(visit.state.get("page"))
-        count, keys = await self._services.keys.page((page - 1) * PAGE_SIZE, PAGE_SIZE)
-        spent = await asyncio.gather(
-            *(self._services.ledger.scope_balance(key.scope.name) for key in keys)
-        )
+        count, rows = await self._rows((page - 1) * PAGE_SIZE)
         context: dict[str, Any] = {
             "apps": self._services.apps.all,
-            "rows": [
-                (key, balance.spent.charge_pico) for key, balance in zip(keys, spent, strict=True)
-            ],
+            "rows": rows,
             "count": count,
             "page": page,
             "pages": -(-count // PAGE_SIZE),
@@ -103,6 +111,36 @@ class KeysPage:
             "errors": errors or {},
         }
         return self._renderer.page("keys.html", visit, context, status)
+
+    async def _rows(self, offset: int) -> tuple[int, list[tuple[TemporaryKey, int]]]:
+        """How many there are, and a page of them, each with what it has spent, pico-USD."""
+        count, keys = await self._services.keys.page(offset, PAGE_SIZE)
+        balances = await asyncio.gather(
+            *(self._services.ledger.scope_balance(key.scope.name) for key in keys)
+        )
+        spent = [balance.spent.charge_pico for balance in balances]
+        return count, list(zip(keys, spent, strict=True))
+
+
+FILE_COLUMNS: Final = (
+    *("key_id", "name", "app", "customer_identifier", "revoked", "ends_at"),
+    *("spent_usd", "limit_usd", "uses", "uses_max"),
+)
+
+
+def _file_row(key: TemporaryKey, spent_pico: int) -> dict[str, Any]:
+    return {
+        "key_id": key.id,
+        "name": key.name,
+        "app": key.app,
+        "customer_identifier": key.customer,
+        "revoked": key.revoked,
+        "ends_at": instant(key.until_ms),
+        "spent_usd": amount(spent_pico),
+        "limit_usd": amount(key.budget_pico),
+        "uses": key.uses,
+        "uses_max": key.uses_max,
+    }
 
 
 _FIELDS: Final = ("name", "customer_identifier", "spending_limit", "expiry_date", "max_usage")

@@ -123,6 +123,7 @@ def routes(
                 ("logs", logs.twin),
                 ("budgets", budgets.twin),
                 ("prices", prices.twin),
+                ("keys", keys.twin),
             )
         ),
     ]

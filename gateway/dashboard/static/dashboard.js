@@ -133,13 +133,17 @@
     if (!live || !window.EventSource) return;
     const feed = new EventSource("/live");
     let waiting = false;
+    let later = [];
     feed.addEventListener("open", () => { live.hidden = false; live.classList.remove("off"); });
     feed.addEventListener("error", () => live.classList.add("off"));
     feed.addEventListener("calls", (event) => {
       document.dispatchEvent(new CustomEvent("farebox:calls", { detail: JSON.parse(event.data) }));
       if (waiting || document.hidden) return;
       waiting = true;
-      setTimeout(() => { waiting = false; freshen(); }, 300);
+      setTimeout(() => { waiting = false; freshen(); }, $(".welcome .waiting") ? 1200 : 300);
+      // Sums are kept for a moment, dear ones for longer: the last call has to be in them, too.
+      later.forEach(clearTimeout);
+      if (!$("[data-tail]")) later = [1500, 30000].map((ms) => setTimeout(freshen, ms));
     });
     addEventListener("pagehide", () => feed.close());
   }

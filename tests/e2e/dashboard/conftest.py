@@ -118,8 +118,8 @@ def opened(browser: Any, house: Gateway) -> Iterator[Opener]:
     with ExitStack() as stack:
         tabs: list[Tab] = []
 
-        def make(*, expects: tuple[str, ...] = (), **options: Any) -> Tab:
-            tab = stack.enter_context(_tab(browser, house.url, expects, options))
+        def make(*, at: str = house.url, expects: tuple[str, ...] = (), **options: Any) -> Tab:
+            tab = stack.enter_context(_tab(browser, at, expects, options))
             tabs.append(tab)
             return tab
 

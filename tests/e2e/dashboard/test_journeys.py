@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateways import ADMIN_KEY, a_customer
+from tests.support.gateways import ADMIN_KEY, a_customer, gateway
 
 from .conftest import VIEWER_KEY
 
@@ -71,6 +71,21 @@ def test_follow_a_call_from_curl_to_its_arithmetic(opened, house) -> None:
     adds_up(page)
 
 
+def test_the_first_call_of_all_turns_the_empty_page_into_data(opened) -> None:
+    """By itself: the example stands there until somebody follows it."""
+    with gateway() as fresh:
+        page = opened(at=fresh.url).enter().page
+        page.locator("#live:not([hidden])").wait_for()
+        page.get_by_text("Waiting for a call").wait_for()
+        for language in ("curl", "Python", "JavaScript"):
+            page.locator(".welcome").get_by_text(language, exact=language != "curl").wait_for()
+
+        fresh.chat("first")
+        page.locator(".welcome").wait_for(state="detached")
+        page.locator("section", has_text="Top users").get_by_role("link", name="first").wait_for()
+        page.goto("about:blank")  # or its live feed would outlast the gateway
+
+
 def test_create_a_user_without_a_call(opened) -> None:
     """With a fault on the way: it is said where it is, and nothing has to be typed again."""
     customer = a_customer("Zoë 🦊")
@@ -87,6 +102,21 @@ def test_create_a_user_without_a_call(opened) -> None:
     page.get_by_role("button", name="Add user").click()
     page.get_by_text("The user is there now").wait_for()
     assert "$2.50" in page.get_by_role("region", name="Budget").inner_text()
+
+
+def test_set_one_budget_for_two_users(opened, house) -> None:
+    both = [a_customer("bulk"), a_customer("bulk")]
+    for customer in both:
+        house.api.post("/api/users/", json={"customer_identifier": customer}).raise_for_status()
+    page = opened().enter().page
+
+    page.goto(page.url.rstrip("/") + "/users?q=bulk")
+    page.get_by_label("Tick all of this page").check()
+    page.get_by_text("Set budget").click()
+    page.get_by_label("Budget, USD").fill("4.20")
+    page.get_by_role("button", name="Set for those ticked").click()
+    page.get_by_text("The budget is set").wait_for()
+    assert [4.2, 4.2] == [house.user(customer)["period_budget"] for customer in both]
 
 
 def test_export_last_month(opened, house) -> None:

@@ -84,6 +84,10 @@ async def test_a_key_is_shown_once(admin) -> None:
     assert "Demo" in listed.text
     assert token not in listed.text
     key = token.partition(".")[0]
+    [row] = (await admin.get("/keys.json")).json()["data"]
+    assert (key, "Demo", "1.5", False) == (
+        *(row["key_id"], row["name"], row["limit_usd"], row["revoked"]),
+    )
     await admin.post(f"/keys/{key}")
     assert "revoked" in (await admin.get("/keys")).text
     await admin.post(f"/keys/{key}", delete="1")

@@ -67,6 +67,15 @@ async def test_an_old_answer_is_given_at_once_and_made_anew_beside(kept, clock) 
     assert 2 == await kept.get("a", make)
 
 
+async def test_one_that_is_quickly_made_is_waited_for(kept, clock) -> None:
+    """What was asked for after a call has that call in it."""
+    make = Maker()
+    await kept.get("a", make)
+    clock.at = 10
+
+    assert 2 == await kept.get("a", make)
+
+
 async def test_after_a_long_pause_it_waits(kept, clock) -> None:
     make = Maker()
     await kept.get("a", make)
