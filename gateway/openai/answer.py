@@ -19,6 +19,7 @@ import orjson
 
 from gateway.openai.body import apply, cut, members
 from gateway.openai.counts import UsageUnreadable
+from gateway.openai.halves import loads
 from gateway.openai.heard import heard_seconds
 from gateway.openai.reported_cost import reported_cost_pico
 from gateway.openai.usage import merge, told_in, usage_blocks
@@ -240,7 +241,7 @@ def read_answer(body: bytes, *, draws: bool = False) -> Reading:
     """Read a whole (non-stream) answer. Never raises; an HTML page is an empty reading."""
     facts = Facts(whole=True, draws=draws)
     try:
-        document = orjson.loads(body if len(body) < WHOLE_BYTES_MAX else _without_data(body))
+        document = loads(body if len(body) < WHOLE_BYTES_MAX else _without_data(body))
     except ValueError:
         facts.add_broken(body)
         return facts.reading(complete=True)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-import orjson
+from gateway.openai.halves import loads
 
 NESTING_MAX: Final = 16
 """Containers skipped in one match of the pattern; deeper ones are counted token by token."""
@@ -74,7 +74,7 @@ def members(body: bytes) -> tuple[Member, ...]:
         else:
             key_start, key_end, value_start, value_end, position = _deep_member(masked, position)
         raw = body[key_start:key_end]
-        key = raw.decode() if _BACKSLASH not in raw else str(orjson.loads(b'"' + raw + b'"'))
+        key = raw.decode() if _BACKSLASH not in raw else str(loads(b'"' + raw + b'"'))
         found.append(Member(key, key_start - 1, value_start, value_end))
         if masked[position - 1] == 125:  # a closing brace
             return tuple(found)

@@ -23,6 +23,7 @@ from gateway.openai.content import Content, edited
 from gateway.openai.endpoints import Endpoint, Traits
 from gateway.openai.fields import flag, integer, wrong_type
 from gateway.openai.forms import Form, attached, said_twice
+from gateway.openai.halves import loads
 from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools, tool_uses_max
 from gateway.openai.output_cap import OutputCaps
 from gateway.openai.outputs import Output
@@ -295,7 +296,7 @@ def _customer_fields(
 
 def document_of(body: bytes) -> dict[str, Any]:
     try:
-        document = orjson.loads(body)
+        document = loads(body)
     except orjson.JSONDecodeError as exc:
         raise InvalidCall(f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
     if not isinstance(document, dict):

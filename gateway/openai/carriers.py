@@ -53,8 +53,9 @@ def over(said: CustomerFields, less: CustomerFields) -> CustomerFields:
     return replace(less, **spoken)
 
 
-# orjson turns integers from 2^64 on into floats, which would merge two customers into one.
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+# orjson turns integers from 2^64 on into floats, and we halves of characters into U+FFFD: both
+# would merge two customers into one.
+_INEXACT: Final = re.compile(rb"[0-9]{19}|\\u[dD][89a-fA-F]")
 
 
 def customer_fields(
@@ -69,8 +70,8 @@ def customer_fields(
     for member in found:
         if member.key in CARRIERS:
             raw = body[member.value_start : member.value_end]
-            long_number = _LONG_NUMBER.search(raw)
-            values[member.key] = _exact(member.key, raw) if long_number else document[member.key]
+            exact = _exact(member.key, raw) if _INEXACT.search(raw) else document[member.key]
+            values[member.key] = exact
     return CustomerFields(**values) if values else NO_CUSTOMER_FIELDS
 
 

@@ -15,6 +15,7 @@ from gateway.openai.carriers import (
     CustomerFields,
     customer_fields,
 )
+from gateway.openai.halves import loads
 
 _READING: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 METHODS: Final = frozenset({"POST", "PUT", "PATCH", *_READING})
@@ -55,7 +56,7 @@ def ours_in(body: bytes) -> Ours:
         InvalidCall: a field of ours stands twice, or is another gateway's.
     """
     try:
-        document = orjson.loads(body)
+        document = loads(body)
     except orjson.JSONDecodeError:
         return Ours()
     if not isinstance(document, dict):

@@ -6,9 +6,8 @@ whoever looks at a run that is over is told once more what it used.
 
 from typing import Any, Final
 
-import orjson
-
 from gateway.openai.answer import Facts, Reading, read_answer
+from gateway.openai.halves import loads
 from gateway.openai.sse import FrameSplitter, data_of, split_frames
 
 _RUN: Final = "thread.run"
@@ -47,7 +46,7 @@ class ForeignStream:
 
     def _take(self, payload: bytes) -> None:
         try:
-            document: Any = orjson.loads(payload)
+            document: Any = loads(payload)
         except ValueError:
             return
         if isinstance(document, dict) and _kind(document) in ("", _RUN):
@@ -57,7 +56,7 @@ class ForeignStream:
 def foreign_answer(body: bytes) -> Reading:
     """What a whole answer says that it used; of a run nothing, since it may be said again."""
     try:
-        document: Any = orjson.loads(body)
+        document: Any = loads(body)
     except ValueError:
         return Reading()
     return Reading() if isinstance(document, dict) and _kind(document) else read_answer(body)

@@ -10,9 +10,8 @@ import re
 from collections.abc import Collection
 from typing import Any, Final
 
-import orjson
-
 from gateway.openai.answer import Facts, Reading
+from gateway.openai.halves import loads
 from gateway.openai.seen_text import said_bytes, text_bytes
 
 HELD_BYTES_MAX: Final = 65_536
@@ -285,7 +284,7 @@ class StreamReader:
             self.done = True
             return False
         try:
-            document: Any = orjson.loads(payload)
+            document: Any = loads(payload)
         except ValueError:
             self._facts.add_broken(payload)
             return False
