@@ -64,7 +64,7 @@ def _scaled(factor: int) -> Callable[[object], int]:
         except ArithmeticError as exc:
             raise ValueError("value must be a number") from exc
         if not number.is_finite() or abs(number * factor) >= 2**63:
-            raise ValueError("value must be a number that can be")
+            raise ValueError(f"value must be a number below {2**63 // factor:,}")
         return int(number * factor)
 
     return read

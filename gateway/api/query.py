@@ -32,7 +32,8 @@ class Query:
         self._values: dict[str, str] = {}
         for name, value in request.query_params.multi_items():
             if name not in names:
-                errors[name[:64]] = "Unknown parameter. This path knows " + ", ".join(names) + "."
+                has = ", ".join(names) or "none"
+                errors[name[:64]] = f"Unknown parameter. This path knows {has}."
             elif name in self._values:
                 errors[name] = "Give it once."
             self._values[name] = value

@@ -209,7 +209,7 @@ def _flag(values: list[object]) -> str:
 def _value(column: Column, value: object) -> Value:
     if column not in NUMBERS:
         if not isinstance(value, str) or "\0" in value:
-            raise ValueError("value must be text")
+            raise ValueError("value must be text, without NUL")
         return unicodedata.normalize("NFC", value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("value must be a number")
@@ -218,5 +218,5 @@ def _value(column: Column, value: object) -> Value:
     except ArithmeticError as exc:
         raise ValueError("value must be a number") from exc
     if not number.is_finite() or abs(number) > NUMBER_MAX:
-        raise ValueError("value must be a finite number")
+        raise ValueError(f"value must be a number up to {NUMBER_MAX:,}")
     return number * PICO_PER_USD if column is Column.CHARGE else number

@@ -288,11 +288,11 @@ class WholeRelay:
 
     async def forward(self, chunks: Chunks, send: Send) -> None:
         """Send what was gathered, then the rest as it comes; its last chunk waits for its end."""
-        blanking = self._tab.upstream.secrets.blanking()
+        blanking = self._tab.upstream.secrets.blanking() if self._blanks else None
         decode = decoder(self._encoding)
 
         def told(chunk: bytes) -> bytes:
-            return blanking.feed(decode(chunk)) if self._blanks else chunk
+            return chunk if blanking is None else blanking.feed(decode(chunk))
 
         last = told(self.content)
         try:
@@ -303,7 +303,9 @@ class WholeRelay:
             self._tab.whole = True
             self._read()
             await self._before_end()
-            await send(body(self.told(last) + blanking.finish(), more=True))
+            if blanking is not None:
+                last += blanking.finish()
+            await send(body(self.told(last), more=True))
         finally:
             self._read()
 

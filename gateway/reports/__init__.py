@@ -6,20 +6,20 @@ can say (whole days of the reporting zone, every app and model) is taken from th
 comes from the archive, with the same numbers.
 """
 
-from gateway.reports.reports import (
+from gateway.reports.reports import Reports
+from gateway.reports.span import Granularity, Span, SpanTooLong
+from gateway.reports.values import (
     NOTHING,
     Active,
     Filter,
     GroupBy,
     Measure,
     Pace,
-    Reports,
     Shares,
     Slot,
     Top,
     TopUsers,
 )
-from gateway.reports.span import Granularity, Span, SpanTooLong
 
 __all__ = [
     "NOTHING",

@@ -1,11 +1,10 @@
 """The questions, answered: from the counters where these know it, else from the archive."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date, tzinfo
-from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway.clock import Clock
 from gateway.customers.profile import ANONYMOUS
@@ -14,6 +13,18 @@ from gateway.metering.totals import DayTotals, plus
 from gateway.reports.daily import STRANGER, CustomerDays, days_of, everyone
 from gateway.reports.remembered import Remembered
 from gateway.reports.span import Granularity, Span
+from gateway.reports.values import (
+    NOTHING,
+    Active,
+    Filter,
+    GroupBy,
+    Measure,
+    Pace,
+    Shares,
+    Slot,
+    Top,
+    TopUsers,
+)
 from gateway.store.archive import Archive, LogFilter, SlotUse, Summary
 from gateway.store.client import Store
 
@@ -22,117 +33,6 @@ SERIES_MAX: Final = 100
 """Keys of one series; the rest is summed up."""
 
 T = TypeVar("T")
-
-
-class Measure(StrEnum):
-    """What is summed up."""
-
-    COST = "cost"
-    CHARGE = "charge"
-    TOKENS = "tokens"
-    REQUESTS = "requests"
-    ERRORS = "errors"
-    REJECTED = "rejected"
-
-
-class GroupBy(StrEnum):
-    NONE = "none"
-    MODEL = "model"
-    APP = "app"
-    CUSTOMER = "customer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Whose use, of what; None: all. `customers` are numbers; empty: nobody."""
-
-    app: str | None = None
-    model: str | None = None
-    customers: Collection[int] | None = None
-
-
-class Slot(NamedTuple):
-    """Sums of one slot, or of one customer; all zero where nothing happened."""
-
-    requests: int = 0
-    tokens: int = 0
-    cost_pico: int = 0
-    charge_pico: int = 0
-    errors: int = 0
-    rejected: int = 0
-    unpriced: int = 0
-
-    def plus(self, other: "Slot") -> "Slot":
-        return Slot(*map(int.__add__, self, other))
-
-    def of(self, measure: Measure) -> int:
-        """Pico-USD, tokens or calls."""
-        return int(self[_PLACE[measure]])
-
-
-NOTHING: Final = Slot()
-_PLACE: Final = {
-    Measure.COST: Slot._fields.index("cost_pico"),
-    Measure.CHARGE: Slot._fields.index("charge_pico"),
-    Measure.TOKENS: Slot._fields.index("tokens"),
-    Measure.REQUESTS: Slot._fields.index("requests"),
-    Measure.ERRORS: Slot._fields.index("errors"),
-    Measure.REJECTED: Slot._fields.index("rejected"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Top:
-    """One customer's use of a span."""
-
-    number: int
-    partition: int
-    use: Slot
-
-
-@dataclass(frozen=True, slots=True)
-class TopUsers:
-    """The greatest, and what all others come to."""
-
-    users: Sequence[Top]
-    other: Slot
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """Customers that called in a slot; `new` had never called before it."""
-
-    active: int = 0
-    new: int = 0
-
-    @property
-    def returning(self) -> int:
-        return self.active - self.new
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """Slots by key: the greatest keys by name, and the rest of each slot.
-
-    Attributes:
-        slots: Slot -> key -> what it used. A key is a customer number, a model, an app, or ''.
-        partitions: Of the customers among the keys.
-    """
-
-    keys: Sequence[Any]
-    slots: Mapping[int, Mapping[Any, Slot]]
-    other: Mapping[int, Slot]
-    partitions: Mapping[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long the calls of a slot took, in ms; None: there were none."""
-
-    p50: int | None = None
-    p95: int | None = None
-    first_p50: int | None = None
-    first_p95: int | None = None
 
 
 class Reports:

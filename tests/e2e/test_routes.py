@@ -45,7 +45,11 @@ PRICES = [
                     "cache_write_1h": "2",
                     "output": "4",
                 },
-                "fees": {"web_search": {"rate": "10", "per": 1000}},
+                "fees": {
+                    "web_search": {"rate": "10", "per": 1000},
+                    "container:1g": {"rate": "0.03"},
+                    "container:4g": {"rate": "0.12"},
+                },
             }
         ],
     },
@@ -296,6 +300,26 @@ def test_hosted_tools_need_a_bound(door, provider):
     send(door, "/v1/responses", {**body, "max_tool_calls": 2}, customer, total_budget=5)
     [event] = door.settled(customer)
     assert (3 * (20_000 * 2 + 100 * 4) + 2 * 10_000) * MICRO == event.hold_pico
+
+
+def test_a_container_is_held_for_and_billed_once(door, provider):
+    """At the price of its memory, however often code ran in it."""
+    tool = {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g"}}
+    body = {"model": "writer", "input": "Hi", "max_output_tokens": 100, "tools": [tool]}
+    ran = [{"type": "code_interpreter_call", "container_id": "cntr_1"}] * 2
+    answer = RESPONSE | {"tools": [tool], "output": ran, "usage": USED}
+    customer = a_customer()
+    provider.answers(said(**answer))
+
+    send(door, "/v1/responses", {**body, "max_tool_calls": 2}, customer, total_budget=5)
+
+    [event] = door.settled(customer)
+    assert (("container:4g", 1),) == event.usage.fees
+    assert 2 * 120_000 * MICRO < event.hold_pico < 2 * 1_920_000 * MICRO
+    plain = a_customer()
+    provider.answers(said(**RESPONSE, usage=USED))
+    send(door, "/v1/responses", {"model": "writer", "input": "Hi"}, plain)
+    assert 120_000 * MICRO == event.charge_pico - door.settled(plain)[0].charge_pico
 
 
 def test_a_used_up_budget_stops_each_route(door, provider):

@@ -1,6 +1,8 @@
 """The shipped book: complete, current, quick to load, and overlaid by the configuration."""
 
 import hashlib
+import socket
+import time
 
 import pytest
 
@@ -103,6 +105,22 @@ def test_every_shipped_price_id_is_used_once() -> None:
     ids = [each.id for card in BOOK.cards() for each in card.prices]
 
     assert len(set(ids)) == len(ids)
+
+
+def test_r45_the_book_needs_no_network_and_no_second(monkeypatch) -> None:
+    """Nothing is fetched, at start or later: two gateways of a version bill alike."""
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    before = time.process_time()
+
+    card = PriceBook.load().find("openai", "gpt-4o-mini").card
+
+    assert card is not None
+    assert time.process_time() - before < 1
 
 
 def test_the_version_is_the_content() -> None:

@@ -217,7 +217,10 @@ class Books(Kept):
         if event.kind in MONEY_KINDS:
             ids = self._ids.get(event.request_id, ())
             if event.kind is Kind.SETTLE and not ids:  # it passed while the store was away
-                ids = [int(i) for i in executed.args[4].split()]
+                told = [int(i) for i in executed.args[4].split()]
+                now_s = self._server.clock.now_ms() // 1000
+                both = zip(KINDS, told, strict=False)
+                ids = [i if i <= now_s else account.opened(kind) for kind, i in both]
             if event.kind is Kind.EVENT:
                 now = map(int, executed.args[7].split())
                 ids = [i and max(i, account.opened(k)) for k, i in zip(KINDS, now, strict=False)]

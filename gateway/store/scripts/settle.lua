@@ -20,7 +20,7 @@
 --
 -- A charge may exceed what was reserved for it: the provider has been paid, and refusing to
 -- book it would be a lie. That part is counted as `over.settle`. A hold that the store lost
--- is settled all the same, in the caller's windows.
+-- is settled all the same, in the caller's windows, as far as these have begun.
 -- Runs when memory is full: what was held must always be able to end. O(log n).
 
 local SETTLED, DUPLICATE, ADJUSTED, TOO_OLD = 1, 2, 3, 4
@@ -59,6 +59,7 @@ if not is_plain then
     --@include limbs
     --@include ids
     --@include windows
+    --@include begun
     --@include ages
     --@include orphans
     local has_ended = not record and redis.call('SISMEMBER', ended, request_id) == 1
@@ -80,6 +81,9 @@ if not is_plain then
         redis.call('HSET', account, unpack(changed))
         post_adjust(stream, request_id, number, more_charge, more_cost, posted, details)
         return ADJUSTED
+    end
+    if not record then
+        window_ids = begun(row[WINDOWS] or NO_WINDOWS, window_ids)
     end
     changed = counted(account, row, window_ids, charge, cost)
     if record then

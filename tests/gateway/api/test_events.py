@@ -1,5 +1,6 @@
 """Reported usage: counted once, priced exactly, refused with a reason."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -216,6 +217,36 @@ async def test_a_faulty_event_is_named_and_not_counted(api, changes, param) -> N
     assert ("invalid_request_error", param) == (error["type"], error["param"])
     assert error["message"].startswith(param)
     assert [] == await api.bench.events("acme")
+
+
+async def test_r74_an_event_counts_when_it_happened_or_is_refused(api) -> None:
+    """A day back: on its day. 40 days back, an hour ahead, NaN, -5 or 2^63: 400, uncounted."""
+    now = datetime.now(UTC)
+    faulty = [
+        (usage(timestamp=(now - timedelta(days=40)).isoformat()), "timestamp"),
+        (usage(timestamp=(now + timedelta(hours=1)).isoformat()), "timestamp"),
+        (usage(inputTokens=-5), "inputTokens"),
+        (usage(outputTokens=2**63), "outputTokens"),
+    ]
+    for content, param in faulty:
+        refused = await api.report(content)
+        assert (400, param) == (refused.status_code, refused.json()["error"]["param"])
+    no_number = json.dumps(usage(inputTokens=float("nan"))).encode()
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    refused = await api.client.post("/v1/events", content=no_number, headers=headers)
+    assert (400, "invalid_json") == (refused.status_code, refused.json()["error"]["code"])
+    assert [] == await api.bench.events("acme")
+
+    yesterday = now - timedelta(days=1)
+    ahead = now + timedelta(minutes=4)
+    assert 202 == (await api.report(usage(timestamp=yesterday.isoformat()))).status_code
+    assert 202 == (await api.report(usage(timestamp=ahead.isoformat()))).status_code
+    await api.flush()
+    active = (await api.get("/api/analytics/daily-active-users")).json()["data"]
+    called = [day["date"] for day in active if day["active"]]
+    assert [yesterday.date().isoformat(), now.date().isoformat()] == called
+    latest = (await api.bench.events("acme"))[-1].at_ms
+    assert latest < ahead.timestamp() * 1000  # ahead is taken as now
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gateway.store.link import Link
 from pricing.money import pico_usd
 from pricing.usage import Usage
 from tests.gateway.api.conftest import admin
+from tests.support.sizes import sized
 
 pytestmark = pytest.mark.anyio
 
@@ -291,11 +292,48 @@ async def test_a_long_walk_ends_and_goes_on(api, crowd, monkeypatch) -> None:
     assert expected == seen
 
 
-async def test_a_page_costs_the_same_however_long_it_is(api, monkeypatch) -> None:
-    """One round trip, for two rows and for twenty, in any order; few with filters, too."""
-    for i in range(20):
-        await api.post("/api/users/", {"customer_identifier": f"c{i}", "email": f"e{i}@x.example"})
-    trips = []
+async def test_r65_a_page_of_very_many_users_is_one_round_trip_and_small(api, monkeypatch) -> None:
+    """In every order, at the start and far behind: what is read and answered does not grow."""
+    count = sized(3_000, full=100_000)
+    await list_many(api, count)
+    trips = trips_of(api, monkeypatch)
+    for sort_by in ORDERS:
+        for page in (1, 200 if count > 10_000 else count // 50):
+            trips.clear()
+            response = await api.get("/api/users/list/", sort_by=sort_by, page=str(page))
+            assert [1] == trips, (sort_by, page)
+            assert (count, 50) == (response.json()["count"], len(response.json()["results"]))
+            assert len(response.content) < 100_000
+    following = (await api.get("/api/users/list/", page_size="1000")).json()["next"]
+    trips.clear()
+    assert 200 == (await api.client.get(following, headers=admin())).status_code
+    assert [1] == trips
+
+
+async def list_many(api, count: int) -> None:
+    """Rows of the roster, as the indexer writes them, of customers with a full profile."""
+    partition = api.bench.store.keyspace.partitions[0]
+    for start in range(0, count, 500):
+        numbers = range(start + 1, min(start + 500, count) + 1)
+        commands = []
+        for n in numbers:
+            fields = {
+                "identifier": f"customer-{n:06d}",
+                "version": "1",
+                "name": f"Customer {n} " + "n" * 40,
+                "email": f"c{n}@{'x' * 40}.example",
+                "created_ms": str(1_700_000_000_000 + n),
+            }
+            flat = [part for pair in fields.items() for part in pair]
+            commands.append(("HSET", partition.profile(n), *flat))
+            commands.append(("ZADD", partition.changed, 1, n))
+        await api.bench.store.commands(commands)
+        await api.services.users.indexer.refresh(*((partition, n) for n in numbers))
+
+
+def trips_of(api, monkeypatch) -> list[int]:
+    """How many commands each round trip has from now on."""
+    trips: list[int] = []
     deliver = Link._deliver
 
     async def counted(self, batch):
@@ -304,6 +342,14 @@ async def test_a_page_costs_the_same_however_long_it_is(api, monkeypatch) -> Non
         await deliver(self, batch)
 
     monkeypatch.setattr(Link, "_deliver", counted)
+    return trips
+
+
+async def test_a_page_costs_the_same_however_long_it_is(api, monkeypatch) -> None:
+    """One round trip, for two rows and for twenty, in any order; few with filters, too."""
+    for i in range(20):
+        await api.post("/api/users/", {"customer_identifier": f"c{i}", "email": f"e{i}@x.example"})
+    trips = trips_of(api, monkeypatch)
     for size in (2, 20):
         for sort_by in ORDERS:
             trips.clear()

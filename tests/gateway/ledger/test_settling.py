@@ -386,6 +386,24 @@ async def test_r32_a_late_charge_stays_in_the_window_of_its_hold(url: str) -> No
         assert int(day) == (await windows.opened(b, await account(b)))["day"]
 
 
+async def test_r32_a_fast_clock_begins_no_window(url: str) -> None:
+    """Nobody holds the call any more; its gateway believes in windows that have not begun."""
+    async with bench(url) as b:
+        await b.settle(await b.hold("acme", 4, period_budget=10), 4)
+        hold = await b.hold("acme", 6)
+        opened = await windows.opened(b, await account(b))
+        await b.command("HDEL", hold.partition.holds, hold.request_id)
+        await b.command("HSET", await account(b), "held", 0)
+        b.ledger._leases.end(hold.request_id)
+        *calendar, no_custom, no_end = hold.window_ids.split()
+        fast = [str(int(begins) + 40 * 86_400) for begins in calendar]
+        await b.settle(structs.replace(hold, window_ids=" ".join([*fast, no_custom, no_end])), 6)
+        assert opened == await windows.opened(b, await account(b))
+        assert (10, 10) == (await b.spent("acme"), await in_window(b, "month"))
+        with pytest.raises(BudgetExceeded):
+            await b.hold("acme", 1)
+
+
 @pytest.mark.parametrize("duration", list(Duration))
 async def test_r31_who_changes_the_zone_renews_no_budget(url: str, duration: Duration) -> None:
     """West of the old one, each window of now begins later: it is the open one all the same.

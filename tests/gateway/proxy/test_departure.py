@@ -72,9 +72,9 @@ def test_without_an_end_to_the_grace_the_block_goes_on():
 def test_a_block_that_ends_within_the_grace_is_not_ended():
     async def scenario(client):
         client.left.set()
-        async with client.departure(0.05):
+        async with client.departure(0.3):
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.35)
         return client.noted, cancelling()
 
     assert (["left"], 0) == run(scenario)

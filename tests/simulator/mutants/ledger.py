@@ -228,6 +228,11 @@ LEDGER = (
         "local day = string.match(row[WINDOWS] or window_ids, '^%d+')\n"
         "changed = counted(account, row, string.gsub(window_ids, '^%d+', day), charge, cost)",
     ),
+    drop(
+        "a window begins by the clock of a gateway whose hold was lost",
+        "settle",
+        "        window_ids = begun(row[WINDOWS] or NO_WINDOWS, window_ids)\n",
+    ),
     swap(
         "a charge is in the windows that its caller believes in",
         "settle",

@@ -58,6 +58,7 @@ SEEDS: dict[str, int] = {
     "windows move backward": 2,
     "a charge is in the window of its end": 2,
     "a charge is in the windows that its caller believes in": 2,
+    "a window begins by the clock of a gateway whose hold was lost": 7,
     "hold believes the caller's clock": 3,
     "a call cancelled while it is held is forgotten": 2,
     "a hold whose reply was lost is forgotten": 9,
