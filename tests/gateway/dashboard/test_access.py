@@ -97,11 +97,12 @@ async def test_a_forged_or_foreign_session_is_none(api) -> None:
 async def test_a_viewer_looks_and_changes_nothing(viewer) -> None:
     await viewer.api.post("/api/users/", {"customer_identifier": "acme"})
 
-    for path in ("/", "/users?user=acme", "/keys", "/budgets"):
+    for path in ("/", "/users", "/users?user=acme", "/keys", "/budgets"):
         page = await viewer.page(path)
         assert "Add user" not in page.text
         assert "Block" not in page.text.split()
         assert "Make a key" not in page.text
+        assert "Set budget" not in page.text
     for path, form in CHANGES:
         assert 403 == (await viewer.post(path, **form)).status_code, path
     assert "acme" not in (await viewer.api.get("/api/users/acme/")).json()["metadata"]
@@ -115,6 +116,7 @@ CHANGES = [
     ("/users/acme/block", {"blocked": "1"}),
     ("/users/acme/credit", {"amount": "5"}),
     ("/users/acme/delete", {"confirm": "acme"}),
+    ("/budgets-of-users", {"tick-1": "acme", "period_budget": "1"}),
     ("/keys", {"app": "my-app"}),
     ("/keys/x", {}),
 ]

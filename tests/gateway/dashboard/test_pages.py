@@ -161,7 +161,7 @@ async def test_files_have_what_pages_show_exactly(admin) -> None:
 
 
 async def test_every_list_has_its_files(admin) -> None:
-    for name in ("overview", "users", "logs", "budgets", "prices"):
+    for name in ("overview", "users", "logs", "budgets", "prices", "keys"):
         for kind in ("csv", "json"):
             response = await admin.get(f"/{name}.{kind}")
             assert 200 == response.status_code
