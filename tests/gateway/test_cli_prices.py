@@ -345,6 +345,7 @@ class TestDiff:
 
         assert "prices_confirm: " in run("diff", before, after).stdout
 
+    @pytest.mark.slow
     def test_the_shipped_book_is_its_files(self) -> None:
         folder = Path(__file__).parents[2] / "pricing" / "data"
 
