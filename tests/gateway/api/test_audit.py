@@ -122,7 +122,7 @@ async def test_drift_is_a_metric(api) -> None:
     await api.flush()
     number = (await api.bench.directory.load("acme")).number
     account = api.bench.directory.partition_of("acme").account(number)
-    await api.bench.command("HINCRBY", account, "spent", -(10**12))
+    await api.bench.command("HINCRBY", account, "spent", 10**12)
     await api.bench.command("HINCRBY", account, "held", 10**12)
     await audited(api)
 

@@ -61,7 +61,7 @@ def test_r56_a_chunk_costs_a_handful_of_calls_and_no_json(injected, monkeypatch)
         parsed.append(payload)
         return orjson.loads(payload)
 
-    monkeypatch.setattr(sse, "orjson", SimpleNamespace(loads=loads))
+    monkeypatch.setattr(sse, "loads", loads)
     call = SimpleNamespace(traits=Endpoint.CHAT.traits, wants_breakdown=False)
     tab: Any = SimpleNamespace(call=call, first_token=None, whole=False, reading=None)
     sent = []
