@@ -116,6 +116,7 @@ def price_json(price: Price, *, in_force: bool) -> Json:
             {"utc": hours_text(window), **_mode(window.mode)} for window in price.schedule
         ],
         "multipliers": [m._asdict() for m in price.multipliers],
+        "scopes": price.scopes,
         "fees": _fees(price),
         "sources": [
             {name: told for name, told in source._asdict().items() if told}

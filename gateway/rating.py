@@ -16,7 +16,7 @@ from pricing.book import PriceBook
 from pricing.card import Card, Price
 from pricing.cost import UnpricedComponent, cost
 from pricing.money import FEMTO_PER_PICO, charge_pico
-from pricing.scopes import GLOBAL
+from pricing.scopes import GLOBAL, factor_in
 from pricing.usage import Usage
 
 REPORTED: Final = "reported"
@@ -59,6 +59,16 @@ class Rated(Struct, frozen=True):
     @property
     def reasons(self) -> bool:
         return self.card is not None and self.card.reasoning
+
+    def price_in(self, scope: str | None) -> Price | None:
+        """Its price where it is served; None: nobody knows what it costs there.
+
+        Args:
+            scope: As an upstream is configured; None: as the name says, else anywhere.
+        """
+        place = scope or self.scope or GLOBAL
+        known = self.price is not None and factor_in(self.price.factors, place) is not None
+        return self.price if known else None
 
 
 class Bill(Struct, frozen=True):

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pricing.money import Femto
-from pricing.scopes import EVERYWHERE, GLOBAL, Factor
+from pricing.scopes import EVERYWHERE, Factor, factors_of
 from pricing.usage import TOKEN_BUCKETS
 
 COMPONENTS: Final = tuple(name.removesuffix("_tokens") for name in TOKEN_BUCKETS)
@@ -194,13 +194,14 @@ class Price:
         corrects: Id of an earlier entry that was wrong and that this one replaces.
         note: What a reader of the price should know; where its sources disagree, how.
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
+        scopes: The places that the base rates are for; None: all, but for the multipliers'.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
         each_request: Every request has a price of its own.
         recounts: That, or some piece is billed once a call: it is not billed as it was counted.
         hours: Of each minute of the week, the number of its window in `schedule`, counted
             from one; 0 for none. Empty without a schedule.
-        factors: The product of the multipliers of each scope, as numerator and denominator;
-            what a call is multiplied with by where it was served, see `pricing.scopes`.
+        factors: What a call is multiplied with by where it was served, see `pricing.scopes`:
+            of each scope the product of its multipliers, as numerator and denominator.
         pieces_per: The smallest number that all fees are whole femto-USD of a piece times.
         piece_rates, dearest_pieces: Femto-USD a piece, times `pieces_per`: by the units and
             kinds that have a fee, and by unit that of its dearest kind.
@@ -217,6 +218,7 @@ class Price:
     service: Mapping[str, Mode] = field(default_factory=dict)
     schedule: tuple[Window, ...] = ()
     multipliers: tuple[Multiplier, ...] = ()
+    scopes: tuple[str, ...] | None = None
     fees: Mapping[str, Fee] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     confirmed: bool = True
@@ -236,12 +238,9 @@ class Price:
     dearest_den: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        factors = {
-            scope: _factor(self.multipliers, scope)
-            for scope in dict.fromkeys(multiplier.scope for multiplier in self.multipliers)
-        }
-        if factors:
-            factors = {GLOBAL: EVERYWHERE, **factors}
+        places = dict.fromkeys(multiplier.scope for multiplier in self.multipliers)
+        named = {scope: _factor(self.multipliers, scope) for scope in places}
+        factors = factors_of(self.scopes, named)
         num, den = max((EVERYWHERE, *factors.values()), key=lambda factor: Fraction(*factor))
         pieces_per, piece_rates = _pieces(self.fees)
         derived = {

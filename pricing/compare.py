@@ -187,7 +187,7 @@ def _of_card(name: str, old: Card, new: Card) -> Iterator[Difference]:
             continue
         same = before[price_id]
         moves = _moves(rates_of(same), rates_of(price))
-        flags = [(one.free, one.confirmed, dict(one.fees)) for one in (same, price)]
+        flags = [(one.free, one.confirmed, dict(one.fees), one.scopes) for one in (same, price)]
         if moves or flags[0] != flags[1]:
             yield Difference(Kind.CHANGED, name, price_id, moves)
         elif (same.from_ms, same.to_ms) != (price.from_ms, price.to_ms):

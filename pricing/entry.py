@@ -56,6 +56,7 @@ PRICE_FIELDS: Final = frozenset(
         "service",
         "schedule",
         "multipliers",
+        "scopes",
         "fees",
     }
 )
@@ -141,6 +142,7 @@ def _price(fields: Fields, name: str) -> Price:
             _window(window, has_tiers=bool(standard.tiers)) for window in fields.each("schedule")
         ),
         multipliers=tuple(map(_multiplier, fields.each("multipliers"))),
+        scopes=_scopes(fields),
         fees=dict(_fee(unit, fee) for unit, fee in fields.inner("fees").children()),
         sources=tuple(map(_source, fields.each("source"))),
         confirmed=status == "confirmed",
@@ -151,7 +153,7 @@ def _price(fields: Fields, name: str) -> Price:
 
 
 def _free_mode(fields: Fields) -> Mode:
-    for name in ("base", "tiers", "service", "schedule", "multipliers", "fees"):
+    for name in ("base", "tiers", "service", "schedule", "multipliers", "scopes", "fees"):
         if name in fields.mapping:
             fields.fail(name, "a free price has none: leave it out, or leave out `free`")
     return Mode(FREE_RATES)
@@ -217,6 +219,15 @@ def _multiplier(fields: Fields) -> Multiplier:
     if not num or not den:
         fields.fail("num", "numerator and denominator must be positive")
     return Multiplier(when.text("scope").lower(), num, den)
+
+
+def _scopes(fields: Fields) -> tuple[str, ...] | None:
+    if "scopes" not in fields.mapping:
+        return None
+    scopes = fields.texts("scopes")
+    if not scopes:
+        fields.fail("scopes", "names no place: leave it out where the price is the same everywhere")
+    return tuple(map(str.lower, scopes))
 
 
 def _fee(unit: str, fields: Fields) -> tuple[str, Fee]:

@@ -2,9 +2,9 @@
 
 A price names places of different widths: `regional` (anywhere but everywhere), zones (`us`,
 `eu`), single regions of a cloud (`ap-south-1`). A region that a price does not name is
-`regional` where it has a factor for that, and costs what the base rates say where only
-single regions are dearer. Any other place that it does not know has no price there: one
-would be a guess.
+`regional` where it knows that, and costs what the base rates say where only single regions
+are dearer. A price that says nothing of places is the same everywhere; any other has no
+price where it does not know the place: one would be a guess.
 """
 
 import re
@@ -33,11 +33,25 @@ def is_region(scope: str) -> bool:
     return _REGION.fullmatch(scope) is not None
 
 
+def factors_of(held: Collection[str] | None, named: Mapping[str, Factor]) -> dict[str, Factor]:
+    """The factor of each place that a price knows; empty: it is the same everywhere.
+
+    Args:
+        held: The places that its base rates are for, `GLOBAL` always; None: it does not say.
+        named: The places that cost otherwise, with their factors.
+    """
+    if held is None:
+        if not named:
+            return {}
+        held = () if WIDE & named.keys() else (REGIONAL,)
+    return {GLOBAL: EVERYWHERE, **dict.fromkeys(held, EVERYWHERE), **named}
+
+
 def factor_in(factors: Mapping[str, Factor], scope: str) -> Factor | None:
     """What a bill is multiplied with where a call was served in `scope`, in any case.
 
     Args:
-        factors: Of a price, by scope.
+        factors: Of a price, by scope, as `factors_of` makes them.
 
     Returns:
         Numerator and denominator; None: the price does not say what it costs there.
@@ -49,7 +63,7 @@ def factor_in(factors: Mapping[str, Factor], scope: str) -> Factor | None:
     if scope.startswith(GOVERNMENT):
         return factors.get(GOVERNMENT)
     if scope == REGIONAL or is_region(scope):
-        return factors.get(REGIONAL) or (None if WIDE & factors.keys() else EVERYWHERE)
+        return factors.get(REGIONAL)
     return None
 
 

@@ -147,6 +147,7 @@ class _Bill(Struct, kw_only=True):
             model=report.model,
             provider=self.provider,
             price_id=amount.price_id,
+            error_code=f"unpriced_{amount.problem}" if amount.problem else None,
             scope=self.rated.scope,
             book_version=self.rating.book.version,
             usage=report.usage,

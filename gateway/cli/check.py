@@ -18,7 +18,9 @@ import redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.catalog import matches
+from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, Upstream, aliases, load, price_book
+from gateway.rating import Rating
 from gateway.store.archive import Archive
 from gateway.store.embedded import StoreError, binary, is_running
 from gateway.store.guarantees import EMBEDDED_STANDARD, EMBEDDED_STRICT, audited
@@ -195,14 +197,29 @@ def _is_served(target: str, upstreams: Sequence[Upstream]) -> bool:
 def _prices(config: Config) -> Iterator[Finding]:
     """The models named without wildcards that have no price."""
     book = price_book(config)
+    rating = Rating(book)
     names = {
-        (upstream.provider, model)
+        (upstream.provider, model, upstream.scope)
         for upstream in config.upstreams
         for model in upstream.models
         if not set(model) & set("*?[")
     }
-    unpriced = sorted(name for name in names if book.find(*name).card is None)
-    for provider, model in unpriced:
-        yield Finding(WARNING, "prices", f"{provider}/{model} has no price: add one to prices")
+    unpriced = dict.fromkeys(
+        f"{provider}/{model} has no price{where}: add one to prices"
+        for provider, model, scope in sorted(names, key=lambda name: (*name[:2], name[2] or ""))
+        if (where := _without_price(rating, provider, model, scope)) is not None
+    )
+    for said in unpriced:
+        yield Finding(WARNING, "prices", said)
     if not unpriced:
         yield Finding(OK, "prices", f"book {book.version[:12]}, every named model has one")
+
+
+def _without_price(rating: Rating, provider: str, model: str, scope: str | None) -> str | None:
+    """Where a model has no price: "" for nowhere; None: it has one where it is served."""
+    rated = rating.known(provider, model, SystemClock().now_ms())
+    if rated.card is None:
+        return ""
+    if rated.price is None or rated.price_in(scope) is not None:
+        return None
+    return f" where it is served ({scope or rated.scope})"

@@ -118,6 +118,8 @@ class Booking:
             return UsageEvent(kind=Kind.RELEASE, **facts)
         billing = self._billing(reading.model or "")
         billed = billing.bill(reading.usage, Source.REPORTED, reading, self._clock.now_ms())
+        if billed.problem:
+            facts["error_code"] = f"unpriced_{billed.problem}"
         return UsageEvent(
             kind=Kind.SETTLE,
             usage=reading.usage,

@@ -73,7 +73,7 @@ class Estimator:
 
 
 def _estimate(tab: Tab, prospect: Prospect) -> Estimate:
-    granted, extent, price = prospect.granted_pico, tab.extent, tab.rated.price
+    granted, extent, price = prospect.granted_pico, tab.extent, tab.price
     tightest = next(iter(prospect.rooms), None)
     is_known = price is not None and (price.free or (extent is not None and extent.bounded))
     worst_pico = prospect.asked.wanted_pico if granted is None else granted

@@ -29,6 +29,7 @@ from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, pric
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Rated, Rating
+from pricing.card import Price
 from pricing.money import usd
 from pricing.usage import Usage
 
@@ -135,6 +136,11 @@ class Tab:
             return ("request_breakdown: not in a stream of this route",)
         return ()
 
+    @property
+    def price(self) -> Price | None:
+        """What the model costs where it is to be served; None: nobody knows."""
+        return self.rated.price_in(self.upstream.settings.scope)
+
     def client_left(self) -> None:
         """Note that the client went away: before the answer was whole, or merely before its end."""
         self.left = not self.whole
@@ -145,7 +151,7 @@ class Tab:
         Raises:
             InvalidCall: the model has no price and must have one; or something has no bound.
         """
-        price, card = self.rated.price, self.rated.card
+        price, card = self.price, self.rated.card
         most = self.credential.call_pico_max
         limited = (budgeting.binding and terms.limited) or most is not None
         self.extent = None
@@ -153,7 +159,8 @@ class Tab:
             rejected = self.rating.rejects_unpriced
             if limited or (rejected and not self.upstream.settings.trust_reported_cost):
                 raise InvalidCall(
-                    f"Model {self.call.model!r} has no price, so a budget cannot be kept. "
+                    f"Model {self.call.model!r} has no price{self._where}, "
+                    "so a budget cannot be kept. "
                     "Add it under 'prices:' in the configuration.",
                     code="model_not_priced",
                     param="model",
@@ -341,10 +348,16 @@ class Tab:
         return CLIENT_CLOSED
 
     @property
+    def _where(self) -> str:
+        """The place, where that is why there is no price."""
+        scope = self.upstream.settings.scope or self.rated.scope
+        return f" where it is served ({scope})" if self.rated.price and scope else ""
+
+    @property
     def _bounded(self) -> bool:
         """Whether the hold is the most that the call can cost; not so only without a limit."""
         if self.extent is None:
-            return self.rated.price is not None
+            return self.price is not None
         return self.extent.bounded
 
     @property

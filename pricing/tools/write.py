@@ -13,6 +13,9 @@ from pricing.tools.seen import Figures, Rates
 SINCE: Final = "2024-01-01"
 """Where no beginning is known: earlier than any call that is billed."""
 
+PLACES: Final = {"azure": "global", "bedrock": "global, regional", "vertex": "global"}
+"""Where prices depend on the place: what the rates of a list that has one alone are for."""
+
 PAGES: Final = {
     "openai": "https://developers.openai.com/api/docs/pricing",
     "azure": "https://azure.microsoft.com/en-us/pricing/details/azure-openai/",
@@ -112,6 +115,8 @@ def _price(
                 yield f"      {name}: {_mode(mode, has_tiers=bool(figures.tiers))}"
     if proposal.multipliers and not proposal.free:
         yield f"    multipliers: [{', '.join(_multipliers(proposal))}]"
+    elif proposal.provider in PLACES and not proposal.free:
+        yield f"    scopes: [{PLACES[proposal.provider]}]"
     if figures.fees and not proposal.free:
         fees = ", ".join(
             f"{_unit(unit)}: {{rate: {_amount(fee.rate)}"

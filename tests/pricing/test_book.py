@@ -101,6 +101,18 @@ def test_models_of_every_kind_are_found(provider, models) -> None:
     assert [] == unknown
 
 
+@pytest.mark.parametrize("provider", ["azure", "bedrock", "vertex"])
+def test_where_the_place_decides_each_price_says_what_it_is_for(provider) -> None:
+    """Else the engine would take what nobody knows for "the same everywhere"."""
+    silent = {
+        price.id
+        for card in BOOK.models(provider)
+        for price in card.prices
+        if not (price.free or price.factors)
+    }
+    assert not silent
+
+
 def test_every_shipped_price_id_is_used_once() -> None:
     ids = [each.id for card in BOOK.cards() for each in card.prices]
 

@@ -85,6 +85,12 @@ def priced(**fields):
         ),
         (priced(multipliers=[{"num": 1, "den": 2}]), ".multipliers[0].when.scope: is missing"),
         (
+            priced(scopes=[]),
+            ".scopes: names no place: leave it out where the price is the same everywhere",
+        ),
+        (priced(scopes="global"), ".scopes: must be a list"),
+        (priced(scopes=["us", 1]), ".scopes"),
+        (
             priced(multipliers=[{"when": {"scope": "us"}, "num": 1, "den": 0}]),
             ".multipliers[0].num: numerator and denominator must be positive",
         ),

@@ -428,6 +428,10 @@ def test_an_announced_price_bills_nobody() -> None:
         # https://cloud.google.com/vertex-ai/generative-ai/pricing
         ("vertex/claude-opus-5@default", None, "0.5"),
         ("vertex/claude-opus-5@default", "regional", "0.55"),
+        ("vertex/gemini-2.5-pro", "regional", "0.125"),
+        # What says nothing of places is the same everywhere.
+        ("mistral/mistral-large-2512", "eu", "0.05"),
+        ("groq/llama-3.3-70b-versatile", "moon", "0.059"),
     ],
 )
 def test_where_a_call_is_served(name, scope, expected) -> None:
@@ -526,6 +530,15 @@ def test_a_place_in_any_spelling(name, scope, expected) -> None:
         ("azure/gpt-6-astra", "eastus2"),
         ("anthropic/claude-opus-5", "eu"),
         ("bedrock/amazon.nova-2-lite-v1:0", "us-gov-west-1"),
+        # Their rates are those of one kind of place, and no page at hand has the others'.
+        ("azure/gpt-4-turbo", "us"),
+        ("azure/gpt-4-turbo", "regional"),
+        ("azure/claude-opus-5", "eu"),
+        ("azure/text-embedding-3-small", "eu"),
+        ("bedrock/mistral.mistral-large-3-675b-instruct", "us-gov-west-1"),
+        ("bedrock/amazon.titan-embed-text-v2:0", "us-gov"),
+        ("vertex/gemini-3-pro-preview", "regional"),
+        ("vertex/claude-fable-5-2", "regional"),
     ],
 )
 def test_a_place_without_a_price_is_not_guessed(name, scope) -> None:

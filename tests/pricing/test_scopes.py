@@ -2,21 +2,45 @@
 
 import pytest
 
-from pricing.scopes import factor_in, is_region, knows
+from pricing.scopes import factor_in, factors_of, is_region, knows
 
 ONE, MORE, GOV, ODD = (1, 1), (11, 10), (6, 5), (13, 10)
-ZONES = {"global": ONE, "us": MORE, "eu": GOV}
-REGIONAL = {"global": ONE, "regional": MORE, "us-gov": GOV, "us-gov-west-1": ODD}
-REGIONS = {"global": ONE, "ap-south-1": GOV, "eu-west-2": ODD}
-GOV_WEST = {"global": ONE, "us-gov-west-1": GOV}
+ZONES = factors_of(None, {"us": MORE, "eu": GOV})
+REGIONAL = factors_of(None, {"regional": MORE, "us-gov": GOV, "us-gov-west-1": ODD})
+REGIONS = factors_of(None, {"ap-south-1": GOV, "eu-west-2": ODD})
+GOV_WEST = factors_of(None, {"us-gov-west-1": GOV})
+ONE_PRICE = factors_of(None, {})
+ONLY_GLOBAL = factors_of(["global"], {})
+ANY_REGION = factors_of(["global", "regional"], {})
+HELD_AND_NAMED = factors_of(["global", "us"], {"eu": MORE, "ap-south-1": ODD})
 
 
 @pytest.mark.parametrize(
     ("factors", "scope", "expected"),
     [
         # One price everywhere: it does not matter where.
-        ({}, "global", ONE),
-        ({}, "eu", ONE),
+        (ONE_PRICE, "global", ONE),
+        (ONE_PRICE, "eu", ONE),
+        (ONE_PRICE, "moon", ONE),
+        # Rates of one place alone: what any other costs is not known.
+        (ONLY_GLOBAL, "global", ONE),
+        (ONLY_GLOBAL, "Global", ONE),
+        (ONLY_GLOBAL, "us", None),
+        (ONLY_GLOBAL, "regional", None),
+        (ONLY_GLOBAL, "us-east-1", None),
+        (ONLY_GLOBAL, "us-gov", None),
+        (ONLY_GLOBAL, "", None),
+        (ANY_REGION, "global", ONE),
+        (ANY_REGION, "Regional", ONE),
+        (ANY_REGION, "eu-west-2", ONE),
+        (ANY_REGION, "us", None),
+        (ANY_REGION, "us-gov", None),
+        (ANY_REGION, "us-gov-west-1", None),
+        (HELD_AND_NAMED, "us", ONE),
+        (HELD_AND_NAMED, "eu", MORE),
+        (HELD_AND_NAMED, "ap-south-1", ODD),
+        (HELD_AND_NAMED, "ap-south-2", None),  # a dearer region says nothing of the others
+        (HELD_AND_NAMED, "regional", None),
         # Zones: these, or everywhere.
         (ZONES, "global", ONE),
         (ZONES, "us", MORE),

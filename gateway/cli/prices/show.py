@@ -95,6 +95,9 @@ def _of_price(price: Price) -> Iterator[str]:
         yield f"    schedule, UTC: {hours_text(window)}"
     for multiplier in price.multipliers:
         yield f"    times {multiplier.num}/{multiplier.den} where served {multiplier.scope}"
+    if price.scopes is not None:
+        others = " and there" if price.multipliers else ""
+        yield f"    where served {', '.join(price.scopes)}{others}; unpriced elsewhere"
     for unit, fee in price.fees.items():
         once = ", one a call" if fee.once else ""
         yield f"    {unit}: {usd(fee.rate_femto // 1_000)} USD for {fee.per:,}{once}"

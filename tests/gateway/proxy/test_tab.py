@@ -148,6 +148,19 @@ def test_a_model_without_a_price():
     assert (10 * made.call.input_bound_tokens + 30 * 100) * MICRO == held(made, LIMITED)
 
 
+def test_a_place_without_a_price():
+    """As a model without one: what it costs elsewhere is no price for here."""
+    for rating, bound_by in ((RATING, LIMITED), (Rating(BOOK, unpriced=Unpriced.REJECT), FREE)):
+        with pytest.raises(InvalidCall, match=r"where it is served \(eu\)") as refused:
+            held(tab("finder", rating=rating, account={"scope": "eu"}), bound_by)
+        assert "model_not_priced" == refused.value.code
+
+    assert 0 == held(tab("finder", account={"scope": "eu"}), FREE)
+    assert 0 == held(tab("finder", account={"scope": "eu"}), binding=False)
+    assert held(tab("finder", account={"scope": "us"})) == held(tab("finder"))
+    assert held(tab("small", account={"scope": "eu"})) == held(tab("small"))
+
+
 def test_where_limits_do_not_bind_none_refuses():
     """Under the policy `soft` a customer with a limit calls whatever others may call."""
     assert 0 == held(tab("nobody's"), binding=False)
