@@ -11,14 +11,14 @@ Zeros
     only once the stream is complete.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
 from gateway.openai.body import apply, cut, members
-from gateway.openai.counts import UsageUnreadable
+from gateway.openai.counts import UsageUnreadable, inner
 from gateway.openai.halves import loads
 from gateway.openai.heard import heard_seconds
 from gateway.openai.reported_cost import reported_cost_pico
@@ -29,6 +29,9 @@ from pricing.usage import Usage
 UNPARSED_BYTES_MAX: Final = 2_048
 FACT_CHARS_MAX: Final = 256
 """Longer model names, ids and reasons are cut to this."""
+
+MODELS_MAX: Final = 64
+"""Of those that served one call so many are looked at."""
 
 WHOLE_BYTES_MAX: Final = 65_536
 """From here on an answer's ``data`` (embeddings: megabytes of floats) is skipped, not built."""
@@ -72,7 +75,7 @@ class Reading:
         usage_cut: Parts that were stated larger than their whole, and cut down to it.
         unparsed: The start of a usage block that could not be read, as JSON.
         reported_cost_pico: What the provider says that the call cost, pico-USD.
-        model: The model that served the call.
+        model: The model that served the call; None: it does not say, or several did.
         service_tier: As it was served.
         scope: Where it was served, as the price book has it (``us``); None: anywhere.
         upstream_id: The provider's id of the answer.
@@ -112,6 +115,7 @@ class Facts:
         "_block",
         "_draws",
         "_known",
+        "_models",
         "_stated_at_end",
         "_stated_before",
         "_unparsed",
@@ -129,6 +133,7 @@ class Facts:
         self._block: dict[str, Any] = {}
         self._uses = Uses()
         self._known: dict[str, str] = {}
+        self._models: set[str] = set()
         self._unparsed: bytes | None = None
         self._stated_before = False  # the end of the answer
         self._stated_at_end = False
@@ -143,6 +148,7 @@ class Facts:
         if isinstance(choices, list):
             self._note_facts(document)
             self._uses.add_executed(choices)
+            self._models |= models_of(document)
             for choice in choices:
                 if isinstance(choice, dict):
                     self._note_end(choice.get("finish_reason"))
@@ -193,7 +199,7 @@ class Facts:
             usage_cut=cut,
             unparsed=unparsed,
             reported_cost_pico=reported_cost_pico(block),
-            model=known.get("model"),
+            model=known.get("model") if len(self._models) < 2 else None,
             service_tier=service_tier_of(block, known.get("service_tier")),
             scope=scope_of(block),
             finish_reason=known.get("finish_reason"),
@@ -285,6 +291,19 @@ def service_tier_of(block: dict[str, Any], beside: str | None) -> str | None:
             if isinstance(value, str) and value and len(value) <= FACT_CHARS_MAX:
                 return value.lower().removeprefix("on_demand_")
     return beside
+
+
+def models_of(document: Mapping[str, Any]) -> set[str]:
+    """Those among which Groq divides a count: its compound systems ask several in one call."""
+    beside = document.get("x_groq")
+    found: set[str] = set()
+    for holder in (document, beside if isinstance(beside, dict) else {}):
+        if holder.get("usage_breakdown"):
+            told = inner(holder, ("usage_breakdown",)).get("models")
+            for each in told[:MODELS_MAX] if isinstance(told, list) else ():
+                if isinstance(each, dict) and isinstance(each.get("model"), str):
+                    found.add(each["model"])
+    return found
 
 
 def scope_of(block: dict[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from gateway.ledger.bounds import AMOUNT_PICO_MAX, Bound
 from gateway.openai.call import Call
 from gateway.openai.hosted_tools import QUERIES_AT_WILL
 from gateway.openai.output_cap import OUTPUT_CAP_TOKENS_MIN
+from gateway.rating import Rated
 from pricing.bound import Fees, output_within, upper_bound
 from pricing.card import Card, Price
 
@@ -107,6 +108,22 @@ class Extent:
             fees=self.fees,
             markup_ppm=markup_ppm,
         )
+
+
+def no_price(call: Call, rated: Rated, scope: str | None) -> InvalidCall:
+    """The refusal of a call that a budget is kept for and nobody knows the price of.
+
+    Args:
+        scope: Where its upstream serves, as configured.
+    """
+    place = scope or rated.scope
+    where = f" where it is served ({place})" if rated.price and place else ""
+    return InvalidCall(
+        f"Model {call.model!r} has no price{where}, so a budget cannot be kept. "
+        "Add it under 'prices:' in the configuration.",
+        code="model_not_priced",
+        param="model",
+    )
 
 
 def extent_of(

@@ -25,7 +25,7 @@ from gateway.openai.body import Edit
 from gateway.openai.call import Call
 from gateway.openai.errors import wire_form
 from gateway.proxy.billing import Billing, counted_so_far, tokens_of
-from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, priced
+from gateway.proxy.bounding import Budgeting, Extent, cap_field, extent_of, no_price, priced
 from gateway.proxy.client import Sent
 from gateway.proxy.upstream import Upstream
 from gateway.rating import Rated, Rating
@@ -158,13 +158,7 @@ class Tab:
         if price is None:
             rejected = self.rating.rejects_unpriced
             if limited or (rejected and not self.upstream.settings.trust_reported_cost):
-                raise InvalidCall(
-                    f"Model {self.call.model!r} has no price{self._where}, "
-                    "so a budget cannot be kept. "
-                    "Add it under 'prices:' in the configuration.",
-                    code="model_not_priced",
-                    param="model",
-                )
+                raise no_price(self.call, self.rated, self.upstream.settings.scope)
             return Bound.all_of(0)
         if price.free:
             return Bound.all_of(0)
@@ -346,12 +340,6 @@ class Tab:
         if self.answer_status is not None:
             return self.answer_status
         return CLIENT_CLOSED
-
-    @property
-    def _where(self) -> str:
-        """The place, where that is why there is no price."""
-        scope = self.upstream.settings.scope or self.rated.scope
-        return f" where it is served ({scope})" if self.rated.price and scope else ""
 
     @property
     def _bounded(self) -> bool:

@@ -229,10 +229,19 @@ def test_hidden_reasoning_is_known_where_it_exists() -> None:
     assert not reasons("openai", "gpt-4o")
 
 
-@pytest.mark.parametrize("model", ["demo-unpriced", "ft:gpt-4-0613:acme::x", "gpt-7"])
-def test_models_without_a_price_are_unknown(model) -> None:
-    provider = "demo" if model.startswith("demo") else "openai"
-
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("demo", "demo-unpriced"),
+        ("openai", "ft:gpt-4-0613:acme::x"),
+        ("openai", "gpt-7"),
+        # Systems of several models and tools, whose tools no page at hand prices.
+        ("groq", "groq/compound"),
+        ("groq", "groq/compound-mini"),
+        ("groq", "compound-beta"),
+    ],
+)
+def test_models_without_a_price_are_unknown(provider, model) -> None:
     assert BOOK.find(provider, model).card is None
 
 

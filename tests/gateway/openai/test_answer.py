@@ -151,6 +151,38 @@ def test_the_tier_that_was_served(beside, inside, tier) -> None:
     assert tier == read_answer(orjson.dumps(answer)).service_tier
 
 
+def breakdown(*models):
+    return {"usage_breakdown": {"models": [{"model": m, "usage": USED} for m in models]}}
+
+
+USED = {"prompt_tokens": 5, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("told", "model"),
+    [
+        (breakdown("small", "large"), None),
+        ({"x_groq": breakdown("small", "large")}, None),
+        (breakdown("small", "small"), "small"),
+        (breakdown("small"), "small"),
+        ({"usage_breakdown": None, "x_groq": None}, "small"),
+        ({"usage_breakdown": {"models": None}, "x_groq": "x"}, "small"),
+        ({"usage_breakdown": {"models": [7, {"model": 7}, {"model": "a"}]}}, "small"),
+    ],
+)
+def test_a_count_of_several_models_is_no_ones(told, model) -> None:
+    """Of Groq's compound systems, as groq-python's `ChatCompletion` and its chunk have it.
+
+    Billed at the price of whichever is named, it would be billed wrongly; as what was asked
+    for, which has no price, its cost stays open.
+    """
+    answer = {"model": "small", "choices": [{"index": 0}], "usage": USED, **told}
+    read = read_answer(orjson.dumps(answer))
+
+    assert model == read.model
+    assert Usage(input_tokens=5, output_tokens=2) == read.usage
+
+
 @pytest.mark.parametrize(
     ("geo", "scope"),
     [("us", "us"), ("global", None), ("not_available", None), ("", None), (7, None)],
