@@ -160,7 +160,20 @@ def test_check_names_the_models_without_a_price(run, tmp_path):
 
     output = run("check", "farebox.yaml").output
 
-    assert "warning  prices: demo/demo-unpriced has no price" in output
+    assert "warning  prices: demo/demo-unpriced has no price: add" in output
+
+
+def test_check_names_the_places_without_a_price(run, tmp_path):
+    there = "provider: azure, scope: us"
+    models = "[gpt-4-turbo, gpt-5.4-mini]"
+    (tmp_path / "farebox.yaml").write_text(
+        upstream("http://127.0.0.1:1", models).replace("provider: demo", there)
+    )
+
+    output = run("check", "farebox.yaml").output
+
+    assert "azure/gpt-4-turbo has no price where it is served (us): add one" in output
+    assert "gpt-5.4-mini" not in output
     assert "demo-small" not in output
     assert "other" not in output
 

@@ -93,6 +93,10 @@ class TestShow:
         assert "has no price at 2020-01-01T12:00:00Z" in shown.stdout
         assert "Other prices" in shown.stdout
 
+    def test_it_says_which_places_its_rates_are_for(self) -> None:
+        assert "where served global; unpriced elsewhere" in run("show", "azure/gpt-4-turbo").stdout
+        assert "where served" not in run("show", "mistral/mistral-large-2512").stdout
+
     def test_an_unknown_name_says_which_are_near(self) -> None:
         shown = run("show", "gpt4o-mini")
 
@@ -166,6 +170,12 @@ class TestCost:
                 None,
             ),
             ({"tool_calls": {"page": 1}}, "unpriced_component", None),
+            (
+                {"provider": "azure", "model": "gpt-4-turbo", "deployment_scope": "us"},
+                "unpriced_component",
+                None,
+            ),
+            ({"provider": "groq", "model": "groq/compound"}, "unknown_model", None),
             ({"usage": None}, "invalid_usage", "usage"),
             ({"usage": {"prompt_tokens": -1}}, "invalid_usage", "usage"),
             ({"at": "soon"}, "invalid_field", "at"),

@@ -60,6 +60,7 @@ def test_a_new_price_is_told_with_the_ratios_to_the_one_it_follows() -> None:
         (book(), book({"id": "lab/m@1970-01-01", "free": True}), [Kind.CHANGED]),
         (book(), book(price("lab/m@x")), [Kind.NEW, Kind.GONE]),
         (book(price(status="announced")), book(), [Kind.CHANGED]),
+        (book(), book(price(scopes=["global"])), [Kind.CHANGED]),
     ],
 )
 def test_each_difference_has_its_kind(before, after, kinds) -> None:

@@ -296,6 +296,24 @@ def test_what_has_no_rate_costs_what_was_held():
     assert (0, True) == (open_.charge_pico, open_.unpriced)
 
 
+def test_a_place_without_a_price_is_left_open():
+    """Where nothing was held for it; else it costs what was."""
+    event = ended(
+        hold(0),
+        model="finder",
+        call={"account": {"scope": "eu"}},
+        reading=Reading(usage=USED, model="finder"),
+        answer_status=200,
+    )
+
+    assert (True, "unpriced_scope:eu", "eu", USED) == (
+        event.unpriced,
+        event.error_code,
+        event.scope,
+        event.usage,
+    )
+
+
 def test_an_unpriced_model_is_left_open():
     event = ended(hold(0), model="nobody's", reading=REPORTED, answer_status=200)
 

@@ -65,6 +65,14 @@ def test_every_part_of_a_price_is_written() -> None:
     assert "https://developers.openai.com/api/docs/pricing" == price.sources[0].url
 
 
+@pytest.mark.parametrize(
+    ("provider", "scopes"),
+    [("azure", ("global",)), ("bedrock", ("global", "regional")), ("openai", None)],
+)
+def test_what_a_list_says_nothing_of_is_not_the_same_everywhere(provider, scopes) -> None:
+    assert scopes == written(provider, "m", TEXT).prices[0].scopes
+
+
 def test_a_free_price_has_nothing_else() -> None:
     price = written("openai", "m", Figures(), free=True).prices[0]
 
