@@ -1,7 +1,12 @@
-"""The demo's past: written as the same events, through the same scripts, as live calls."""
+"""The demo's past: written as the same events, through the same scripts, as live calls.
+
+Its budgets were hard, too: a call that its customer's month had no room for was refused.
+"""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
@@ -39,18 +44,41 @@ async def write_history(
     """Create the cast and book `days` of their calls; `progress` is told the share done."""
     parts = build_parts(config, store_url=store_url, clock=SystemClock())
     async with parts.open():
-        await _create(parts, cast_members(customers, seed))
+        members = cast_members(customers, seed)
+        await _create(parts, members)
+        purses = Purses(members)
         now_ms = parts.clock.now_ms()
         begin_ms = now_ms - days * 86_400_000
         for calls in _batched(history(days=days, customers=customers, seed=seed, now_ms=now_ms)):
-            await asyncio.gather(*(_book(parts, call) for call in calls))
+            await asyncio.gather(*(_book(parts, purses, call) for call in calls))
             progress((calls[-1].at_ms - begin_ms) / (now_ms - begin_ms))
         while await parts.flusher.step():
             pass
         while await parts.indexer.step():
             pass
-        await _tighten(parts, cast_members(customers, seed))
+        await _tighten(parts, members)
         progress(1.0)
+
+
+class Purses:
+    """What customers have spent of their months, as the calls come in their order."""
+
+    def __init__(self, members: Iterable[CastMember]) -> None:
+        self._budgets_pico = {
+            member.identifier: fields.budget(member.period_budget)
+            for member in members
+            if member.period_budget is not None
+        }
+        self._spent_pico: Counter[tuple[str, str]] = Counter()
+
+    def pay(self, customer: str, event: UsageEvent) -> bool:
+        """Whether the month had room for it; then it is spent."""
+        month = customer, datetime.fromtimestamp(event.at_ms / 1_000, UTC).strftime("%Y-%m")
+        budget_pico = self._budgets_pico.get(customer)
+        if budget_pico is not None and self._spent_pico[month] + event.charge_pico > budget_pico:
+            return False
+        self._spent_pico[month] += event.charge_pico
+        return True
 
 
 async def _create(parts: Parts, members: Iterable[CastMember]) -> None:
@@ -77,7 +105,11 @@ async def _tighten(parts: Parts, members: Iterable[CastMember]) -> None:
             await parts.directory.change(member.identifier, {"period_budget": budget})
 
 
-async def _book(parts: Parts, call: PastCall) -> None:
+async def _book(parts: Parts, purses: Purses, call: PastCall) -> None:
+    event = _event(parts, call, 0)
+    if not purses.pay(call.customer, event):
+        await parts.ledger.refuse(call.customer, _refused(event))
+        return
     await parts.ledger.record(
         call.customer,
         lambda markup_ppm: _event(parts, call, markup_ppm),
@@ -121,6 +153,22 @@ def _event(parts: Parts, call: PastCall, markup_ppm: int) -> UsageEvent:
         latency_ms=call.latency_ms,
         first_token_ms=call.first_token_ms,
         finish_reason="stop" if call.status == "ok" else None,
+    )
+
+
+def _refused(event: UsageEvent) -> UsageEvent:
+    """The row of the call, had it been refused for want of a budget."""
+    return UsageEvent(
+        request_id=event.request_id,
+        kind=Kind.REFUSE,
+        at_ms=event.at_ms,
+        app=event.app,
+        endpoint=event.endpoint,
+        model=event.model,
+        stream=event.stream,
+        status=Status.REJECTED,
+        status_code=402,
+        error_code="budget_exceeded",
     )
 
 

@@ -56,7 +56,8 @@ def send(door, body, **headers):
     return exchange(door.url, sent)
 
 
-REST = b'"temperature":1.50e0, "messages":[{"role":"user","content":"\\u00e9\\/\\ud83d"}], "x_new":-0.0}'
+ODD = b"\\u00e9\\/\\ud83d"  # the last is half of a character
+REST = b'"temperature":1.50e0, "messages":[{"role":"user","content":"' + ODD + b'"}], "x_new":-0.0}'
 ASKS = b'{"stream":true,"stream_options":{"include_usage":true},"model":"demo-small","n":1'
 
 BODIES = [
