@@ -137,16 +137,20 @@ class Rating:
         price = found.card.price_at(at_ms) if found.card else None
         return Rated(found.card, price, found.steps, found.scope, found.provider)
 
-    def served(self, asked: Rated, model: str, at_ms: int) -> Rated:
+    def served(self, asked: Rated, model: str, at_ms: int, scope: str | None = None) -> Rated:
         """What the model costs that a call was served by: that of its own, where it is known.
 
-        Never the fallback: a name unknown to the book is no reason to leave a known price.
+        Never the fallback: a name unknown to the book, or in that place, is no reason to leave
+        a known price.
 
         Args:
             asked: What was asked for; `model` is what the answer names.
+            scope: Where it was served; None: as the names say.
         """
         rated = self.known(asked.provider, model, at_ms, sent=True)
-        return rated if rated.price else asked
+        if rated.price is None or (asked.price_in(scope) and not rated.price_in(scope)):
+            return asked
+        return rated
 
     def named(
         self, price_id: str, provider: str, models: Iterable[str], at_ms: int

@@ -259,7 +259,7 @@ def price_for(event: UsageEvent, rating: Rating) -> Price | None:
     for name, sent in names:
         rated = rating.known(event.provider, name, event.at_ms, sent=sent)
         if event.served_model:
-            rated = rating.served(rated, event.served_model, event.at_ms)
+            rated = rating.served(rated, event.served_model, event.at_ms, event.scope)
         if rated.price is not None:
             return rated.price
     if event.price_id is None or event.price_id == rating.fallback_id:

@@ -49,7 +49,8 @@ class Billing:
         served = reading.model
         if not served or served == self.model:
             return self.rated
-        return self.rating.served(self.rated, served, self.started_ms)
+        scope = reading.scope or self.scope
+        return self.rating.served(self.rated, served, self.started_ms, scope)
 
     def scope_of(self, reading: Reading, rated: Rated) -> str | None:
         """Where it was served: as the answer says, else the configuration, else its name."""

@@ -173,3 +173,34 @@ def test_a_place_with_a_price_of_its_own(scope, factor) -> None:
     rated = Rating(PER_REQUEST).rate("p", "m", NOW)
 
     assert 620 * MICRO * factor == bill(rated, USAGE, scope=scope).cost_pico
+
+
+@pytest.mark.parametrize(
+    ("asked", "scope", "billed"),
+    [
+        ("here", "us", "here"),  # the dated name has no price there, what was asked for has
+        ("here", None, "here-2026-01-01"),
+        ("here", "eu", "here-2026-01-01"),  # neither has
+        ("nobody's", "us", "here-2026-01-01"),
+    ],
+)
+def test_a_served_name_without_a_price_there_leaves_a_known_one(asked, scope, billed) -> None:
+    """Azure answers with a dated name, and lists have the places of the other one."""
+    base = {"base": {"input": "1", "output": "4"}}
+    us = {"multipliers": [{"when": {"scope": "us"}, "num": 11, "den": 10}]}
+    rating = Rating(
+        PriceBook((), "").overlaid(
+            [
+                {"provider": "p", "model": "here", "prices": [base | us]},
+                {
+                    "provider": "p",
+                    "model": "here-2026-01-01",
+                    "prices": [base | {"scopes": ["global"]}],
+                },
+            ]
+        )
+    )
+    found = rating.served(rating.rate("p", asked, NOW), "here-2026-01-01", NOW, scope)
+
+    assert found.card is not None
+    assert billed == found.card.model

@@ -515,6 +515,7 @@ def test_no_provider_sells_what_is_anothers_by_its_name() -> None:
         ("azure/gpt-6-astra", "us", "1.1"),
         ("azure/gpt-6-astra", "US", "1.1"),
         ("azure/gpt-6-astra", "eu", "1.2"),
+        ("azure/gpt-6-astra-2026-09-03", "eu", "1.2"),
         ("azure/gpt-6-astra", None, "1"),
     ],
 )
