@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import orjson
 from starlette.responses import Response
 
 from gateway.api.services import Services
@@ -43,7 +44,8 @@ STATUSES: Final = {
     "rejected": "refused",
     "unresolved": "unresolved",
 }
-FILTERS: Final = ("customer", "model", "status", "app", "min_cost", "id")
+FILTERS: Final = ("customer", "model", "status", "app", "min_cost", "tag", "key", "id")
+UNFILTERED: Final = dict.fromkeys(FILTERS)
 
 COMPONENTS: Final = {
     "input": "Input",
@@ -100,6 +102,8 @@ class Logs:
             "following": following,
             "problems": problems,
             "statuses": STATUSES,
+            "filters": FILTERS,
+            "unfiltered": UNFILTERED,
             "filtered": [name for name in FILTERS if state.get(name)],
             "apps": [app.id for app in self._services.apps.all],
             "live": state.get("live") != "0"
@@ -149,16 +153,22 @@ class Logs:
             wanted = replace(wanted, customer_numbers=() if number is None else (number,))
             if number is None:
                 problems.append(f"There is no user {customer[:64]!r}.")
+        conditions: list[Condition] = []
         if least := state.get("min_cost").strip():
             try:
                 pico = fields.budget(least.lstrip("$"))
-                condition = Condition("cost_pico", Operator.GTE, (pico,))
-                wanted = replace(wanted, conditions=(condition,))
+                conditions.append(Condition("cost_pico", Operator.GTE, (pico,)))
             except ValueError as exc:
                 problems.append(f"The least cost {exc}.")
+        if tag := state.get("tag").strip():
+            conditions.append(Condition("metadata", Operator.ICONTAINS, (tag,)))
+        if key := state.get("key").strip():
+            member = f'"key":{orjson.dumps(key).decode()}'  # it has no column of its own
+            conditions.append(Condition("details", Operator.CONTAINS, (member,)))
         status = state.get("status")
         return replace(
             wanted,
+            conditions=tuple(conditions),
             model=state.get("model").strip() or None,
             app=state.get("app") or None,
             status=Status(status) if status in STATUSES else None,

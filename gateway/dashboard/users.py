@@ -58,6 +58,7 @@ COLUMNS: Final = {
     "trend": "Trend",
     "budget": "Budget",
     "failed": "Failed",
+    "refused": "Refused",
     "last_seen": "Last active",
     "first_seen": "First seen",
     "days": "Active days",

@@ -39,7 +39,8 @@ PAGES = [
     "/users?user=nobody",
     "/new-user",
     "/logs",
-    "/logs?status=error&min_cost=0.5&app=my-app&model=small",
+    "/logs?status=error&min_cost=0.5&app=my-app&model=small&tag=a%22b&key=%27%22",
+    "/users?cols=refused.failed",
     "/logs?log=nothing",
     "/budgets",
     "/budgets?show=over",
@@ -145,6 +146,32 @@ async def test_a_refused_call_is_said_to_be_refused(admin) -> None:
     page = await admin.page("/logs?status=error")
 
     assert "error 500" in " ".join(page.text.split())
+
+
+@pytest.mark.parametrize(
+    ("query", "models"),
+    [
+        ("tag=ORDER-17", ["tagged"]),
+        ("tag=zo%C3%AB", ["tagged"]),
+        ("key=tk_1", ["keyed"]),
+        ("key=tk_", []),
+        ("tag=order&key=tk_1", []),
+        ("tag=nothing", []),
+    ],
+)
+async def test_calls_are_found_by_what_they_say_and_by_their_key(admin, query, models) -> None:
+    """A tag anywhere in the metadata, in any case; a key as it is, not a part of it."""
+    await admin.api.call("acme", model="plain")
+    await admin.api.call("acme", model="tagged", metadata={"thread_identifier": "order-17 Zoë"})
+    await admin.api.call("acme", model="keyed", key="tk_1")
+    await admin.api.flush()
+
+    rows = await rows_of(admin, f"/logs.csv?{query}")
+    page = await admin.page(f"/logs?{query}")
+
+    assert models == [row["model"] for row in rows]
+    assert all(model in page.text for model in models)
+    assert ("No call matches" in page.text) is not bool(models)
 
 
 async def test_files_have_what_pages_show_exactly(admin) -> None:
