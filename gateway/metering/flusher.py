@@ -21,8 +21,9 @@ from gateway.metering.sinks import Sink, Tail
 from gateway.store.archive import Archive
 from gateway.store.client import Store
 
-BUSY_PAUSE_SECONDS: Final = 0.05
-IDLE_PAUSE_SECONDS: Final = 0.25
+PAUSE_SECONDS: Final = 0.25
+"""Between two steps: each has a price of its own, however few events it moves."""
+
 FAILED_PAUSES_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
 """After the first failure in a row, the second ...; the last one stays."""
 
@@ -86,7 +87,7 @@ class Flusher:
     async def _turn(self) -> float:
         """One step; how long to pause after it, in seconds."""
         try:
-            moved, more = await self._step()
+            _, more = await self._step()
         except Exception as exc:  # the loop outlives whatever the store does
             self._failures += 1
             pause = FAILED_PAUSES_SECONDS[min(self._failures, len(FAILED_PAUSES_SECONDS)) - 1]
@@ -98,9 +99,7 @@ class Flusher:
         if self._failures:
             log.info("flush_resumed failures=%d", self._failures)
             self._failures = 0
-        if more:
-            return 0.0
-        return BUSY_PAUSE_SECONDS if moved else IDLE_PAUSE_SECONDS
+        return 0.0 if more else PAUSE_SECONDS
 
     async def _step(self) -> tuple[int, bool]:
         """Entries moved, and whether a batch that moved was full: more waits behind it."""
