@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.api.services import Services
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
+from gateway.dashboard.bulk import Draft
 from gateway.dashboard.charts import Spark, spark
 from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
 from gateway.dashboard.rendering import Renderer
@@ -108,6 +109,10 @@ class Users:
         self._renderer = renderer
 
     async def page(self, visit: Visit) -> Response:
+        return await self.with_draft(visit, Draft())
+
+    async def with_draft(self, visit: Visit, draft: Draft) -> Response:
+        """The page, with what was to be set for those that are ticked."""
         state = visit.state
         chosen = state.get("user")
         panel = await self._card.context(visit, chosen) if chosen else None
@@ -116,8 +121,12 @@ class Users:
         page = page_number(state.get("page"))
         listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
         pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
+        rows = await self._rows_or_less(visit, listed.customers)
+        here = {row.entry.person.identifier for row in rows}
         context: dict[str, Any] = {
-            "rows": await self._rows_or_less(visit, listed.customers),
+            "rows": rows,
+            "draft": draft,
+            "ticked_elsewhere": [named for named in draft.ticked if named not in here],
             "count": listed.count,
             "cut": listed.cut,
             "everybody": (await self._users.page(Wanted(size=1))).count,
@@ -131,7 +140,7 @@ class Users:
             "shown": _columns(state.get("cols")),
             "panel": panel,
         }
-        return self._renderer.page("users.html", visit, context)
+        return self._renderer.page("users.html", visit, context, 422 if draft.problem else 200)
 
     async def suggest(self, visit: Visit) -> Response:
         """Identifiers that a field may be filled with."""
