@@ -1,7 +1,9 @@
 """Every page, with data nobody would wish for: it is there, it is safe, it says what is true."""
 
 import csv
+import html
 import io
+import re
 
 import pytest
 
@@ -172,6 +174,21 @@ async def test_calls_are_found_by_what_they_say_and_by_their_key(admin, query, m
     assert models == [row["model"] for row in rows]
     assert all(model in page.text for model in models)
     assert ("No call matches" in page.text) is not bool(models)
+
+
+async def test_models_of_the_range_are_suggested(admin) -> None:
+    """Whatever they are called, a refused one too; none of another time."""
+    api = admin.api
+    await api.call("acme", model="of-last-year", at_ms=api.bench.clock.now_ms() - 400 * 86_400_000)
+    for model in ("small", "small", EVIL[0]):
+        await api.call("acme", model=model)
+    await api.flush()
+
+    page = await admin.get("/logs")
+
+    [options] = re.findall(r'<datalist id="models">(.*?)</datalist>', page.text)
+    named = [html.unescape(name) for name in re.findall(r'<option value="(.*?)">', options)]
+    assert [EVIL[0], "small"] == named
 
 
 async def test_files_have_what_pages_show_exactly(admin) -> None:
