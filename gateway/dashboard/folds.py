@@ -29,15 +29,25 @@ COMPARED_MAX: Final = PAGE_SIZE_MAX
 
 
 class Slot(NamedTuple):
-    """Sums of one slot, or of one customer; all zero where nothing happened."""
+    """Sums of one slot, or of one customer; all zero where nothing happened.
+
+    Attributes:
+        tokens: Input and output; the cached ones are part of the input.
+    """
 
     requests: int = 0
     tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
     cost_pico: int = 0
     charge_pico: int = 0
     errors: int = 0
     rejected: int = 0
     unpriced: int = 0
+
+    @property
+    def input_tokens(self) -> int:
+        return self.tokens - self.output_tokens
 
 
 class Used(NamedTuple):
@@ -176,6 +186,8 @@ def slot_of(row: SlotUse) -> Slot:
     return Slot(
         row.requests,
         row.tokens,
+        row.cached_tokens,
+        row.output_tokens,
         row.cost_pico,
         row.charge_pico,
         row.errors,
@@ -188,6 +200,8 @@ def slot_of_day(day: DayTotals) -> Slot:
     return Slot(
         day.calls,
         day.input_tokens + day.output_tokens,
+        day.cached_tokens,
+        day.output_tokens,
         day.cost_pico,
         day.charge_pico,
         day.errors,

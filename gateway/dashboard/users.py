@@ -56,6 +56,9 @@ SEEN: Final[dict[str, tuple[str, Callable[[Span], Seen]]]] = {
 }
 COLUMNS: Final = {
     "tokens": "Tokens",
+    "input_tokens": "In",
+    "cached_tokens": "Cached",
+    "output_tokens": "Out",
     "trend": "Trend",
     "budget": "Budget",
     "failed": "Failed",
@@ -68,6 +71,8 @@ COLUMNS: Final = {
     "email": "Email",
 }
 SHOWN: Final = ("tokens", "trend", "budget", "failed", "last_seen", "first_seen")
+TOKENS: Final = ("tokens", "input_tokens", "cached_tokens", "output_tokens")
+"""Columns whose figures are tokens of the range, named as in `Slot`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ class Users:
             "filters": {name: words for name, (words, _) in (*FILTERS.items(), *SEEN.items())},
             "durations": DURATIONS,
             "columns": COLUMNS,
+            "token_columns": TOKENS,
             "shown": _columns(state.get("cols")),
             "panel": panel,
         }
@@ -248,7 +254,7 @@ def _metric(sort: str) -> Metric:
 
 FILE_COLUMNS: Final = (
     *("customer_identifier", "name", "email", "blocked", "first_seen", "last_active"),
-    *("requests", "tokens", "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
+    *("requests", *TOKENS, "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
     *("period_spent_usd", "limit_usd", "limit_used_percent", "total_charge_usd"),
 )
 
@@ -266,7 +272,7 @@ def _file_row(row: Row) -> dict[str, Any]:
         "first_seen": instant(row.entry.row.first_seen_ms),
         "last_active": instant(row.entry.row.last_seen_ms),
         "requests": used.requests,
-        "tokens": used.tokens,
+        **{name: getattr(used, name) for name in TOKENS},
         "cost_usd": amount(used.cost_pico),
         "charge_usd": amount(used.charge_pico),
         "errors": used.errors,

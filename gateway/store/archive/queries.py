@@ -225,9 +225,10 @@ def refusals() -> ColumnElement[bool]:
     return EVENTS.c.kind == Kind.REFUSE
 
 
-def tokens() -> ColumnElement[int]:
-    """Of one row, to be summed."""
-    return case((is_kind(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
+def tokens(*kinds: str) -> ColumnElement[int]:
+    """Of one row, to be summed: of these columns; by default of ``input`` and ``output``."""
+    first, *others = (EVENTS.c[f"{kind}_tokens"] for kind in kinds or ("input", "output"))
+    return case((is_kind(MONEY_KINDS), sum(others, first)), else_=0)
 
 
 def unpriced_calls() -> ColumnElement[int]:

@@ -88,6 +88,7 @@ class SlotUse:
 
     Attributes:
         partition: Of the customer, where that is the key.
+        tokens: Input and output; `cached_tokens` are part of the input.
     """
 
     slot: int
@@ -95,6 +96,8 @@ class SlotUse:
     partition: int
     requests: int
     tokens: int
+    cached_tokens: int
+    output_tokens: int
     cost_pico: int
     charge_pico: int
     errors: int
@@ -128,6 +131,8 @@ def in_slots(wanted: LogFilter, slots: Slotting | None, key: str | None) -> Exec
         func.min(EVENTS.c.partition).label("partition"),
         counted(is_usage()).label("requests"),
         func.sum(tokens()).label("tokens"),
+        func.sum(tokens("cached")).label("cached_tokens"),
+        func.sum(tokens("output")).label("output_tokens"),
         *summed("cost_pico"),
         *summed("charge_pico"),
         counted(failures()).label("errors"),
@@ -144,6 +149,8 @@ def read_slot_use(row: Any) -> SlotUse:
         partition=row.partition,
         requests=row.requests,
         tokens=int(row.tokens or 0),
+        cached_tokens=int(row.cached_tokens or 0),
+        output_tokens=int(row.output_tokens or 0),
         cost_pico=joined(row, "cost_pico"),
         charge_pico=joined(row, "charge_pico"),
         errors=row.errors,

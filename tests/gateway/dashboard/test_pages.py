@@ -42,7 +42,7 @@ PAGES = [
     "/new-user",
     "/logs",
     "/logs?status=error&min_cost=0.5&app=my-app&model=small&tag=a%22b&key=%27%22",
-    "/users?cols=refused.failed",
+    "/users?cols=refused.failed.input_tokens.cached_tokens.output_tokens",
     "/logs?log=nothing",
     "/budgets",
     "/budgets?show=over",
@@ -202,6 +202,21 @@ async def test_files_have_what_pages_show_exactly(admin) -> None:
     [formula] = [row for row in rows if "cmd|" in row["customer_identifier"]]
     assert formula["customer_identifier"].startswith("'=")
     assert {"0.0013"} == {row["cost_usd"] for row in rows}
+
+
+@pytest.mark.parametrize("span", ["30d", "1h"])
+async def test_tokens_of_users_are_told_apart(admin, span) -> None:
+    """From the counters and from the archive alike; the cached ones are part of the input."""
+    await fill(admin.api)
+    columns = ("input_tokens", "cached_tokens", "output_tokens", "tokens")
+
+    rows = await rows_of(admin, f"/users.csv?range={span}")
+    page = await admin.get(f"/users?range={span}&cols={'.'.join(columns)}")
+
+    told = {tuple(row[name] for name in columns) for row in rows}
+    assert {("1000", "200", "100", "1100")} == told
+    cells = re.findall(r'<td class="num" title="([\d,]+)">', page.text)
+    assert ["1,100", "1,000", "200", "100"] * len(EVIL) == cells
 
 
 async def test_every_list_has_its_files(admin) -> None:
