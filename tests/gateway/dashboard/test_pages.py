@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -217,6 +218,36 @@ async def test_tokens_of_users_are_told_apart(admin, span) -> None:
     assert {("1000", "200", "100", "1100")} == told
     cells = re.findall(r'<td class="num" title="([\d,]+)">', page.text)
     assert ["1,100", "1,000", "200", "100"] * len(EVIL) == cells
+
+
+async def test_the_files_of_last_month_end_where_it_ends(admin) -> None:
+    """By the links of the pages, to the millisecond; one user's calls likewise."""
+    api = admin.api
+    now = datetime.fromtimestamp(api.bench.clock.now_ms() / 1000, UTC)
+    after = datetime(now.year, now.month, 1, tzinfo=UTC)
+    first = (after - timedelta(days=1)).replace(day=1)
+    instants = [int(at.timestamp() * 1000) + ms for at in (first, after) for ms in (-1, 0)]
+    for customer in ("acme", "other"):
+        for cents, at_ms in enumerate(instants, 1):
+            pico = cents * 10**10
+            await api.call(customer, model="small", at_ms=at_ms, cost_pico=pico, charge_pico=pico)
+    await api.flush()
+    users, user = await admin.page("/users?range=last"), await admin.page("/users/acme?range=last")
+
+    by_user = await rows_of(admin, file_in(users, "/users.csv"))
+    its_calls = await rows_of(admin, file_in(user, "/logs.csv"))
+    by_day = await rows_of(admin, file_in(await admin.page("/?range=last"), "/overview.csv"))
+
+    assert [("2", "0.05")] * 2 == [(row["requests"], row["cost_usd"]) for row in by_user]
+    assert {"acme"} == {row["customer_identifier"] for row in its_calls}
+    assert ["0.03", "0.02"] == [row["cost_usd"] for row in its_calls]
+    assert (after - first).days == len(by_day)
+    assert ("0.04", "0.06") == (by_day[0]["cost_usd"], by_day[-1]["cost_usd"])
+
+
+def file_in(page: Html, path: str) -> str:
+    [link] = {link for link in page.links if link.startswith(f"{path}?")}
+    return link
 
 
 async def test_every_list_has_its_files(admin) -> None:
