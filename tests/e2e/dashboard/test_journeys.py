@@ -108,12 +108,13 @@ def test_create_a_user_without_a_call(opened) -> None:
 @pytest.mark.parametrize("width", [360, 1280])
 def test_set_one_budget_for_two_users(opened, house, width) -> None:
     """With a fault on the way: the form stays open with it, and the ticks where they were."""
-    both = [a_customer("bulk"), a_customer("bulk")]
+    alike = a_customer("bulk")
+    both = [f"{alike}_1", f"{alike}_2"]
     for customer in both:
         house.api.post("/api/users/", json={"customer_identifier": customer}).raise_for_status()
     page = opened(viewport={"width": width, "height": 720}, expects=("422",)).enter().page
 
-    page.goto(page.url.rstrip("/") + "/users?q=bulk")
+    page.goto(page.url.rstrip("/") + f"/users?q={alike}")
     button = page.locator(".bulk summary").bounding_box()
     assert 0 <= button["x"] <= button["x"] + button["width"] <= width  # no scrolling to it
     page.get_by_label("Tick all of this page").check()
