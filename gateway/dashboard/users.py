@@ -5,7 +5,7 @@ used in the range, those are sorted that used most of it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import Spark, spark
 from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
+from gateway.dashboard.lately import NOTHING_LATELY, Lately, lately
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
 from gateway.dashboard.spans import Span
@@ -26,7 +27,7 @@ from gateway.metering.roster.conditions import Narrowing, Search, Seen
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
-from gateway.store.archive import Metric, unless_away
+from gateway.store.archive import RECENT_MAX, Metric, unless_away
 
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
@@ -59,6 +60,8 @@ COLUMNS: Final = {
     "budget": "Budget",
     "failed": "Failed",
     "refused": "Refused",
+    "p95": "p95",
+    "top_model": "Top model",
     "last_seen": "Last active",
     "first_seen": "First seen",
     "days": "Active days",
@@ -67,15 +70,22 @@ COLUMNS: Final = {
     "email": "Email",
 }
 SHOWN: Final = ("tokens", "trend", "budget", "failed", "last_seen", "first_seen")
+LATELY: Final = frozenset({"p95", "top_model"})
+"""Of the latest calls of each, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One user; `used` is None where the archive cannot be read."""
+    """One user; `used` is None where the archive cannot be read.
+
+    Attributes:
+        lately: Of its latest calls in the range, where a column shows something of them.
+    """
 
     entry: Entry
     used: Slot | None
     spark: Spark | None
+    lately: Lately = NOTHING_LATELY
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,7 @@ class Users:
         renderer: Renderer,
     ) -> None:
         self._users = services.users
+        self._archive = services.archive
         self._reports = reports
         self._board = board
         self._card = card
@@ -129,6 +140,8 @@ class Users:
             "durations": DURATIONS,
             "columns": COLUMNS,
             "shown": _columns(state.get("cols")),
+            "lately": LATELY,
+            "recent_max": RECENT_MAX,
             "panel": panel,
         }
         return self._renderer.page("users.html", visit, context)
@@ -199,8 +212,17 @@ class Users:
         """For a page; a file without its figures would say that there were none."""
         rows = await unless_away(self._rows(visit, customers))
         if rows is not None:
-            return rows
+            return await self._with_latest(visit, rows)
         return [Row(entry, None, None) for entry in await self._board.standings(customers)]
+
+    async def _with_latest(self, visit: Visit, rows: list[Row]) -> list[Row]:
+        if LATELY.isdisjoint(_columns(visit.state.get("cols"))):
+            return rows
+        span, archive = visit.state.span, self._archive
+        numbers = [row.entry.row.number for row in rows]
+        recent = archive.recent.of(numbers, start_ms=span.start_ms, end_ms=span.end_ms)
+        calls = await unless_away(recent) or {}
+        return [replace(row, lately=lately(calls.get(row.entry.row.number, ()))) for row in rows]
 
     async def _rows(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
         entries = await self._board.standings(customers)

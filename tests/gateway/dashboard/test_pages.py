@@ -174,6 +174,21 @@ async def test_calls_are_found_by_what_they_say_and_by_their_key(admin, query, m
     assert ("No call matches" in page.text) is not bool(models)
 
 
+async def test_a_list_may_show_how_long_and_which_model(admin) -> None:
+    """Of the latest calls within the range; a dash where nothing is known."""
+    for model, latency_ms in (("small", 200), ("large", 1_500), ("small", 300)):
+        await admin.api.call("acme", model=model, latency_ms=latency_ms)
+    await admin.api.call("quiet", model="odd")
+    await admin.api.flush()
+
+    page = await admin.page("/users?cols=p95.top_model&sort=name")
+    texts = " ".join(page.text.split())
+
+    assert "p95Top model" in texts
+    assert "1.5 s small" in texts
+    assert "\N{EN DASH} odd" in texts
+
+
 async def test_files_have_what_pages_show_exactly(admin) -> None:
     """Amounts with all their digits; a name that a spreadsheet would run is text."""
     await fill(admin.api)
