@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -187,6 +188,22 @@ async def test_a_list_may_show_how_long_and_which_model(admin) -> None:
     assert "p95Top model" in texts
     assert "1.5 s small" in texts
     assert "\N{EN DASH} odd" in texts
+
+
+async def test_the_file_of_last_month_has_last_month_alone(admin) -> None:
+    """What finance asks for on the first of the month."""
+    now = datetime.now(UTC)
+    last_day = now.replace(day=1, hour=12) - timedelta(days=1)
+    event = {**USAGE, "consumerId": "acme"}
+    await admin.api.report({**event, "eventId": "then", "timestamp": last_day.isoformat()})
+    await admin.api.report({**event, "eventId": "now", "consumerId": "new"})
+    await admin.api.flush()
+
+    rows = await rows_of(admin, "/users.csv?range=last&sort=-cost")
+
+    used = {row["customer_identifier"]: (row["requests"], row["cost_usd"]) for row in rows}
+    assert ("1", "0.0013") == used["acme"]
+    assert ("0", "0") == used["new"]
 
 
 async def test_files_have_what_pages_show_exactly(admin) -> None:
