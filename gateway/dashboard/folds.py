@@ -38,6 +38,12 @@ class Slot(NamedTuple):
     errors: int = 0
     rejected: int = 0
     unpriced: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def output_tokens(self) -> int:
+        return self.tokens - self.input_tokens
 
 
 class Used(NamedTuple):
@@ -181,6 +187,8 @@ def slot_of(row: SlotUse) -> Slot:
         row.errors,
         row.rejected,
         row.unpriced,
+        row.input_tokens,
+        row.cached_tokens,
     )
 
 
@@ -193,6 +201,8 @@ def slot_of_day(day: DayTotals) -> Slot:
         day.errors,
         day.rejected,
         day.unpriced,
+        day.input_tokens,
+        day.cached_tokens,
     )
 
 

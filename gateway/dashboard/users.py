@@ -56,6 +56,9 @@ SEEN: Final[dict[str, tuple[str, Callable[[Span], Seen]]]] = {
 }
 COLUMNS: Final = {
     "tokens": "Tokens",
+    "tokens_in": "In",
+    "cached": "Cached",
+    "tokens_out": "Out",
     "trend": "Trend",
     "budget": "Budget",
     "failed": "Failed",
@@ -70,6 +73,14 @@ COLUMNS: Final = {
     "email": "Email",
 }
 SHOWN: Final = ("tokens", "trend", "budget", "failed", "last_seen", "first_seen")
+OF_RANGE: Final = frozenset(
+    {"tokens", "tokens_in", "cached", "tokens_out", "trend", "failed", "refused"}
+)
+"""Not known where the archive cannot be read."""
+
+NUMBERS: Final = frozenset({"tokens_in", "cached", "tokens_out", "failed", "refused", "p95"})
+"""Of the columns that nothing is sorted by."""
+
 LATELY: Final = frozenset({"p95", "top_model"})
 """Of the latest calls of each, however many there are."""
 
@@ -140,6 +151,8 @@ class Users:
             "durations": DURATIONS,
             "columns": COLUMNS,
             "shown": _columns(state.get("cols")),
+            "of_range": OF_RANGE,
+            "numbers": NUMBERS,
             "lately": LATELY,
             "recent_max": RECENT_MAX,
             "panel": panel,

@@ -227,7 +227,12 @@ def refusals() -> ColumnElement[bool]:
 
 def tokens() -> ColumnElement[int]:
     """Of one row, to be summed."""
-    return case((is_kind(MONEY_KINDS), EVENTS.c.input_tokens + EVENTS.c.output_tokens), else_=0)
+    return where_money_moved(EVENTS.c.input_tokens + EVENTS.c.output_tokens)
+
+
+def where_money_moved(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Of one row, to be summed: an end of a call, or a report; nothing for other kinds."""
+    return case((is_kind(MONEY_KINDS), column), else_=0)
 
 
 def unpriced_calls() -> ColumnElement[int]:

@@ -24,6 +24,7 @@ from gateway.store.archive.queries import (
     summed,
     tokens,
     unpriced_calls,
+    where_money_moved,
 )
 from gateway.store.archive.table import EVENTS
 
@@ -100,6 +101,8 @@ class SlotUse:
     errors: int
     rejected: int
     unpriced: int
+    input_tokens: int
+    cached_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,8 @@ def in_slots(wanted: LogFilter, slots: Slotting | None, key: str | None) -> Exec
         counted(failures()).label("errors"),
         counted(refusals()).label("rejected"),
         unpriced_calls().label("unpriced"),
+        func.sum(where_money_moved(EVENTS.c.input_tokens)).label("input_tokens"),
+        func.sum(where_money_moved(EVENTS.c.cached_tokens)).label("cached_tokens"),
     ).where(*conditions(wanted))
     return statement.group_by("slot", "key")
 
@@ -149,6 +154,8 @@ def read_slot_use(row: Any) -> SlotUse:
         errors=row.errors,
         rejected=row.rejected,
         unpriced=row.unpriced,
+        input_tokens=int(row.input_tokens or 0),
+        cached_tokens=int(row.cached_tokens or 0),
     )
 
 

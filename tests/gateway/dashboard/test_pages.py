@@ -190,6 +190,18 @@ async def test_a_list_may_show_how_long_and_which_model(admin) -> None:
     assert "\N{EN DASH} odd" in texts
 
 
+@pytest.mark.parametrize("span", ["30d", "24h"])  # by the counters; by the archive
+async def test_a_list_may_show_what_went_in_and_came_out(admin, span) -> None:
+    await admin.api.report({**USAGE, "consumerId": "acme", "eventId": "one"})
+    await admin.api.flush()
+
+    page = await admin.page(f"/users?cols=tokens_in.cached.tokens_out&range={span}")
+    texts = " ".join(page.text.split())
+
+    assert "InCachedOut" in texts
+    assert "$0.0013 1 1,000 200 100" in texts
+
+
 async def test_the_file_of_last_month_has_last_month_alone(admin) -> None:
     """What finance asks for on the first of the month."""
     now = datetime.now(UTC)
