@@ -29,25 +29,21 @@ COMPARED_MAX: Final = PAGE_SIZE_MAX
 
 
 class Slot(NamedTuple):
-    """Sums of one slot, or of one customer; all zero where nothing happened.
-
-    Attributes:
-        tokens: Input and output; the cached ones are part of the input.
-    """
+    """Sums of one slot, or of one customer; all zero where nothing happened."""
 
     requests: int = 0
     tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
     cost_pico: int = 0
     charge_pico: int = 0
     errors: int = 0
     rejected: int = 0
     unpriced: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
 
     @property
-    def input_tokens(self) -> int:
-        return self.tokens - self.output_tokens
+    def output_tokens(self) -> int:
+        return self.tokens - self.input_tokens
 
 
 class Used(NamedTuple):
@@ -186,13 +182,13 @@ def slot_of(row: SlotUse) -> Slot:
     return Slot(
         row.requests,
         row.tokens,
-        row.cached_tokens,
-        row.output_tokens,
         row.cost_pico,
         row.charge_pico,
         row.errors,
         row.rejected,
         row.unpriced,
+        row.input_tokens,
+        row.cached_tokens,
     )
 
 
@@ -200,13 +196,13 @@ def slot_of_day(day: DayTotals) -> Slot:
     return Slot(
         day.calls,
         day.input_tokens + day.output_tokens,
-        day.cached_tokens,
-        day.output_tokens,
         day.cost_pico,
         day.charge_pico,
         day.errors,
         day.rejected,
         day.unpriced,
+        day.input_tokens,
+        day.cached_tokens,
     )
 
 

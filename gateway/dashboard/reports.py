@@ -28,6 +28,7 @@ from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
 from gateway.metering.roster.rows import Column, Row, unpacked
+from gateway.reports.values import quantile
 from gateway.store.archive import LogFilter, Metric, SlotUse, Summary, Timing, UnpricedUse
 from gateway.store.keys import ROSTER_ROWS, roster_order
 
@@ -286,11 +287,3 @@ def _by_slot(rows: Iterable[InSlot]) -> dict[int, list[InSlot]]:
     for row in rows:
         found[row.slot].append(row)
     return found
-
-
-def quantile(values: list[int], share: float) -> int | None:
-    """The nearest rank; None of nothing."""
-    if not values:
-        return None
-    values.sort()
-    return values[min(int(share * len(values)), len(values) - 1)]

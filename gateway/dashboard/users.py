@@ -5,7 +5,7 @@ used in the range, those are sorted that used most of it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.bulk import Draft
 from gateway.dashboard.charts import Spark, spark
 from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
+from gateway.dashboard.lately import NOTHING_LATELY, Lately, lately
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
 from gateway.dashboard.spans import Span
@@ -27,7 +28,7 @@ from gateway.metering.roster.conditions import Narrowing, Search, Seen
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
-from gateway.store.archive import Metric, unless_away
+from gateway.store.archive import RECENT_MAX, Metric, unless_away
 
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
@@ -56,13 +57,15 @@ SEEN: Final[dict[str, tuple[str, Callable[[Span], Seen]]]] = {
 }
 COLUMNS: Final = {
     "tokens": "Tokens",
-    "input_tokens": "In",
-    "cached_tokens": "Cached",
-    "output_tokens": "Out",
+    "tokens_in": "In",
+    "cached": "Cached",
+    "tokens_out": "Out",
     "trend": "Trend",
     "budget": "Budget",
     "failed": "Failed",
     "refused": "Refused",
+    "p95": "p95",
+    "top_model": "Top model",
     "last_seen": "Last active",
     "first_seen": "First seen",
     "days": "Active days",
@@ -71,17 +74,30 @@ COLUMNS: Final = {
     "email": "Email",
 }
 SHOWN: Final = ("tokens", "trend", "budget", "failed", "last_seen", "first_seen")
-TOKENS: Final = ("tokens", "input_tokens", "cached_tokens", "output_tokens")
-"""Columns whose figures are tokens of the range, named as in `Slot`."""
+OF_RANGE: Final = frozenset(
+    {"tokens", "tokens_in", "cached", "tokens_out", "trend", "failed", "refused"}
+)
+"""Not known where the archive cannot be read."""
+
+NUMBERS: Final = frozenset({"tokens_in", "cached", "tokens_out", "failed", "refused", "p95"})
+"""Of the columns that nothing is sorted by."""
+
+LATELY: Final = frozenset({"p95", "top_model"})
+"""Of the latest calls of each, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One user; `used` is None where the archive cannot be read."""
+    """One user; `used` is None where the archive cannot be read.
+
+    Attributes:
+        lately: Of its latest calls in the range, where a column shows something of them.
+    """
 
     entry: Entry
     used: Slot | None
     spark: Spark | None
+    lately: Lately = NOTHING_LATELY
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +124,7 @@ class Users:
         renderer: Renderer,
     ) -> None:
         self._users = services.users
+        self._archive = services.archive
         self._reports = reports
         self._board = board
         self._card = card
@@ -142,8 +159,11 @@ class Users:
             "filters": {name: words for name, (words, _) in (*FILTERS.items(), *SEEN.items())},
             "durations": DURATIONS,
             "columns": COLUMNS,
-            "token_columns": TOKENS,
             "shown": _columns(state.get("cols")),
+            "of_range": OF_RANGE,
+            "numbers": NUMBERS,
+            "lately": LATELY,
+            "recent_max": RECENT_MAX,
             "panel": panel,
         }
         return self._renderer.page("users.html", visit, context, 422 if draft.problem else 200)
@@ -214,8 +234,17 @@ class Users:
         """For a page; a file without its figures would say that there were none."""
         rows = await unless_away(self._rows(visit, customers))
         if rows is not None:
-            return rows
+            return await self._with_latest(visit, rows)
         return [Row(entry, None, None) for entry in await self._board.standings(customers)]
+
+    async def _with_latest(self, visit: Visit, rows: list[Row]) -> list[Row]:
+        if LATELY.isdisjoint(_columns(visit.state.get("cols"))):
+            return rows
+        span, archive = visit.state.span, self._archive
+        numbers = [row.entry.row.number for row in rows]
+        recent = archive.recent.of(numbers, start_ms=span.start_ms, end_ms=span.end_ms)
+        calls = await unless_away(recent) or {}
+        return [replace(row, lately=lately(calls.get(row.entry.row.number, ()))) for row in rows]
 
     async def _rows(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
         entries = await self._board.standings(customers)
@@ -252,9 +281,10 @@ def _metric(sort: str) -> Metric:
     return BY_RANGE.get(sort.removeprefix("-"), Metric.COST)
 
 
+_TOKENS: Final = ("tokens", "input_tokens", "cached_tokens", "output_tokens")
 FILE_COLUMNS: Final = (
     *("customer_identifier", "name", "email", "blocked", "first_seen", "last_active"),
-    *("requests", *TOKENS, "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
+    *("requests", *_TOKENS, "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
     *("period_spent_usd", "limit_usd", "limit_used_percent", "total_charge_usd"),
 )
 
@@ -272,7 +302,7 @@ def _file_row(row: Row) -> dict[str, Any]:
         "first_seen": instant(row.entry.row.first_seen_ms),
         "last_active": instant(row.entry.row.last_seen_ms),
         "requests": used.requests,
-        **{name: getattr(used, name) for name in TOKENS},
+        **{name: getattr(used, name) for name in _TOKENS},
         "cost_usd": amount(used.cost_pico),
         "charge_usd": amount(used.charge_pico),
         "errors": used.errors,

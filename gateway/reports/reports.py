@@ -24,6 +24,7 @@ from gateway.reports.values import (
     Slot,
     Top,
     TopUsers,
+    quantile,
 )
 from gateway.store.archive import Archive, LogFilter, SlotUse, Summary
 from gateway.store.client import Store
@@ -274,14 +275,6 @@ class Reports:
                 if at_ms is not None and span.start_ms <= at_ms < span.end_ms:
                     first[number] = span.slots.of(at_ms)
         return first
-
-
-def quantile(values: list[int], share: float) -> int | None:
-    """The nearest rank; None of nothing."""
-    if not values:
-        return None
-    values.sort()
-    return values[min(int(share * len(values)), len(values) - 1)]
 
 
 def _where(span: Span, wanted: Filter) -> LogFilter:

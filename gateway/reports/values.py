@@ -115,3 +115,11 @@ class Pace:
     p95: int | None = None
     first_p50: int | None = None
     first_p95: int | None = None
+
+
+def quantile(values: list[int], share: float) -> int | None:
+    """The nearest rank; None of nothing. Sorts `values`."""
+    if not values:
+        return None
+    values.sort()
+    return values[min(int(share * len(values)), len(values) - 1)]

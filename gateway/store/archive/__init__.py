@@ -15,6 +15,7 @@ from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.payloads import Payload, Payloads
 from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
+from gateway.store.archive.recent import RECENT_MAX, RecentCall
 from gateway.store.archive.reratings import Rerated, UnpricedUse
 from gateway.store.archive.slots import Bounds, Slots, Slotting, SlotUse, Timing
 from gateway.store.archive.table import ArchivedEvent
@@ -23,6 +24,7 @@ __all__ = [
     "FILE_NAME",
     "OFFSET_MAX",
     "PAGE_SIZE_MAX",
+    "RECENT_MAX",
     "Archive",
     "ArchivedEvent",
     "Bounds",
@@ -39,6 +41,7 @@ __all__ = [
     "Payload",
     "Payloads",
     "Place",
+    "RecentCall",
     "Rerated",
     "SlotUse",
     "Slots",

@@ -34,6 +34,7 @@ from gateway.store.archive.queries import (
     summary,
     top_users,
 )
+from gateway.store.archive.recent import Recent
 from gateway.store.archive.reratings import (
     Rerated,
     UnpricedUse,
@@ -108,6 +109,10 @@ class Archive:
     @property
     def payloads(self) -> Payloads:
         return Payloads(self._engine)
+
+    @property
+    def recent(self) -> Recent:
+        return Recent(self._engine)
 
     @property
     def outbox(self) -> Outbox:

@@ -225,10 +225,14 @@ def refusals() -> ColumnElement[bool]:
     return EVENTS.c.kind == Kind.REFUSE
 
 
-def tokens(*kinds: str) -> ColumnElement[int]:
-    """Of one row, to be summed: of these columns; by default of ``input`` and ``output``."""
-    first, *others = (EVENTS.c[f"{kind}_tokens"] for kind in kinds or ("input", "output"))
-    return case((is_kind(MONEY_KINDS), sum(others, first)), else_=0)
+def tokens() -> ColumnElement[int]:
+    """Of one row, to be summed."""
+    return where_money_moved(EVENTS.c.input_tokens + EVENTS.c.output_tokens)
+
+
+def where_money_moved(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Of one row, to be summed: an end of a call, or a report; nothing for other kinds."""
+    return case((is_kind(MONEY_KINDS), column), else_=0)
 
 
 def unpriced_calls() -> ColumnElement[int]:

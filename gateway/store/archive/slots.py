@@ -24,6 +24,7 @@ from gateway.store.archive.queries import (
     summed,
     tokens,
     unpriced_calls,
+    where_money_moved,
 )
 from gateway.store.archive.table import EVENTS
 
@@ -88,7 +89,6 @@ class SlotUse:
 
     Attributes:
         partition: Of the customer, where that is the key.
-        tokens: Input and output; `cached_tokens` are part of the input.
     """
 
     slot: int
@@ -96,13 +96,13 @@ class SlotUse:
     partition: int
     requests: int
     tokens: int
-    cached_tokens: int
-    output_tokens: int
     cost_pico: int
     charge_pico: int
     errors: int
     rejected: int
     unpriced: int
+    input_tokens: int
+    cached_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +131,13 @@ def in_slots(wanted: LogFilter, slots: Slotting | None, key: str | None) -> Exec
         func.min(EVENTS.c.partition).label("partition"),
         counted(is_usage()).label("requests"),
         func.sum(tokens()).label("tokens"),
-        func.sum(tokens("cached")).label("cached_tokens"),
-        func.sum(tokens("output")).label("output_tokens"),
         *summed("cost_pico"),
         *summed("charge_pico"),
         counted(failures()).label("errors"),
         counted(refusals()).label("rejected"),
         unpriced_calls().label("unpriced"),
+        func.sum(where_money_moved(EVENTS.c.input_tokens)).label("input_tokens"),
+        func.sum(where_money_moved(EVENTS.c.cached_tokens)).label("cached_tokens"),
     ).where(*conditions(wanted))
     return statement.group_by("slot", "key")
 
@@ -149,13 +149,13 @@ def read_slot_use(row: Any) -> SlotUse:
         partition=row.partition,
         requests=row.requests,
         tokens=int(row.tokens or 0),
-        cached_tokens=int(row.cached_tokens or 0),
-        output_tokens=int(row.output_tokens or 0),
         cost_pico=joined(row, "cost_pico"),
         charge_pico=joined(row, "charge_pico"),
         errors=row.errors,
         rejected=row.rejected,
         unpriced=row.unpriced,
+        input_tokens=int(row.input_tokens or 0),
+        cached_tokens=int(row.cached_tokens or 0),
     )
 
 
