@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
-from gateway.store.archive.customers import CUSTOMERS
+from gateway.store.archive.customers import CUSTOMERS, model_names
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -17,7 +17,6 @@ from gateway.store.archive.database import (
     writing,
 )
 from gateway.store.archive.listing import Listed, Place, Wanted, listed, logs, usage_behind
-from gateway.store.archive.model_names import model_names
 from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.payloads import Payloads
@@ -257,16 +256,10 @@ class Archive:
     async def models(self, wanted: LogFilter) -> list[ModelUse]:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
-        return [
-            ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
-            for row in rows
-        ]
+        return [ModelUse(model=name, requests=n, cache_hits=hits) for name, n, hits in rows]
 
     async def model_names(self, start_ms: int, end_ms: int) -> list[str]:
-        """The names that calls of this time had, refused ones too, in order; not all of very many.
-
-        Unlike `models` it reads no more than an index, at one place for each name.
-        """
+        """Of calls of this time, refused ones too; in order. Of very many the first."""
         rows = await asyncio.to_thread(self._rows, model_names(start_ms, end_ms))
         return [row.model for row in rows]
 

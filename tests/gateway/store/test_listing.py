@@ -17,8 +17,8 @@ from gateway.store.archive import (
     Place,
     Sort,
     Wanted,
+    customers,
     listing,
-    model_names,
 )
 from gateway.store.operators import Operator
 
@@ -192,5 +192,5 @@ async def test_names_of_models(archive, events, monkeypatch) -> None:
     assert ["big", "refused", "small"] == await archive.model_names(0, 100)
     assert ["late"] == await archive.model_names(200, 201)
     assert [] == await archive.model_names(300, 400)
-    monkeypatch.setattr(model_names, "STEPS_MAX", 2)
+    monkeypatch.setattr(customers, "STEPS_MAX", 2)
     assert ["big"] == await archive.model_names(0, 100)  # after the empty name
