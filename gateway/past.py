@@ -112,7 +112,7 @@ async def _book(parts: Parts, purses: Purses, call: PastCall) -> None:
         return
     await parts.ledger.record(
         call.customer,
-        lambda markup_ppm: _event(parts, call, markup_ppm),
+        lambda markup_ppm: event if markup_ppm == 0 else _event(parts, call, markup_ppm),
         idempotency_key=None,
         fingerprint="demo",
     )

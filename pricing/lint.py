@@ -145,24 +145,25 @@ def _write_below_input(price: Price) -> Iterator[str]:
 
 
 def _batch_above_standard(price: Price) -> Iterator[str]:
-    for name in ("batch", "flex"):
-        mode = price.service.get(name)
-        if mode is None:
-            continue
-        for component in mode.rates.published():
-            if _exceeds(mode.rates, component, price.base, component):
+    for name, rates in _services(price, "batch", "flex"):
+        for component in rates.published():
+            if _exceeds(rates, component, price.base, component):
                 yield f"service.{name}: {component} costs more than standard"
 
 
 def _dearer_below_standard(price: Price) -> Iterator[str]:
     """What is sold as faster and costs less is one list's rate beside another's."""
-    for name in ("priority", "fast", "ultrafast"):
-        mode = price.service.get(name)
-        if mode is None:
-            continue
-        for component in mode.rates.published():
-            if _exceeds(price.base, component, mode.rates, component):
+    for name, rates in _services(price, "priority", "fast", "ultrafast"):
+        for component in rates.published():
+            if _exceeds(price.base, component, rates, component):
                 yield f"service.{name}: {component} costs less than standard"
+
+
+def _services(price: Price, *names: str) -> Iterator[tuple[str, Rates]]:
+    """Those of these that it has, with their rates before any tier."""
+    for name in names:
+        if (mode := price.service.get(name)) is not None:
+            yield name, mode.rates
 
 
 def _tier_below_base(price: Price) -> Iterator[str]:

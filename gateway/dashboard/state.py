@@ -1,7 +1,7 @@
 """State: what a page shows, as its URL holds it. Only what is not the default is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -58,9 +58,6 @@ class State:
     def hidden(self, *without: str) -> list[tuple[str, str]]:
         """What a GET form has to send along to keep this state."""
         return [(name, value) for name, value in self.params.items() if name not in without]
-
-    def without_user(self) -> "State":
-        return replace(self, params={n: v for n, v in self.params.items() if n != "user"})
 
 
 def read_state(request: Request, *, now_ms: int, zone: tzinfo) -> State:

@@ -49,10 +49,7 @@ class Credits:
         counted, receipt = await self._count(customer, event, idempotency_key, fingerprint)
         if self._wal is not None and receipt.outcome is not Recorded.CONFLICT:
             self._wal.counted(counted)
-            if self._wal.strict:
-                await self._wal.synced()
-            else:
-                self._wal.flush()
+            await self._wal.written()
         return receipt
 
     async def again(self, counted: Counted, event: UsageEvent) -> None:

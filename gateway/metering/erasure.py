@@ -78,9 +78,9 @@ class Erasure:
 
     async def _erase_alerts(self, gone: Mapping[int, int]) -> int:
         """Of those who have been deleted since the last time, or a moment before it."""
-        time_ms = await self._store.time_ms(META) if gone else 0
         if not gone.keys() - self._alerts_of:
             return 0
+        time_ms = await self._store.time_ms(META)
         count, names = 0, await self._archive.outbox.customers()
         while names:
             known = await self._store.commands(

@@ -5,10 +5,7 @@ local function begun(opened_text, ids_text)
     local opened, ids = split_ids(opened_text), split_ids(ids_text)
     for i = 1, CUSTOM do
         if tonumber(ids[i]) > now then
-            ids[i] = opened[i]
-            if i == CUSTOM then
-                ids[CUSTOM_END] = opened[CUSTOM_END]
-            end
+            stay(opened, ids, i)
         end
     end
     return table.concat(ids, ' ')

@@ -9,6 +9,14 @@ local function split_ids(text)
     return {string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')}
 end
 
+-- Let the open window count in place of one that is given.
+local function stay(opened, ids, kind_at)
+    ids[kind_at] = opened[kind_at]
+    if kind_at == CUSTOM then
+        ids[CUSTOM_END] = opened[CUSTOM_END]
+    end
+end
+
 -- Until when whatever window begins is the open one still: a custom one until its end; of the
 -- others one that begins in the first half of the open one is the same in another zone, so
 -- that who changes the zone renews no budget. 0: none is open.

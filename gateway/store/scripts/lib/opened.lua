@@ -10,10 +10,7 @@ local KIND_AT = {day = 1, week = 2, month = 3, year = 4, custom = 5}
 local function current_ids(opened, ids)
     for i = 1, CUSTOM do
         if ids[i] ~= '0' and tonumber(ids[i]) < open_until(opened, i) then
-            ids[i] = opened[i]
-            if i == CUSTOM then
-                ids[CUSTOM_END] = opened[CUSTOM_END]
-            end
+            stay(opened, ids, i)
         end
     end
     return ids
