@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 
 from gateway.api.services import Services
@@ -28,6 +27,7 @@ from gateway.store.archive import (
     LogFilter,
     Place,
     Wanted,
+    with_key,
 )
 from gateway.store.operators import Operator
 from pricing.compare import factor_of
@@ -163,8 +163,7 @@ class Logs:
         if tag := state.get("tag").strip():
             conditions.append(Condition("metadata", Operator.ICONTAINS, (tag,)))
         if key := state.get("key").strip():
-            member = f'"key":{orjson.dumps(key).decode()}'  # it has no column of its own
-            conditions.append(Condition("details", Operator.CONTAINS, (member,)))
+            conditions.append(with_key(key))
         status = state.get("status")
         return replace(
             wanted,

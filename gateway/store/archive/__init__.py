@@ -8,7 +8,7 @@ by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `tri
 
 from gateway.store.archive.archive import OFFSET_MAX, PAGE_SIZE_MAX, Archive, Page
 from gateway.store.archive.away import unless_away
-from gateway.store.archive.conditions import Condition
+from gateway.store.archive.conditions import Condition, with_key
 from gateway.store.archive.database import FILE_NAME
 from gateway.store.archive.listing import Listed, Place, Sort, Wanted
 from gateway.store.archive.outbox import Delivery, Outbox, State
@@ -53,4 +53,5 @@ __all__ = [
     "UnpricedUse",
     "Wanted",
     "unless_away",
+    "with_key",
 ]

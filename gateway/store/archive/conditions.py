@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, String, and_, func, not_, or_
 
 from gateway.event import FAILED
@@ -15,6 +16,8 @@ from gateway.store.archive.table import EVENTS
 from gateway.store.operators import Operator
 
 Value = str | int | bool
+
+_json = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Condition:
         if self.operator in {Operator.EQUAL, Operator.IN}:
             return column.in_(self.values)
         return or_(*(_COMPARED[self.operator](column, value) for value in self.values))
+
+
+def with_key(key: str) -> Condition:
+    """Of calls with that temporary key: it has no column, and stands in the rest of a row."""
+    return Condition("details", Operator.CONTAINS, (f'"key":{_json(key).decode()}',))
 
 
 def _is_null(column: ColumnElement[str]) -> ColumnElement[bool]:
