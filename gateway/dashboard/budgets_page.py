@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
-from gateway.dashboard.folds import total
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
 from gateway.dashboard.twins import amount, instant, twin
 from gateway.dashboard.users import page_number
 from gateway.dashboard.visits import Visit
+from gateway.reports.values import total
 
 PAGE_SIZE: Final = 50
 SHOW: Final = {"over": "Used up", "near": "Near", "under": "Below 80%"}

@@ -6,8 +6,8 @@ calls; hours and minutes, which they do not have, from the archive.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from heapq import nsmallest
 from typing import Final, NamedTuple
@@ -15,9 +15,10 @@ from typing import Final, NamedTuple
 from gateway.api.services import Services
 from gateway.dashboard.spans import Span, midnight_ms
 from gateway.metering.roster.roster import PAGE_SIZE_MAX
-from gateway.metering.totals import DayTotals
+from gateway.metering.totals import DayTotals, total_of_days
 from gateway.reports.daily import STRANGER, days_of
-from gateway.store.archive import LogFilter, Metric, SlotUse, Summary
+from gateway.reports.values import Slot, slot_of, slot_of_day, summary_of, total
+from gateway.store.archive import LogFilter, Metric, Summary
 
 AT_ONCE: Final = 64
 """Customers summed up before calls have their turn."""
@@ -26,24 +27,6 @@ DAILY: Final = ("day", "week")
 
 COMPARED_MAX: Final = PAGE_SIZE_MAX
 """Customers that are ranked by what they used."""
-
-
-class Slot(NamedTuple):
-    """Sums of one slot, or of one customer; all zero where nothing happened."""
-
-    requests: int = 0
-    tokens: int = 0
-    cost_pico: int = 0
-    charge_pico: int = 0
-    errors: int = 0
-    rejected: int = 0
-    unpriced: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-
-    @property
-    def output_tokens(self) -> int:
-        return self.tokens - self.input_tokens
 
 
 class Used(NamedTuple):
@@ -112,18 +95,17 @@ async def folded(
             for day, of_day in found.days:
                 rows[slot_of[day]].append(of_day)
             if found.number != STRANGER:
-                whole = _total(of_day for _, of_day in found.days)
+                whole = total_of_days(of_day for _, of_day in found.days)
                 used[found.number] = Used(found.partition, slot_of_day(whole))
             if found.number != anonymous:
                 active.update(its_slots)
                 callers += bool(its_slots)
         for slot, of_slot in rows.items():
             if of_slot:
-                sums[slot] = _total([sums[slot], *of_slot])
+                sums[slot] = total_of_days([sums[slot], *of_slot])
     by_slot = {slot: slot_of_day(whole) for slot, whole in sums.items()}
-    total = _total(sums.values())
     return Fold(
-        _summary(total, callers),
+        summary_of(total_of_days(sums.values()), callers),
         [by_slot[slot] for slot in starts],
         [active[slot] for slot in starts],
         used,
@@ -165,50 +147,14 @@ async def folded_from_archive(
     starts = [slot for slot, _ in span.starts()]
     used = {row.key: Used(row.partition, slot_of(row)) for row in by_customer if row.key}
     return Fold(
-        _with_active(totals, len({number for _, number, _ in callers if number != anonymous})),
+        replace(
+            totals, active_users=len({number for _, number, _ in callers if number != anonymous})
+        ),
         [slots.get(slot, Slot()) for slot in starts],
         [active[slot] for slot in starts],
         used,
         await asyncio.to_thread(_most, used),
     )
-
-
-def total(slots: Iterable[Slot]) -> Slot:
-    """Their sum."""
-    return Slot(*map(sum, zip(Slot(), *slots, strict=True)))
-
-
-def slot_of(row: SlotUse) -> Slot:
-    return Slot(
-        row.requests,
-        row.tokens,
-        row.cost_pico,
-        row.charge_pico,
-        row.errors,
-        row.rejected,
-        row.unpriced,
-        row.input_tokens,
-        row.cached_tokens,
-    )
-
-
-def slot_of_day(day: DayTotals) -> Slot:
-    return Slot(
-        day.calls,
-        day.input_tokens + day.output_tokens,
-        day.cost_pico,
-        day.charge_pico,
-        day.errors,
-        day.rejected,
-        day.unpriced,
-        day.input_tokens,
-        day.cached_tokens,
-    )
-
-
-def _total(days: Iterable[DayTotals]) -> DayTotals:
-    """By columns: a third of the time that adding row to row takes."""
-    return DayTotals(*map(sum, zip(*days, strict=True)))
 
 
 def _most(used: Mapping[int, Used]) -> dict[Metric, Ranked]:
@@ -221,27 +167,3 @@ def _most(used: Mapping[int, Used]) -> dict[Metric, Ranked]:
 
 def _days(first: date, after: date) -> list[date]:
     return [first + timedelta(days=i) for i in range((after - first).days)]
-
-
-def _summary(total: DayTotals, active: int) -> Summary:
-    return Summary(
-        requests=total.calls,
-        input_tokens=total.input_tokens,
-        cached_tokens=total.cached_tokens,
-        output_tokens=total.output_tokens,
-        reasoning_tokens=total.reasoning_tokens,
-        cost_pico=total.cost_pico,
-        charge_pico=total.charge_pico,
-        unresolved_pico=total.unresolved_pico,
-        active_users=active,
-        errors=total.errors,
-        rejected=total.rejected,
-        unpriced=total.unpriced,
-    )
-
-
-def _with_active(totals: Summary, active: int) -> Summary:
-    return Summary(**{n: getattr(totals, n) for n in _FIELDS} | {"active_users": active})
-
-
-_FIELDS: Final = tuple(Summary.__dataclass_fields__)

@@ -5,9 +5,10 @@ from typing import Any
 
 from gateway.dashboard import formats
 from gateway.dashboard.charts import OTHER, SERIES_MAX, Chart, Series, lined, stacked
-from gateway.dashboard.folds import VALUES, Slot
+from gateway.dashboard.folds import VALUES
 from gateway.dashboard.reports import Active, ModelUse, Pace, Top
 from gateway.dashboard.state import State
+from gateway.reports.values import Slot
 from gateway.store.archive import Metric, Summary
 
 

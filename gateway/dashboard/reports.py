@@ -16,19 +16,16 @@ from gateway.api.services import Services
 from gateway.dashboard.closed import Closed
 from gateway.dashboard.folds import (
     Fold,
-    Slot,
     folded,
     folded_from_archive,
     is_daily,
-    slot_of,
     slots_of_each,
-    total,
 )
 from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
 from gateway.metering.roster.rows import Column, Row, unpacked
-from gateway.reports.values import quantile
+from gateway.reports.values import Slot, quantile, slot_of, total
 from gateway.store.archive import LogFilter, Metric, SlotUse, Summary, Timing, UnpricedUse
 from gateway.store.keys import ROSTER_ROWS, roster_order
 

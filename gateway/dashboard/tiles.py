@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from gateway.dashboard import formats
 from gateway.dashboard.charts import Spark, spark
-from gateway.dashboard.folds import Slot
 from gateway.dashboard.reports import Active
 from gateway.dashboard.state import State
+from gateway.reports.values import Slot
 from gateway.store.archive import Summary
 
 

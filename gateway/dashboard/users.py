@@ -14,7 +14,7 @@ from gateway.api.services import Services
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
 from gateway.dashboard.charts import Spark, spark
-from gateway.dashboard.folds import COMPARED_MAX, VALUES, Slot, total
+from gateway.dashboard.folds import COMPARED_MAX, VALUES
 from gateway.dashboard.lately import NOTHING_LATELY, Lately, lately
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
@@ -27,6 +27,7 @@ from gateway.metering.roster.conditions import Narrowing, Search, Seen
 from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
 from gateway.metering.roster.rows import Column
 from gateway.metering.roster.rows import Row as Customer
+from gateway.reports.values import Slot, total
 from gateway.store.archive import RECENT_MAX, Metric, unless_away
 
 PAGE_SIZE: Final = 50

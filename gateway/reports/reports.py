@@ -1,7 +1,7 @@
 """The questions, answered: from the counters where these know it, else from the archive."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import replace
 from datetime import date, tzinfo
 from typing import Any, Final, TypeVar
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from gateway.clock import Clock
 from gateway.customers.profile import ANONYMOUS
 from gateway.metering.counters import Counters
-from gateway.metering.totals import DayTotals, plus
+from gateway.metering.totals import total_of_days
 from gateway.reports.daily import STRANGER, CustomerDays, days_of, everyone
 from gateway.reports.remembered import Remembered
 from gateway.reports.span import Granularity, Span
@@ -25,8 +25,12 @@ from gateway.reports.values import (
     Top,
     TopUsers,
     quantile,
+    slot_of,
+    slot_of_day,
+    summary_of,
+    total,
 )
-from gateway.store.archive import Archive, LogFilter, SlotUse, Summary
+from gateway.store.archive import Archive, LogFilter, Summary
 from gateway.store.client import Store
 
 BY_CUSTOMER_MAX: Final = 1_000
@@ -63,24 +67,13 @@ class Reports:
         if counted is None:
             return await self._archived_summary(span, wanted)
         anonymous = await self.anonymous()
-        total = _total(day for found in counted for _, day in found.days)
-        return Summary(
-            requests=total.calls,
-            input_tokens=total.input_tokens,
-            cached_tokens=total.cached_tokens,
-            output_tokens=total.output_tokens,
-            reasoning_tokens=total.reasoning_tokens,
-            cost_pico=total.cost_pico,
-            charge_pico=total.charge_pico,
-            unresolved_pico=total.unresolved_pico,
-            active_users=sum(
+        return summary_of(
+            total_of_days(day for found in counted for _, day in found.days),
+            sum(
                 1
                 for found in counted
                 if found.number != anonymous and any(day.calls for _, day in found.days)
             ),
-            errors=total.errors,
-            rejected=total.rejected,
-            unpriced=total.unpriced,
         )
 
     async def top_users(self, span: Span, wanted: Filter, measure: Measure, limit: int) -> TopUsers:
@@ -100,7 +93,7 @@ class Reports:
             if user.number != STRANGER and any(user.use[:4])
         ]
         users.sort(key=lambda user: (-user.use.of(measure), user.number))
-        return TopUsers(users[:limit], _sum(user.use for user in users[limit:]))
+        return TopUsers(users[:limit], total(user.use for user in users[limit:]))
 
     async def active(self, span: Span, wanted: Filter) -> list[Active]:
         """For each slot of the span, in order; without the anonymous customer."""
@@ -219,9 +212,13 @@ class Reports:
         counted = await self._counted(span, wanted)
         if counted is None:
             rows = await self._archive.use(_where(span, wanted), by="customer")
-            return [Top(row.key, row.partition, _slot(row)) for row in rows]
+            return [Top(row.key, row.partition, slot_of(row)) for row in rows]
         return [
-            Top(found.number, found.partition, _slot_of(_total(day for _, day in found.days)))
+            Top(
+                found.number,
+                found.partition,
+                slot_of_day(total_of_days(day for _, day in found.days)),
+            )
             for found in counted
         ]
 
@@ -235,10 +232,10 @@ class Reports:
         if counted is None:
             key = None if by is GroupBy.NONE else by.value
             rows = await self._archive.use(_where(span, wanted), slots=span.slots, by=key)
-            return [(row.key or "", row.partition, row.slot, _slot(row)) for row in rows]
+            return [(row.key or "", row.partition, row.slot, slot_of(row)) for row in rows]
         name: Callable[[int], Any] = (lambda _: "") if by is GroupBy.NONE else (lambda n: n or "")
         return [
-            (name(found.number), found.partition, span.slot_of_day(day), _slot_of(totals))
+            (name(found.number), found.partition, span.slot_of_day(day), slot_of_day(totals))
             for found in counted
             for day, totals in found.days
         ]
@@ -284,42 +281,4 @@ def _where(span: Span, wanted: Filter) -> LogFilter:
         customer_numbers=wanted.customers,
         model=wanted.model,
         app=wanted.app,
-    )
-
-
-def _total(days: Iterable[DayTotals]) -> DayTotals:
-    total = DayTotals()
-    for day in days:
-        total = plus(total, day)
-    return total
-
-
-def _sum(slots: Iterable[Slot]) -> Slot:
-    total = NOTHING
-    for slot in slots:
-        total = total.plus(slot)
-    return total
-
-
-def _slot(row: SlotUse) -> Slot:
-    return Slot(
-        row.requests,
-        row.tokens,
-        row.cost_pico,
-        row.charge_pico,
-        row.errors,
-        row.rejected,
-        row.unpriced,
-    )
-
-
-def _slot_of(day: DayTotals) -> Slot:
-    return Slot(
-        day.calls,
-        day.input_tokens + day.output_tokens,
-        day.cost_pico,
-        day.charge_pico,
-        day.errors,
-        day.rejected,
-        day.unpriced,
     )

@@ -1,9 +1,12 @@
 """What is asked for, and what the answers are made of: integers, by slot of time and by key."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
+
+from gateway.metering.totals import DayTotals
+from gateway.store.archive import SlotUse, Summary
 
 
 class Measure(StrEnum):
@@ -43,6 +46,12 @@ class Slot(NamedTuple):
     errors: int = 0
     rejected: int = 0
     unpriced: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def output_tokens(self) -> int:
+        return self.tokens - self.input_tokens
 
     def plus(self, other: "Slot") -> "Slot":
         return Slot(*map(int.__add__, self, other))
@@ -61,6 +70,39 @@ _PLACE: Final = {
     Measure.ERRORS: Slot._fields.index("errors"),
     Measure.REJECTED: Slot._fields.index("rejected"),
 }
+
+
+def total(slots: Iterable[Slot]) -> Slot:
+    """Their sum."""
+    return Slot(*map(sum, zip(Slot(), *slots, strict=True)))
+
+
+def slot_of(row: SlotUse) -> Slot:
+    return Slot(
+        row.requests,
+        row.tokens,
+        row.cost_pico,
+        row.charge_pico,
+        row.errors,
+        row.rejected,
+        row.unpriced,
+        row.input_tokens,
+        row.cached_tokens,
+    )
+
+
+def slot_of_day(day: DayTotals) -> Slot:
+    return Slot(
+        day.calls,
+        day.input_tokens + day.output_tokens,
+        day.cost_pico,
+        day.charge_pico,
+        day.errors,
+        day.rejected,
+        day.unpriced,
+        day.input_tokens,
+        day.cached_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +157,23 @@ class Pace:
     p95: int | None = None
     first_p50: int | None = None
     first_p95: int | None = None
+
+
+def summary_of(total: DayTotals, active: int) -> Summary:
+    return Summary(
+        requests=total.calls,
+        input_tokens=total.input_tokens,
+        cached_tokens=total.cached_tokens,
+        output_tokens=total.output_tokens,
+        reasoning_tokens=total.reasoning_tokens,
+        cost_pico=total.cost_pico,
+        charge_pico=total.charge_pico,
+        unresolved_pico=total.unresolved_pico,
+        active_users=active,
+        errors=total.errors,
+        rejected=total.rejected,
+        unpriced=total.unpriced,
+    )
 
 
 def quantile(values: list[int], share: float) -> int | None:
