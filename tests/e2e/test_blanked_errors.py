@@ -7,19 +7,12 @@ import pytest
 
 from tests.support.gateways import TOKEN, UPSTREAM_KEY, chat_body, gateway
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import raw_upstream
 
 KEY = UPSTREAM_KEY.encode()
 SAID = b'{"error":{"message":"Incorrect API key provided: ' + KEY + b'"}}'
 BLANKED = SAID.replace(KEY, b"*" * len(KEY))
 LONG = SAID + b" " * 1_100_000
 """Beyond what is waited for: it is relayed while it comes."""
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from pricing.money import PICO_PER_USD
 from tests.support.gateways import TOKEN, a_customer, chat_body, gateway
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import answer, raw_upstream
+from tests.support.rawupstream import answer
 from tests.support.rawupstream import stream as streamed
 
 USED = {
@@ -23,12 +23,6 @@ STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 TAIL = b'data: {"choices":[],"usage":' + json.dumps(USED).encode() + b"}\n\n"
 DONE = b"data: [DONE]\n\n"
 ANSWER = b'{"model":"demo-small", "choices":[],"usage":' + json.dumps(USED).encode() + b"}\n"
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

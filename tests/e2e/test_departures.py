@@ -20,7 +20,7 @@ from tests.support.gateways import (
     wait_until,
 )
 from tests.support.rawhttp import connected, request, to_the_end, until
-from tests.support.rawupstream import deaf, raw_upstream, stream
+from tests.support.rawupstream import deaf, stream
 
 CLOSED_SECONDS_MAX = 1.0
 GREETING = [{"role": "user", "content": "Hello"}]
@@ -113,12 +113,6 @@ def test_r01_who_leaves_before_the_usage_pays(provider, behind):
 def wait_for_end(connection):
     connection.settimeout(20)
     connection.recv(1)
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.support.gateways import (
     wait_until,
 )
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import answer, raw_upstream, stream
+from tests.support.rawupstream import answer, stream
 
 DONE = b"data: [DONE]\n\n"
 COUNTED = b'"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14}'
@@ -34,12 +34,6 @@ def frame(text="Hi", more="", finish="null"):
 
 LAST = frame("", finish='"stop"')
 USAGE = b'data: {"id":"c","model":"demo-small","choices":[],' + COUNTED + b"}\n\n"
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.support.gateways import (
     gateway,
 )
 from tests.support.rawhttp import connected, exchange, request, until
-from tests.support.rawupstream import answer, raw_upstream
+from tests.support.rawupstream import answer
 from tests.support.rawupstream import stream as streamed
 
 FILE = b'{"id":"file-1","object":"file"}'
@@ -31,12 +31,6 @@ STEP = (
 USAGE = b'{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14}'
 DONE = b"event: done\ndata: [DONE]\n\n"
 RUNS = "/v1/threads/thread_1/runs"
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

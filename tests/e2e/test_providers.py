@@ -12,7 +12,7 @@ from gateway.cli.server import SETTINGS
 from gateway.config import load
 from tests.support.gateways import ADMIN_KEY, TOKEN
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import answer, raw_upstream
+from tests.support.rawupstream import answer
 from tests.support.servers import serve
 from tests.support.stores import server
 
@@ -115,12 +115,6 @@ CASES = [
 def store_url():
     with server() as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 def config_of(example, provider, folder):

@@ -61,12 +61,6 @@ UNBOUNDED = "call_not_boundable"
 
 
 @pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def door(provider):
     account = an_upstream(provider.url, models=["*"])
     with gateway(upstream_url=provider.url, upstreams=[account], prices=PRICES) as running:

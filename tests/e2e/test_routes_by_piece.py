@@ -9,7 +9,7 @@ from gateway.openai.outputs import IMAGE_TOKENS_MAX, SPEECH_TOKENS_MAX
 from pricing.usage import Usage
 from tests.support.gateways import TOKEN, a_customer, an_upstream, gateway
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import answer, raw_upstream
+from tests.support.rawupstream import answer
 from tests.support.rawupstream import stream as streamed
 
 MICRO = 1_000_000
@@ -36,12 +36,6 @@ PRICES = [
     card("speaker", fees={"character": {"rate": "15", "per": 1_000_000}}),
     card("talker", {"input": "1", "audio_out": "12"}),
 ]
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.gateways import ADMIN_KEY, TOKEN, a_customer, an_upstream, chat_body, gateway
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import answer, raw_upstream, stream
+from tests.support.rawupstream import answer, stream
 
 KEY = "sk-upstream-canary-0123456789"
 OWN_KEY = "sk-callers-own-canary-0123"
@@ -35,12 +35,6 @@ WHOLE = (
 )
 FRAME = b'data: {"choices":[{"index":0,"delta":{"content":"answer-canary"}}]}\n\n'
 ECHO = f'{{"error":{{"message":"Incorrect API key provided: {KEY}."}}}}'.encode()
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.gateway.openai.test_usage_fuzz import NONSENSE
 from tests.gateway.openai.usage_streams import STREAMS, stream
 from tests.support.gateways import TOKEN, a_customer, chat_body, gateway, wait_until
 from tests.support.rawhttp import exchange, request
-from tests.support.rawupstream import answer, raw_upstream
+from tests.support.rawupstream import answer
 from tests.support.rawupstream import stream as streamed
 
 IN, CACHED, OUT = 150_000, 75_000, 600_000
@@ -21,12 +21,6 @@ TEXT = (
 )
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with raw_upstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

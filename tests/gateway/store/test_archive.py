@@ -57,18 +57,6 @@ BARE = UsageEvent(request_id="req_2", kind=Kind.REFUSE, at_ms=0)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def archive(tmp_path: Path, archive_url: str | None):
-    opened = await Archive.open(tmp_path, archive_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def file_archive(tmp_path: Path):
     """Of SQLite, for what is its own."""
     opened = await Archive.open(tmp_path)

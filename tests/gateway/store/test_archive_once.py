@@ -20,18 +20,6 @@ pytestmark = pytest.mark.anyio
 FIRST_SCHEMA = Path(__file__).with_name("archive_v1.sql").read_text()
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def archive(tmp_path: Path, archive_url: str | None):
-    opened = await Archive.open(tmp_path, archive_url)
-    yield opened
-    await opened.close()
-
-
 async def test_reratings_have_rows_of_their_own(archive) -> None:
     """A call may be rated again any number of times; each has an id, and all are found by its."""
     await archive.add([row("5-1", Kind.SETTLE, 40)])

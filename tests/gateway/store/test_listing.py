@@ -28,11 +28,6 @@ Check = Callable[[UsageEvent], bool]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def events() -> list[UsageEvent]:
     chance = random.Random(7)
     return [

@@ -1,25 +1,11 @@
 """The latest calls of some customers, by an index, on both databases."""
 
-from pathlib import Path
-
 import pytest
 
 from gateway.event import Kind, UsageEvent
-from gateway.store.archive import RECENT_MAX, Archive, ArchivedEvent, RecentCall
+from gateway.store.archive import RECENT_MAX, ArchivedEvent, RecentCall
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def archive(tmp_path: Path, archive_url: str | None):
-    opened = await Archive.open(tmp_path, archive_url)
-    yield opened
-    await opened.close()
 
 
 def call(second: int, customer: int, **known) -> ArchivedEvent:
