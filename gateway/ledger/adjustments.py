@@ -14,14 +14,13 @@ from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.event import UsageEvent
 from gateway.ledger.admission import TRIES_MAX
+from gateway.ledger.once import KEEP_SECONDS, RECORDED, week_of
 from gateway.ledger.outcomes import Outcome
 from gateway.ledger.results import Recorded
 from gateway.ledger.rules import Rules
 from gateway.ledger.scope_holds import ScopeHolds
 from gateway.store.client import Store
-from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS
 
-_RECORDED: Final = {1: Recorded.ACCEPTED, 2: Recorded.DUPLICATE, 3: Recorded.CONFLICT}
 _OWNER: Final = "~rerate"
 """In the place of an app's id, which cannot begin so."""
 
@@ -43,7 +42,7 @@ class Adjustments:
         now_ms = self.clock.now_ms()
         for _ in range(TRIES_MAX):
             terms = self.directory.terms(profile, now_ms)
-            week_ms = now_ms - now_ms % WEEK_MS
+            week = week_of(now_ms)
             outcome, mark = await self.store.script(
                 "adjust",
                 [
@@ -61,12 +60,12 @@ class Adjustments:
                     event.charge_pico,
                     event.cost_pico,
                     self.directory.calendar.ids_shared(event.at_ms, terms.windows),
-                    max(terms.windows.from_ms, week_ms),
-                    min(terms.windows.until_ms, week_ms + WEEK_MS),
+                    max(terms.windows.from_ms, week.from_ms),
+                    min(terms.windows.until_ms, week.until_ms),
                     *terms.told,
                     self.rules.count,
                     details,
-                    IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
+                    KEEP_SECONDS,
                 ],
             )
             if outcome == Outcome.POLICY:
@@ -74,7 +73,7 @@ class Adjustments:
             elif outcome == Outcome.STALE:
                 now_ms = int(mark)
             else:
-                return _RECORDED[outcome]
+                return RECORDED[outcome]
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
 

@@ -5,8 +5,6 @@ checked, and in the profile, where whoever admits a call reads what the customer
 What its sender was told counts is in this process' log before it is told, as with reports.
 """
 
-from typing import Final
-
 import orjson
 
 from gateway.clock import Clock
@@ -14,14 +12,12 @@ from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.event import UsageEvent
 from gateway.ledger.admission import TRIES_MAX
+from gateway.ledger.once import KEEP_SECONDS, RECORDED, week_of
 from gateway.ledger.outcomes import Outcome
 from gateway.ledger.results import Receipt, Recorded
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Counted
 from gateway.store.client import Store
-from gateway.store.keys import IDEMPOTENCY_SECONDS, WEEK_MS
-
-_RECORDED: Final = {1: Recorded.ACCEPTED, 2: Recorded.DUPLICATE, 3: Recorded.CONFLICT}
 
 
 class Credits:
@@ -64,7 +60,6 @@ class Credits:
         now_ms = self._clock.now_ms()
         for _ in range(TRIES_MAX):
             profile = await self._directory.known(customer)
-            week_ms = now_ms - now_ms % WEEK_MS
             outcome, mark = await self._store.script(
                 "credit",
                 [
@@ -80,9 +75,9 @@ class Credits:
                     f"{profile.number} {key}",
                     fingerprint,
                     event.credit_pico,
-                    *(week_ms, week_ms + WEEK_MS),
+                    *week_of(now_ms),
                     details,
-                    IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
+                    KEEP_SECONDS,
                 ],
             )
             if outcome == Outcome.STALE:
@@ -101,7 +96,7 @@ class Credits:
                     cost_pico=0,
                     details=details,
                 )
-                return counted, Receipt(_RECORDED[outcome], event_id, int(amount))
+                return counted, Receipt(RECORDED[outcome], event_id, int(amount))
         raise LedgerUnavailable(f"Customer {customer!r} is being changed by others; try again.")
 
 

@@ -18,6 +18,7 @@ from gateway.event import Kind, UsageEvent, decode
 from gateway.ledger.admission import TRIES_MAX
 from gateway.ledger.credits import Credits, is_credit
 from gateway.ledger.endings import all_of
+from gateway.ledger.once import KEEP_SECONDS, RECORDED, week_of
 from gateway.ledger.outcomes import Outcome
 from gateway.ledger.requests import hour_of
 from gateway.ledger.results import Receipt, Recorded
@@ -27,11 +28,9 @@ from gateway.ledger.wal.debts import Debts
 from gateway.ledger.wal.log import Log
 from gateway.ledger.wal.records import Counted
 from gateway.store.client import Store
-from gateway.store.keys import HOUR_MS, IDEMPOTENCY_SECONDS, TOO_OLD_SECONDS, WEEK_MS
+from gateway.store.keys import HOUR_MS, TOO_OLD_SECONDS
 
 AGAIN_AT_ONCE_MAX: Final = 200
-
-_RECORDED: Final = {1: Recorded.ACCEPTED, 2: Recorded.DUPLICATE, 3: Recorded.CONFLICT}
 
 
 class Reported(NamedTuple):
@@ -230,7 +229,7 @@ class Reports:
         report, profile, planned, terms, event, details, now_ms, since = question
         customer, key = report.customer, report.idempotency_key
         partition = self._directory.partition_of(customer)
-        week_ms = now_ms - now_ms % WEEK_MS
+        week = week_of(now_ms)
         return self._store.script(
             "event",
             [
@@ -252,12 +251,12 @@ class Reports:
                 event.charge_pico,
                 event.cost_pico,
                 self._directory.calendar.ids_shared(event.at_ms, terms.windows),
-                max(terms.windows.from_ms, week_ms),
-                min(terms.windows.until_ms, week_ms + WEEK_MS),
+                max(terms.windows.from_ms, week.from_ms),
+                min(terms.windows.until_ms, week.until_ms),
                 *terms.told,
                 self._rules.count,
                 details,
-                IDEMPOTENCY_SECONDS + WEEK_MS // 1000,
+                KEEP_SECONDS,
                 *planned.pairs,
             ],
             since=since,  # its group and its app are known there, and so is the customer
@@ -281,7 +280,7 @@ class Reports:
             cost_pico=event.cost_pico,
             details=question.details,
         )
-        return counted, Receipt(_RECORDED[outcome], event_id, int(charge))
+        return counted, Receipt(RECORDED[outcome], event_id, int(charge))
 
 
 def _event_of(counted: Counted, kind: Kind = Kind.EVENT) -> UsageEvent:
