@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 def lint(cards: Iterable[Card]) -> list[Finding]:
     """Everything suspicious in `cards`, except what a price allows with a reason."""
     cards = list(cards)
-    findings = list(shared_names(cards))
+    findings = [*shared_names(cards), *tier_edges(cards)]
     makers = makers_cards(cards)
     for card in cards:
         findings += [*overlaps(card), *gaps(card), *jumps(card), *limits(card)]
@@ -67,6 +67,23 @@ def shared_names(cards: Sequence[Card]) -> Iterator[Finding]:
             if other is not card or card.match.count(name) > 1:
                 text = f"the name {name!r} is also {other.model}'s"
                 yield Finding("shared-name", _name(card), None, text)
+
+
+def tier_edges(cards: Sequence[Card]) -> Iterator[Finding]:
+    """Two prices of a provider whose tiers begin one token apart: "over" beside "from … on".
+
+    Both cannot be right of what the provider says once for all its models.
+    """
+    edges: dict[tuple[str, int], str] = {}
+    live = [(card, price) for card in cards for price in _in_time(card)]
+    for card, price in live:
+        edges |= {(card.provider, tier.over_tokens): price.id for tier in price.tiers}
+    for card, price in live:
+        for tier in price.tiers:
+            earlier = edges.get((card.provider, tier.over_tokens - 1))
+            if earlier is not None:
+                text = f"a tier begins over {tier.over_tokens}, a token after that of {earlier}"
+                yield Finding("tier-edge", _name(card), price.id, text)
 
 
 def overlaps(card: Card) -> Iterator[Finding]:
