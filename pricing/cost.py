@@ -14,9 +14,18 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
-from pricing.card import COMPONENTS, FREE_FEE, INPUT_COMPONENTS, UNPRICED, Mode, Price, Rates
+from pricing.card import (
+    COMPONENTS,
+    FREE_FEE,
+    INPUT_COMPONENTS,
+    UNPRICED,
+    Mode,
+    Price,
+    Rates,
+    Tier,
+)
 from pricing.money import FEMTO_PER_PICO, Pico, charge_pico, div_half_even
-from pricing.scopes import GLOBAL, Factor, factor_in
+from pricing.scopes import EVERYWHERE, GLOBAL, Factor, factor_in
 from pricing.usage import Usage, amounts, token_counts
 
 STANDARD_SERVICE: Final = frozenset(
@@ -116,14 +125,8 @@ def cost(
     mode = price.standard
     if service_tier is not None or price.schedule:
         mode = price.service.get(service_tier or "") or _mode(price, service_tier, completed_ms)
-    rates, tiers = mode
-    if tiers:
-        input_total = sum(counts[:INPUT_BUCKETS])
-        for over_tokens, higher in tiers:
-            if input_total <= over_tokens:
-                break
-            rates = higher
-    femto, per = _tokens_femto(counts, rates.billed), 1
+    femto, rates = _tokens(counts, mode)
+    per = 1
     if femto >= UNPRICED:
         _refuse_unpriced(usage, price, rates)
     if price.recounts:
@@ -134,20 +137,39 @@ def cost(
         for unit, quantity in fees:
             femto += quantity * (piece_rates.get(unit) or piece_rate(unit, quantity, price))
     if price.factors:
-        num, den = price.factors.get(scope) or _factor(price, scope)
-        femto, per = femto * num, per * den
+        factor = price.factors.get(scope) or _factor(price, scope)
+        if factor is not EVERYWHERE:
+            num, den = factor
+            femto, per = femto * num, per * den
     cost_pico = div_half_even(femto, FEMTO_PER_PICO * per)
     charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
     return _tuple(Cost, (cost_pico, charge, price.id, usage, price, rates, scope))
 
 
-def _tokens_femto(counts: tuple[Any, ...], rate: tuple[int, ...]) -> int:
-    """Σ tokens * rate. Most calls are text alone, and four products take half as long."""
+def _tokens(counts: tuple[Any, ...], mode: Mode) -> tuple[int, Rates]:
+    """Σ tokens * rate, at the rates that their total input comes to.
+
+    Most calls are text alone, and four products take half as long as twelve.
+    """
+    rates, tiers = mode
     text, cached, w5m, w1h, a_in, a_cached, i_in, i_cached, said, thought, a_out, i_out, _ = counts
     if w5m or w1h or a_in or a_cached or i_in or i_cached or a_out or i_out:
-        return sum(map(mul, counts, rate))
-    femto: int = text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9]
-    return femto
+        if tiers:
+            rates = _long(rates, tiers, sum(counts[:INPUT_BUCKETS]))
+        return sum(map(mul, counts, rates.billed)), rates
+    if tiers and text + cached > tiers[0][0]:
+        rates = _long(rates, tiers, text + cached)
+    rate = rates.billed
+    return text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9], rates
+
+
+def _long(rates: Rates, tiers: tuple[Tier, ...], input_total: int) -> Rates:
+    """Those of the last tier that begins below so much input."""
+    for over_tokens, higher in tiers:
+        if input_total <= over_tokens:
+            break
+        rates = higher
+    return rates
 
 
 def _factor(price: Price, scope: str) -> Factor:
