@@ -128,7 +128,7 @@ def cost(
     femto, rates = _tokens(counts, mode)
     per = 1
     if femto >= UNPRICED:
-        _refuse_unpriced(usage, price, rates)
+        femto = _without_rates(femto, usage, price, rates)
     if price.recounts:
         usage = _recounted(usage, price, used=bool(femto))
     if fees := usage.fees:
@@ -223,12 +223,22 @@ def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> M
     return price.mode_at(completed_ms)
 
 
-def _refuse_unpriced(usage: Usage, price: Price, rates: Rates) -> None:
+def _without_rates(femto: int, usage: Usage, price: Price, rates: Rates) -> int:
+    """What tokens cost where some may have no rate: beside pieces that are sold instead, nothing.
+
+    Mistral counts the words of a transcription, too, and bills its seconds.
+
+    Raises:
+        UnpricedComponent: tokens are sold here, or no piece was.
+    """
+    if price.by_piece and any(quantity and price.fee(unit) for unit, quantity in usage.fees):
+        return 0
     for component, quantity, rate in zip(
         COMPONENTS, token_counts(usage), rates.billed, strict=True
     ):
         if quantity and rate == UNPRICED:
             raise UnpricedComponent(component, price.id)
+    return femto  # so many that it looks like it
 
 
 def _lines(bill: Cost) -> Iterator[LineItem]:
@@ -238,7 +248,8 @@ def _lines(bill: Cost) -> Iterator[LineItem]:
         COMPONENTS, token_counts(usage), rates.billed, strict=True
     ):
         if quantity:
-            yield _line(component, quantity, rate * num, den, rates.fallback(component))
+            billed = 0 if rate == UNPRICED else rate  # beside pieces
+            yield _line(component, quantity, billed * num, den, rates.fallback(component))
     for unit, quantity in usage.fees:
         fee = price.fee(unit) or (FREE_FEE if price.free else None)
         if quantity and fee:

@@ -403,6 +403,36 @@ def test_the_charge_comes_from_the_unrounded_sum() -> None:
     assert (2, 3) == (bill.cost_pico, bill.charge_pico)
 
 
+BY_THE_SECOND = {"fees": {"second": {"rate": "0.36", "per": 3600}, "page": {"rate": "1"}}}
+
+
+def test_tokens_beside_pieces_that_are_sold_instead_cost_nothing() -> None:
+    """Mistral's transcriptions: so many seconds, and the words of the text beside them."""
+    usage = Usage(input_tokens=4, output_tokens=635, audio_in_tokens=9, fees=(("second", 203),))
+
+    bill = cost(usage, price_of(**BY_THE_SECOND), markup_ppm=1_000_000)
+
+    assert ("0.0203", "0.0406") == (usd(bill.cost_pico), usd(bill.charge_pico))
+    lines = [(item.component, item.quantity, item.amount_femto) for item in bill.items]
+    assert [("input", 4, 0), ("audio_in", 9, 0), ("output", 635, 0)] == lines[:3]
+    assert [("second", 203, 203 * 10**11)] == lines[3:]
+
+
+@pytest.mark.parametrize(
+    ("fees", "price"),
+    [
+        ((), BY_THE_SECOND),  # nothing that is sold was counted: the call is not free
+        ((("second", 0),), BY_THE_SECOND),
+        ((("request", 1),), BY_THE_SECOND),  # which this price does not sell
+        ((("second", 9),), BY_THE_SECOND | {"base": {"output": "1"}}),  # it sells tokens as well
+        ((("second", 9),), {"base": {"output": "1"}}),
+    ],
+)
+def test_tokens_without_a_rate_are_an_error_anywhere_else(fees, price) -> None:
+    with pytest.raises(UnpricedComponent, match="no rate for input"):
+        cost(Usage(input_tokens=4, fees=fees), price_of(**price))
+
+
 def test_a_million_small_events_sum_exactly() -> None:
     """123.4 pico a call: each is rounded once to 123, and nothing drifts from there."""
     price = price_of({"input": "0.0001234"})

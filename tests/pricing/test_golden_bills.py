@@ -106,7 +106,7 @@ def test_what_no_page_prices_is_not_guessed(row: Refusal) -> None:
 
 
 def test_each_row_names_a_page_and_is_there_once() -> None:
-    rows = [*BILLS, *CHANGES, *REFUSALS]
+    rows: list[Bill | Change | Refusal] = [*BILLS, *CHANGES, *REFUSALS]
 
     assert all(row.page.startswith("https://") for row in rows)
     assert len(rows) == len(set(map(named, rows)))
