@@ -142,7 +142,7 @@ class Window(NamedTuple):
 
 
 class Multiplier(NamedTuple):
-    """Factor `num` / `den` on the whole bill of calls served in `scope`."""
+    """Factor `num` / `den` on the bill of calls served in `scope`, see `Fee.everywhere`."""
 
     scope: str
     num: int
@@ -154,11 +154,13 @@ class Fee(NamedTuple):
 
     Attributes:
         once: However many a call has, it is billed one.
+        everywhere: It is the same in each place: multipliers are not of it.
     """
 
     rate_femto: int
     per: int
     once: bool = False
+    everywhere: bool = False
 
 
 FREE_FEE: Final = Fee(0, 1)

@@ -1,6 +1,6 @@
 """The cost of a call: integers times integers, rounded once at the end.
 
-    cost   = (Σ tokens * rate + Σ pieces * fee) * multipliers
+    cost   = (Σ tokens * rate + Σ pieces * fee) * multipliers + Σ pieces * fee everywhere
     charge = cost * (1 + markup), from the same unrounded sum
 
 The rates are one row of the price: that of the service tier the provider really used,
@@ -139,8 +139,7 @@ def cost(
     if price.factors:
         factor = price.factors.get(scope) or _factor(price, scope)
         if factor is not EVERYWHERE:
-            num, den = factor
-            femto, per = femto * num, per * den
+            femto, per = _elsewhere(femto, per, factor, usage, price)
     cost_pico = div_half_even(femto, FEMTO_PER_PICO * per)
     charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
     return _tuple(Cost, (cost_pico, charge, price.id, usage, price, rates, scope))
@@ -170,6 +169,17 @@ def _long(rates: Rates, tiers: tuple[Tier, ...], input_total: int) -> Rates:
             break
         rates = higher
     return rates
+
+
+def _elsewhere(femto: int, per: int, factor: Factor, usage: Usage, price: Price) -> tuple[int, int]:
+    """The bill times the factor of its place, but for the fees that are the same in each."""
+    num, den = factor
+    same = sum(
+        quantity * piece_rate(unit, quantity, price)
+        for unit, quantity in usage.fees
+        if (fee := price.fee(unit)) is not None and fee.everywhere
+    )
+    return (femto - same) * num + same * den, per * den
 
 
 def _factor(price: Price, scope: str) -> Factor:
@@ -255,7 +265,8 @@ def _lines(bill: Cost) -> Iterator[LineItem]:
         if quantity and fee:
             kind = unit.partition(":")[0]
             borrowed = None if unit in price.fees or unit == kind else kind
-            yield _line(unit, quantity, fee.rate_femto * num, fee.per * den, borrowed)
+            times, over = EVERYWHERE if fee.everywhere else (num, den)
+            yield _line(unit, quantity, fee.rate_femto * times, fee.per * over, borrowed)
 
 
 def _line(

@@ -295,6 +295,43 @@ def test_a_scope_multiplies_the_whole_bill(scope, dollars) -> None:
     assert dollars == usd(sum(item.amount_femto for item in bill.items) // 1_000)
 
 
+@pytest.mark.parametrize(
+    ("fees", "dollars"),
+    [
+        ((), "1.1"),
+        ((("web_search", 3),), "1.4"),  # 1 more a tenth, and three at a tenth as they are
+        ((("page", 3),), "4.4"),  # a piece that costs more there too
+        ((("web_search", 3), ("page", 3)), "4.7"),
+        ((("web_search:wide", 1),), "1.2"),  # a kind that its unit prices
+        ((("second", 7),), "1.233333333333"),  # everywhere, and with a rest
+        ((("second", 7), ("page", 1)), "2.333333333333"),
+    ],
+)
+def test_a_fee_that_is_the_same_everywhere_is_not_multiplied(fees, dollars) -> None:
+    """Anthropic's tenth in the US is "across all token pricing categories": no search is one."""
+    price = price_of(
+        {"input": "1"},
+        fees={
+            "web_search": {"rate": "100", "per": 1000, "everywhere": True},
+            "second": {"rate": "2", "per": 105, "everywhere": True},
+            "page": {"rate": "1"},
+        },
+        multipliers=[{"when": {"scope": "us"}, "num": 11, "den": 10}],
+    )
+    usage = Usage(input_tokens=10**6, fees=fees)
+
+    bill = cost(usage, price, scope="us")
+
+    assert dollars == usd(bill.cost_pico)
+    assert abs(sum(line.amount_femto for line in bill.items) - 1_000 * bill.cost_pico) <= 1_000
+    at_home = cost(usage, price)
+    assert at_home.cost_pico < bill.cost_pico
+    assert at_home.items[1:] == tuple(
+        line if line.component == "page" else again
+        for line, again in zip(at_home.items[1:], bill.items[1:], strict=True)
+    )
+
+
 MONDAY = 1_795_392_000_000  # 2026-11-23T00:00:00Z
 HOUR, DAY = 3_600_000, 86_400_000
 

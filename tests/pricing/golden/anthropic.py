@@ -102,10 +102,10 @@ BILLS = [
     ),
     Bill(
         "anthropic/claude-opus-5-5",
-        "a search, and a tenth more of it too in the US",
+        "a search costs the same in the US: the tenth is of tokens",
         Usage(input_tokens=11, fees=(("web_search", 3),)),
-        "11 at 4, 3 at 10/1000, x 11/10",
-        "0.0330484",
+        "11 at 4, x 11/10, 3 at 10/1000",
+        "0.0300484",
         RESIDENCY,
         scope="us",
     ),

@@ -98,9 +98,9 @@ BILLS = [
     Bill(
         "bedrock/us.anthropic.claude-opus-5",
         "a search, in a region",
-        Usage(fees=(("web_search", 2),)),
-        "2 at 10/1000, x 11/10",
-        "0.022",
+        Usage(input_tokens=10, fees=(("web_search", 2),)),
+        "10 at 5, x 11/10, 2 at 10/1000",
+        "0.020055",
         BEDROCK,
     ),
     Bill(
