@@ -171,10 +171,10 @@ def _rates(rates: Rates) -> Mapping[str, str]:
 
 
 def _fees(price: Price) -> Json:
-    """USD for `per` pieces; `once`: a call is billed one, however many it had."""
+    """USD for `per` pieces; `once` a call, `everywhere` the same: where that is so."""
     return {
         unit: {"usd": femto_usd(fee.rate_femto), "per": fee.per}
-        | ({"once": True} if fee.once else {})
+        | {name: True for name in ("once", "everywhere") if getattr(fee, name)}
         for unit, fee in price.fees.items()
     }
 

@@ -139,7 +139,8 @@ def cost(
     if price.factors:
         factor = price.factors.get(scope) or _factor(price, scope)
         if factor is not EVERYWHERE:
-            femto, per = _elsewhere(femto, per, factor, usage, price)
+            same = _everywhere(usage, price) if usage.fees else 0
+            femto, per = (femto - same) * factor[0] + same * factor[1], per * factor[1]
     cost_pico = div_half_even(femto, FEMTO_PER_PICO * per)
     charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
     return _tuple(Cost, (cost_pico, charge, price.id, usage, price, rates, scope))
@@ -171,15 +172,13 @@ def _long(rates: Rates, tiers: tuple[Tier, ...], input_total: int) -> Rates:
     return rates
 
 
-def _elsewhere(femto: int, per: int, factor: Factor, usage: Usage, price: Price) -> tuple[int, int]:
-    """The bill times the factor of its place, but for the fees that are the same in each."""
-    num, den = factor
-    same = sum(
+def _everywhere(usage: Usage, price: Price) -> int:
+    """What its fees that are the same in each place come to, times the price's `pieces_per`."""
+    return sum(
         quantity * piece_rate(unit, quantity, price)
         for unit, quantity in usage.fees
         if (fee := price.fee(unit)) is not None and fee.everywhere
     )
-    return (femto - same) * num + same * den, per * den
 
 
 def _factor(price: Price, scope: str) -> Factor:

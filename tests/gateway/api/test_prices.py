@@ -40,7 +40,7 @@ RICH = {
                 }
             ],
             "multipliers": [{"when": {"scope": "regional"}, "num": 11, "den": 10}],
-            "fees": {"web_search": {"rate": "10", "per": 1000}},
+            "fees": {"web_search": {"rate": "10", "per": 1000, "everywhere": True}},
             "source": [{"url": "https://lab.example/new", "seen": "2026-02-01"}],
         },
     ],
@@ -86,7 +86,7 @@ async def test_a_card_has_its_history_and_its_sources(shop) -> None:
     assert {"input": "1.5", "output": "7.5"} == new["service"]["flex"]["usd_per_million"]
     assert "Sun 22:00-24:00, Mon 00:00-02:30" == new["schedule"][0]["utc"]
     assert [{"scope": "regional", "num": 11, "den": 10}] == new["multipliers"]
-    assert {"web_search": {"usd": "10", "per": 1000}} == new["fees"]
+    assert {"web_search": {"usd": "10", "per": 1000, "everywhere": True}} == new["fees"]
     assert [{"url": "https://lab.example/new", "seen": "2026-02-01"}] == new["sources"]
 
 
