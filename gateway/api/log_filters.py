@@ -5,7 +5,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gateway.api.answers import InvalidFields
@@ -32,8 +33,22 @@ class Field(NamedTuple):
     """A filter: the column that it is about, how a value is read, what it can be asked."""
 
     column: str
-    read: Callable[[object], Value]
+    read: Callable[[object], Value | Decimal]
     operators: frozenset[Operator]
+
+    def value(self, operator: Operator, said: object) -> Value:
+        """What the column is compared with, so that `operator` finds what it would of `said`.
+
+        Raises:
+            ValueError: says what is expected.
+        """
+        value = _text(said) if operator in _PARTS else self.read(said)
+        if not isinstance(value, Decimal):
+            return value
+        rounding = _ROUNDING.get(operator)
+        if rounding is None and value != value.to_integral_value():
+            return _NEVER
+        return int(value.to_integral_value(rounding))
 
 
 def _text(value: object) -> str:
@@ -53,19 +68,19 @@ def _one_of(known: type[Status] | type[Source]) -> Callable[[object], str]:
     return read
 
 
-def _scaled(factor: int) -> Callable[[object], int]:
-    """Numbers, in a unit of the archive; finer ones are cut."""
+def _scaled(factor: int) -> Callable[[object], Decimal]:
+    """Numbers, in a unit of the archive, which has whole ones only."""
 
-    def read(value: object) -> int:
+    def read(value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError("value must be a number")
         try:
             number = Decimal(str(value))
         except ArithmeticError as exc:
             raise ValueError("value must be a number") from exc
-        if not number.is_finite() or abs(number * factor) >= 2**63:
+        if not number.is_finite() or number.copy_abs() >= 2**63 // factor:
             raise ValueError(f"value must be a number below {2**63 // factor:,}")
-        return int(number * factor)
+        return number * factor
 
     return read
 
@@ -136,7 +151,7 @@ class LogFilters:
             customer_numbers=await self._customers.wanted(query),
         )
         for name, field in FIELDS.items():
-            value = query.get(name, _quick(field))
+            value = query.get(name, partial(_quick, field))
             if value is not None:
                 wanted = _with(wanted, Condition(field.column, Operator.EQUAL, (value,)))
         email = query.text("customer_email")
@@ -145,6 +160,8 @@ class LogFilters:
                 wanted, "customer_email", OfCustomer(Column.EMAIL, Operator.EQUAL, (email,))
             )
         errors = {}
+        if None not in (wanted.start_ms, wanted.end_ms) and wanted.start_ms > wanted.end_ms:
+            errors["start_time"] = "start_time must not be after end_time."
         for name, asked in _filters(filters).items():
             try:
                 wanted = await self._also(wanted, name, asked)
@@ -169,7 +186,7 @@ class LogFilters:
         operator, values = _asked(asked, field.operators)
         if operator is Operator.ISNULL:
             return _with(wanted, Condition(field.column, operator, (_flag(*values),)))
-        read = _text if operator in _PARTS else field.read
+        read = partial(field.value, operator)
         return _with(wanted, Condition(field.column, operator, tuple(map(read, values))))
 
     async def _of_people(self, wanted: LogFilter, name: str, asked: OfCustomer) -> LogFilter:
@@ -198,6 +215,14 @@ class LogFilters:
 
 _NAMED: Final = frozenset({Operator.EQUAL, Operator.IN, Operator.NOT})
 _OF_TIMES: Final = OF_NUMBERS - {Operator.ISNULL}
+_ROUNDING: Final = {
+    Operator.LT: ROUND_CEILING,
+    Operator.GTE: ROUND_CEILING,
+    Operator.LTE: ROUND_FLOOR,
+    Operator.GT: ROUND_FLOOR,
+}
+_NEVER: Final = -(2**63)
+"""Equal to nothing that a row has."""
 _PARTS: Final = frozenset(
     {
         *(Operator.CONTAINS, Operator.ICONTAINS, Operator.STARTSWITH, Operator.ENDSWITH),
@@ -227,14 +252,11 @@ def _with(wanted: LogFilter, condition: Condition) -> LogFilter:
     return replace(wanted, conditions=(*wanted.conditions, condition))
 
 
-def _quick(field: Field) -> Callable[[str], Value]:
-    def read(text: str) -> Value:
-        try:
-            return field.read(text)
-        except ValueError as exc:
-            raise ValueError(str(exc).removeprefix("value ")) from exc
-
-    return read
+def _quick(field: Field, text: str) -> Value:
+    try:
+        return field.value(Operator.EQUAL, text)
+    except ValueError as exc:
+        raise ValueError(str(exc).removeprefix("value ")) from exc
 
 
 def _filters(filters: object) -> dict[str, object]:
