@@ -72,6 +72,17 @@ BODIES = {
         400,
         "duplicate_field",
     ),
+    "customer twice within": (
+        GOOD[:-1] + b',"customer_params":{"customer_identifier":"a","customer_identifier":"b"}}',
+        400,
+        "duplicate_field",
+    ),
+    "limit twice": (
+        GOOD[:-1] + b',"customer_params":'
+        b'{"customer_identifier":"a","period_budget":1,"p\\u0065riod_budget":9}}',
+        400,
+        "duplicate_field",
+    ),
     "foreign wish": (GOOD[:-1] + b',"fallback_models":["x"]}', 400, "unsupported_field"),
     "id long": (with_customer(f'"{"i" * 10_240}"'), 400, "invalid_customer"),
     "id empty": (with_customer('""'), 400, "invalid_customer"),
