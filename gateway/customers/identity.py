@@ -44,6 +44,11 @@ class Caller:
     recorded: Mapping[str, Any]
     warnings: tuple[str, ...]
 
+    @property
+    def disables_log(self) -> bool:
+        """Whether what is asked and answered must not be kept, only its figures."""
+        return self.recorded.get("disable_log") is True
+
 
 def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Refuse a call in which a header that names the customer stands twice, differently.
