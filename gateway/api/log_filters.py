@@ -30,11 +30,19 @@ Value = str | int | bool
 
 
 class Field(NamedTuple):
-    """A filter: the column that it is about, how a value is read, what it can be asked."""
+    """A filter.
+
+    Attributes:
+        column: That it is about.
+        read: A value; of a number what the column would have, with its fraction.
+        operators: What it can be asked.
+        numbers_end: Where the column's numbers end, on both sides.
+    """
 
     column: str
     read: Callable[[object], Value | Decimal]
     operators: frozenset[Operator]
+    numbers_end: int = 2**63
 
     def value(self, operator: Operator, said: object) -> Value:
         """What the column is compared with, so that `operator` finds what it would of `said`.
@@ -47,7 +55,7 @@ class Field(NamedTuple):
             return value
         rounding = _ROUNDING.get(operator)
         if rounding is None and value != value.to_integral_value():
-            return _NEVER
+            return -self.numbers_end  # no row has it
         return int(value.to_integral_value(rounding))
 
 
@@ -68,7 +76,7 @@ def _one_of(known: type[Status] | type[Source]) -> Callable[[object], str]:
     return read
 
 
-def _scaled(factor: int) -> Callable[[object], Decimal]:
+def _scaled(factor: int, end: int = 2**63) -> Callable[[object], Decimal]:
     """Numbers, in a unit of the archive, which has whole ones only."""
 
     def read(value: object) -> Decimal:
@@ -78,8 +86,8 @@ def _scaled(factor: int) -> Callable[[object], Decimal]:
             number = Decimal(str(value))
         except ArithmeticError as exc:
             raise ValueError("value must be a number") from exc
-        if not number.is_finite() or number.copy_abs() >= 2**63 // factor:
-            raise ValueError(f"value must be a number below {2**63 // factor:,}")
+        if not number.is_finite() or number.copy_abs() >= end // factor:
+            raise ValueError(f"value must be a number below {end // factor:,}")
         return number * factor
 
     return read
@@ -93,6 +101,7 @@ def _flag(value: object) -> bool:
     return value
 
 
+_INT4: Final = 2**31
 _count, _usd, _seconds = _scaled(1), _scaled(PICO_PER_USD), _scaled(1_000)
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -107,7 +116,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "error_code": Field("error_code", _text, OF_TEXT),
     "upstream_request_id": Field("upstream_request_id", _text, OF_TEXT),
     "metadata": Field("metadata", _text, OF_TEXT),
-    "status_code": Field("status_code", _count, OF_NUMBERS),
+    "status_code": Field("status_code", _scaled(1, _INT4), OF_NUMBERS, _INT4),
     "prompt_tokens": Field("input_tokens", _count, OF_NUMBERS),
     "completion_tokens": Field("output_tokens", _count, OF_NUMBERS),
     "cached_tokens": Field("cached_tokens", _count, OF_NUMBERS),
@@ -221,8 +230,6 @@ _ROUNDING: Final = {
     Operator.LTE: ROUND_FLOOR,
     Operator.GT: ROUND_FLOOR,
 }
-_NEVER: Final = -(2**63)
-"""Equal to nothing that a row has."""
 _PARTS: Final = frozenset(
     {
         *(Operator.CONTAINS, Operator.ICONTAINS, Operator.STARTSWITH, Operator.ENDSWITH),

@@ -232,6 +232,7 @@ async def test_pages_show_each_row_once(api) -> None:
         {"page_size": "0"},
         {"cost": "1e999999"},
         {"latency": "-1e9999999"},
+        {"status_code": "2147483648"},
         {"start_time": "2026-11-29", "end_time": "2026-11-28"},
         {"colour": "red"},
     ],
