@@ -32,6 +32,9 @@ def test_calls_are_logged_and_summed_up(url) -> None:
             found = door.api.get(narrowed, params={"status_code": status})
             assert (200, expected) == (found.status_code, found.json()["count"]), status
         assert 422 == door.api.get(narrowed, params={"status_code": "2147483648"}).status_code
+        for path in ("request-logs/list/?app", "analytics/summary?model", "export/usage?model"):
+            assert 422 == door.api.get(f"/api/{path}=%00").status_code, path
+        assert 404 == door.api.get("/api/request-logs/%00").status_code
 
 
 def test_calls_are_served_while_it_is_away() -> None:
