@@ -13,19 +13,28 @@ from gateway.audit.tally import Sums
 from gateway.customers.windows import CUSTOM, KINDS
 from gateway.metering.counters import LIFETIME_FIELDS, read_lifetime
 from gateway.metering.totals import DayTotals, Lifetime, Totals, unpack
+from gateway.metering.window_sums import InWindows
 
 _NO_DAY: Final = DayTotals()
 _WHOLE: Final = re.compile(rb"-?\d+")
 _IDS: Final = re.compile(rb"\d+( \d+){5}")
 """As the scripts read an account's `windows`."""
 
+_NO_IDS: Final = b"0 0 0 0 0 0"
+
 
 def account(
-    partition: int, number: int, fields: Fields, spent: Sums, held_pico: int
+    partition: int,
+    number: int,
+    fields: Fields,
+    *,
+    spent: Sums,
+    in_windows: InWindows,
+    held_pico: int,
 ) -> Iterator[Difference]:
     """An account against its events and its holds."""
     held = whole(fields, b"held")
-    found = [*amounts(fields, spent)]
+    found = [*_totals(fields, spent), *_unopened(fields), *_windows(fields, spent, in_windows)]
     if held != held_pico:
         found.append((Finding.HELD, "held", held_pico, held))
     for finding, subject, expected, amount in found:
@@ -37,35 +46,102 @@ def account(
             expected=expected,
             found=amount,
         )
+    for subject, expected, opened in _opened(fields, in_windows):
+        yield Difference(
+            finding=Finding.WINDOW,
+            partition=partition,
+            customer_number=number,
+            subject=subject,
+            expected=expected,
+            found=opened,
+            unit=Unit.COUNT,
+        )
 
 
-def amounts(fields: Fields, spent: Sums) -> Iterator[tuple[Finding, str, int, int]]:
-    """What an account has spent, in all and in its windows: field, expected, found."""
+_Found = tuple[Finding, str, int, int]
+"""Field, expected, found."""
+
+
+def amounts(fields: Fields, spent: Sums) -> Iterator[_Found]:
+    """What a scope's account has spent, in all and in its windows.
+
+    Whose events come from many streams, in an order that nobody keeps: of its windows only
+    what cannot be is found.
+    """
+    yield from _totals(fields, spent)
+    yield from _unopened(fields)
+    for kind in KINDS:
+        yield from _plausible(fields, kind)
+
+
+def _totals(fields: Fields, spent: Sums) -> Iterator[_Found]:
     for name, expected in zip(("spent", "cost", "credit"), spent, strict=True):
         if (found := whole(fields, name.encode())) != expected:
             yield Finding.SPENT, name, expected, found
-    yield from _windows(fields)
 
 
-def _windows(fields: Fields) -> Iterator[tuple[Finding, str, int, int]]:
-    """How much of the totals lies outside each window: not less than nothing, nor more than all.
+def _unopened(fields: Fields) -> Iterator[_Found]:
+    """Whoever has spent has windows."""
+    totals = {"charge": whole(fields, b"spent"), "cost": whole(fields, b"cost")}
+    if not _IDS.fullmatch(fields.get(b"windows", b"")) and any(totals.values()):
+        yield Finding.WINDOW, "windows", totals["charge"], 0
+
+
+def _opened_ids(fields: Fields) -> list[int]:
+    """Of the open windows, in the order of `KINDS`, then the end of the custom one."""
+    text = fields.get(b"windows", b"")
+    return list(map(int, (text if _IDS.fullmatch(text) else _NO_IDS).split()))
+
+
+def _opened(fields: Fields, said: InWindows) -> Iterator[tuple[str, int, int]]:
+    """The open windows against the latest that events name: which, expected id, found id.
+
+    Later ones may be open by an event that names none.
+    """
+    if not _IDS.fullmatch(fields.get(b"windows", b"")):
+        return  # that is found as such
+    *ids, custom_end = _opened_ids(fields)
+    for kind, window, opened in zip(KINDS, said.windows, ids, strict=True):
+        if opened < window.id or (opened > window.id and said.is_exact(opened)):
+            yield f"windows {kind}", window.id, opened
+    if ids[-1] == said.custom.id and custom_end != said.custom_end:
+        yield "windows custom end", said.custom_end, custom_end
+
+
+def _windows(fields: Fields, spent: Sums, said: InWindows) -> Iterator[_Found]:
+    """What of the totals lies outside each window: all but what events name it for."""
+    for kind, window, opened in zip(KINDS, said.windows, _opened_ids(fields), strict=False):
+        if not window.id or window.id != opened or not said.is_exact(window.id):
+            yield from _plausible(fields, kind)
+            continue
+        for amount, total, inside in zip(("charge", "cost"), spent, window[1:], strict=False):
+            name = f"{kind}.past.{amount}"
+            outside, expected = whole(fields, name.encode()), total - inside
+            if not _is_whole(fields, name):
+                yield Finding.WINDOW, name, total, 0
+            elif outside != expected:
+                yield Finding.WINDOW, name, expected, outside
+
+
+def _plausible(fields: Fields, kind: str) -> Iterator[_Found]:
+    """Outside a window lies not less than nothing, nor more than all.
 
     A correction has what it corrects before it, and where that does not count, neither does
     the correction. But a custom window may have begun afresh in between.
     """
-    totals = {"charge": whole(fields, b"spent"), "cost": whole(fields, b"cost")}
-    if not _IDS.fullmatch(fields.get(b"windows", b"")) and any(totals.values()):
-        yield Finding.WINDOW, "windows", totals["charge"], 0
-    for kind in KINDS:
-        for amount, total in totals.items():
-            name = f"{kind}.past.{amount}"
-            outside = whole(fields, name.encode())
-            if not _WHOLE.fullmatch(fields.get(name.encode(), b"0")):
-                yield Finding.WINDOW, name, total, 0
-            elif outside < 0:
-                yield Finding.WINDOW, name, 0, outside
-            elif outside > total and kind != CUSTOM:
-                yield Finding.WINDOW, name, total, outside
+    for amount, field in (("charge", b"spent"), ("cost", b"cost")):
+        name, total = f"{kind}.past.{amount}", whole(fields, field)
+        outside = whole(fields, name.encode())
+        if not _is_whole(fields, name):
+            yield Finding.WINDOW, name, total, 0
+        elif outside < 0:
+            yield Finding.WINDOW, name, 0, outside
+        elif outside > total and kind != CUSTOM:
+            yield Finding.WINDOW, name, total, outside
+
+
+def _is_whole(fields: Fields, name: str) -> bool:
+    return bool(_WHOLE.fullmatch(fields.get(name.encode(), b"0")))
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:

@@ -39,8 +39,8 @@ COUNTING = (
     swap(
         "a checkpoint forgets what was trimmed before",
         "gateway.metering.trimmer:Trimmer._trim_partition",
-        "known[number].plus(money)",
-        "money",
+        "known[number].plus(more)",
+        "more",
     ),
     swap(
         "trim does not compare where it stands",

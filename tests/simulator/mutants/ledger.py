@@ -224,9 +224,10 @@ LEDGER = (
     swap(
         "a charge is in the window of its end",
         "settle",
-        "changed = counted(account, row, window_ids, charge, cost)",
+        "changed, window_ids = counted(account, row, window_ids, charge, cost)",
         "local day = string.match(row[WINDOWS] or window_ids, '^%d+')\n"
-        "changed = counted(account, row, string.gsub(window_ids, '^%d+', day), charge, cost)",
+        "window_ids = string.gsub(window_ids, '^%d+', day)\n"
+        "changed, window_ids = counted(account, row, window_ids, charge, cost)",
     ),
     drop(
         "a window begins by the clock of a gateway whose hold was lost",
