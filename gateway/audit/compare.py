@@ -96,22 +96,23 @@ def _opened_ids(fields: Fields) -> list[int]:
 def _opened(fields: Fields, said: InWindows) -> Iterator[tuple[str, int, int]]:
     """The open windows against the latest that events name: which, expected id, found id.
 
-    Later ones may be open by an event that names none.
+    Others may be open that had begun before all events named theirs.
     """
     if not _IDS.fullmatch(fields.get(b"windows", b"")):
         return  # that is found as such
     *ids, custom_end = _opened_ids(fields)
     for kind, window, opened in zip(KINDS, said.windows, ids, strict=True):
-        if opened < window.id or (opened > window.id and said.is_exact(opened)):
+        if opened != window.id and _is_exact(fields, said, kind, max(opened, window.id)):
             yield f"windows {kind}", window.id, opened
-    if ids[-1] == said.custom.id and custom_end != said.custom_end:
+    is_known = ids[-1] == said.custom.id and _is_exact(fields, said, CUSTOM, ids[-1])
+    if is_known and custom_end != said.custom_end:
         yield "windows custom end", said.custom_end, custom_end
 
 
 def _windows(fields: Fields, spent: Sums, said: InWindows) -> Iterator[_Found]:
     """What of the totals lies outside each window: all but what events name it for."""
     for kind, window, opened in zip(KINDS, said.windows, _opened_ids(fields), strict=False):
-        if not window.id or window.id != opened or not said.is_exact(window.id):
+        if window.id != opened or not _is_exact(fields, said, kind, opened):
             yield from _plausible(fields, kind)
             continue
         for amount, total, inside in zip(("charge", "cost"), spent, window[1:], strict=False):
@@ -121,6 +122,16 @@ def _windows(fields: Fields, spent: Sums, said: InWindows) -> Iterator[_Found]:
                 yield Finding.WINDOW, name, total, 0
             elif outside != expected:
                 yield Finding.WINDOW, name, expected, outside
+
+
+def _is_exact(fields: Fields, said: InWindows, kind: str, window_id: int) -> bool:
+    """Whether events tell all that counts in that window.
+
+    It began after the last that names no windows; a custom one after management last had it
+    begin afresh, which no event tells.
+    """
+    reset_ms = whole(fields, b"custom.reset") if kind == CUSTOM else 0
+    return window_id * 1_000 > max(said.unknown_until_ms, reset_ms)
 
 
 def _plausible(fields: Fields, kind: str) -> Iterator[_Found]:

@@ -59,10 +59,6 @@ class InWindows(NamedTuple):
     def custom(self) -> Window:
         return self.windows[KINDS.index(CUSTOM)]
 
-    def is_exact(self, window_id: int) -> bool:
-        """Whether every charge that counts in that window names it: it began after the others."""
-        return window_id * 1_000 > self.unknown_until_ms
-
     def written(self) -> str:
         """As a checkpoint has it; '' where no windows are known."""
         if not any(window.id for window in self.windows):
