@@ -193,6 +193,7 @@ def money_counters(
     partition: int, number: int, fields: Fields, counted: Sums
 ) -> Iterator[Difference]:
     """The counters that a checkpoint has too, so that no history is needed."""
+    yield from _unreadable(partition, number, fields)
     for name, expected in counted._asdict().items():
         if (found := whole(fields, name.encode())) != expected:
             yield _counter(partition, number, name, expected, found)
@@ -206,6 +207,7 @@ def counters(
     counted: Counted,
 ) -> Iterator[Difference]:
     """All counters of a customer: its life, and each of its days."""
+    yield from _unreadable(partition, number, fields)
     stored = lifetime_of(fields)
     truth = counted.lifetime
     pairs = dict(zip(Totals._fields, zip(truth.totals, stored.totals, strict=True), strict=True))
@@ -224,6 +226,14 @@ def counters(
         for name, expected, found in of_day:
             if expected != found:
                 yield _counter(partition, number, f"{day} {name}", expected, found)
+
+
+def _unreadable(partition: int, number: int, fields: Fields) -> Iterator[Difference]:
+    """What is no number keeps the flusher from counting the customer, whatever it stands for."""
+    for name in LIFETIME_FIELDS:
+        if not _is_whole(fields, name):
+            subject = f"{name} that can be read"
+            yield _counter(partition, number, subject, 1, 0)
 
 
 def lifetime_of(fields: Fields) -> Lifetime:
