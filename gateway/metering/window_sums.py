@@ -78,7 +78,7 @@ def read_windows(text: bytes, trimmed_ms: int) -> InWindows:
     """
     numbers = [int(number) for number in text.split()] or [trimmed_ms]
     if len(numbers) == 1:
-        return InWindows(*numbers)
+        return InWindows(numbers[0])
     if len(numbers) != _NUMBERS:
         raise ValueError(f"{len(numbers)} numbers; {_NUMBERS} are a checkpoint's windows")
     unknown_until_ms, *parts, custom_end = numbers

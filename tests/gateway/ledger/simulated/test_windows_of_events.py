@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -24,7 +25,7 @@ async def named(stage: Stage) -> list[tuple[str, Sequence[int] | None]]:
     """Of each event its kind, and the windows that it names."""
     partition = stage.directory.partition_of("acme")
     entries = await stage.command("XRANGE", partition.stream, "-", "+")
-    found = []
+    found: list[tuple[str, Sequence[int] | None]] = []
     for _, flat in entries:
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         told = fields.get(b"w")
@@ -42,6 +43,10 @@ def usage(stage: Stage, kind: Kind, at_ms: int, charge: int, **more) -> UsageEve
     request_id = new_request_id(stage.clock.now_ms())
     event = UsageEvent(request_id=request_id, kind=kind, at_ms=at_ms, cost_pico=charge)
     return replace(event, charge_pico=charge, **more)
+
+
+def _as_it_is(event: UsageEvent, _: int) -> UsageEvent:
+    return event
 
 
 def test_r31_every_kind_of_charge_names_its_windows(url: str) -> None:
@@ -64,7 +69,10 @@ def test_r31_every_kind_of_charge_names_its_windows(url: str) -> None:
         for at_ms in (friday_ms, THURSDAY_MS):
             reported = usage(stage, Kind.EVENT, at_ms, 7)
             await stage.ledger.record(
-                "acme", lambda _, e=reported: e, idempotency_key=None, fingerprint="f"
+                "acme",
+                partial(_as_it_is, reported),
+                idempotency_key=None,
+                fingerprint="f",
             )
         adjusted = usage(stage, Kind.ADJUST, THURSDAY_MS, 1, adjusts=call.request_id)
         answer = await stage.ledger.adjustments.record(
