@@ -43,6 +43,12 @@ COUNTING = (
         "more",
     ),
     swap(
+        "a checkpoint forgets what was trimmed of a window",
+        "gateway.metering.checkpoints:Checkpoint.plus",
+        "self.in_windows.plus(other.in_windows)",
+        "other.in_windows",
+    ),
+    swap(
         "trim does not compare where it stands",
         "trim",
         "(places[1] or '') ~= expected or #redis",
