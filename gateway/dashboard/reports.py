@@ -32,6 +32,9 @@ from gateway.store.keys import ROSTER_ROWS, roster_order
 BEFORE_SECONDS_MAX: Final = 300.0
 """A span that is over hardly changes: at most so long it is taken as it was."""
 
+NAMES_SECONDS: Final = 30.0
+"""So long no new name of a model is looked for."""
+
 T = TypeVar("T")
 InSlot = TypeVar("InSlot", SlotUse, Timing)
 
@@ -148,6 +151,14 @@ class Reports:
     async def models_of(self, span: Span, number: int) -> list[ModelUse]:
         key = ("models", span.key, number)
         return await self._kept.get(key, lambda: self._models_of(span, number))
+
+    async def model_names(self, span: Span) -> Sequence[str]:
+        """To choose from."""
+        return await self._kept.get(
+            ("model_names", span.key),
+            lambda: self._archive.model_names(span.start_ms, span.end_ms),
+            NAMES_SECONDS,
+        )
 
     async def paces(self, span: Span) -> list[Pace] | None:
         return await self._soon(("paces", span.key), lambda: self._paces(span))

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.api.services import Services
 from gateway.dashboard.board import Board, Entry, Everybody
 from gateway.dashboard.budgets import NEAR
+from gateway.dashboard.bulk import Draft
 from gateway.dashboard.charts import Spark, spark
 from gateway.dashboard.folds import COMPARED_MAX, VALUES
 from gateway.dashboard.lately import NOTHING_LATELY, Lately, lately
@@ -131,6 +132,10 @@ class Users:
         self._renderer = renderer
 
     async def page(self, visit: Visit) -> Response:
+        return await self.with_draft(visit, Draft())
+
+    async def with_draft(self, visit: Visit, draft: Draft) -> Response:
+        """The page, with what was to be set for those that are ticked."""
         state = visit.state
         chosen = state.get("user")
         panel = await self._card.context(visit, chosen) if chosen else None
@@ -139,8 +144,12 @@ class Users:
         page = page_number(state.get("page"))
         listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
         pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
+        rows = await self._rows_or_less(visit, listed.customers)
+        here = {row.entry.person.identifier for row in rows}
         context: dict[str, Any] = {
-            "rows": await self._rows_or_less(visit, listed.customers),
+            "rows": rows,
+            "draft": draft,
+            "ticked_elsewhere": [named for named in draft.ticked if named not in here],
             "count": listed.count,
             "cut": listed.cut,
             "everybody": (await self._users.page(Wanted(size=1))).count,
@@ -158,7 +167,7 @@ class Users:
             "recent_max": RECENT_MAX,
             "panel": panel,
         }
-        return self._renderer.page("users.html", visit, context)
+        return self._renderer.page("users.html", visit, context, 422 if draft.problem else 200)
 
     async def suggest(self, visit: Visit) -> Response:
         """Identifiers that a field may be filled with."""
@@ -273,9 +282,10 @@ def _metric(sort: str) -> Metric:
     return BY_RANGE.get(sort.removeprefix("-"), Metric.COST)
 
 
+_TOKENS: Final = ("tokens", "input_tokens", "cached_tokens", "output_tokens")
 FILE_COLUMNS: Final = (
     *("customer_identifier", "name", "email", "blocked", "first_seen", "last_active"),
-    *("requests", "tokens", "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
+    *("requests", *_TOKENS, "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
     *("period_spent_usd", "limit_usd", "limit_used_percent", "total_charge_usd"),
 )
 
@@ -293,7 +303,7 @@ def _file_row(row: Row) -> dict[str, Any]:
         "first_seen": instant(row.entry.row.first_seen_ms),
         "last_active": instant(row.entry.row.last_seen_ms),
         "requests": used.requests,
-        "tokens": used.tokens,
+        **{name: getattr(used, name) for name in _TOKENS},
         "cost_usd": amount(used.cost_pico),
         "charge_usd": amount(used.charge_pico),
         "errors": used.errors,

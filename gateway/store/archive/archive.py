@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
-from gateway.store.archive.customers import CUSTOMERS
+from gateway.store.archive.customers import CUSTOMERS, model_names
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -256,10 +256,12 @@ class Archive:
     async def models(self, wanted: LogFilter) -> list[ModelUse]:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
-        return [
-            ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
-            for row in rows
-        ]
+        return [ModelUse(model=name, requests=n, cache_hits=hits) for name, n, hits in rows]
+
+    async def model_names(self, start_ms: int, end_ms: int) -> list[str]:
+        """Of calls of this time, refused ones too; in order. Of very many the first."""
+        rows = await asyncio.to_thread(self._rows, model_names(start_ms, end_ms))
+        return [row.model for row in rows]
 
     async def use(
         self, wanted: LogFilter, *, slots: Slotting | None = None, by: str | None = None
