@@ -18,6 +18,8 @@ UPSTREAM_MS: Final = 50
 LATENCY_CONNECTIONS: Final = 64
 PACED: Final = Plan(chunks=100, gap_ms=20)
 BULK: Final = Plan(chunks=2_000)
+CROWDS: Final = (50, 200, 1_000)
+CROWDED: Final = Plan(chunks=20)
 OPEN: Final = Plan(chunks=2, gap_ms=FOREVER_MS)
 SETTLE_S: Final = 1.0
 """What a target still does after an answer (settling, folding) belongs to the call: wait for it."""
@@ -33,6 +35,7 @@ class Sizes:
     open_streams: int
     paced_streams: int
     bulk_streams: int
+    crowded_streams: int
 
 
 QUICK: Final = Sizes(
@@ -42,6 +45,7 @@ QUICK: Final = Sizes(
     open_streams=300,
     paced_streams=40,
     bulk_streams=16,
+    crowded_streams=2_000,
 )
 FULL: Final = Sizes(
     warm_up_calls=5_000,
@@ -50,6 +54,7 @@ FULL: Final = Sizes(
     open_streams=1_000,
     paced_streams=100,
     bulk_streams=64,
+    crowded_streams=10_000,
 )
 
 Figures = dict[str, float]
@@ -62,7 +67,7 @@ async def measured(target: Target, sizes: Sizes) -> Figures:
     figures: Figures = {}
     async with asyncio.timeout(SCENARIO_S_MAX), load.connected(target.port, 8) as pool:
         await load.closed_loop(pool, sizes.warm_up_calls, Plan(), numbers)
-    for scenario in (_memory, _unary, _latency, _streams):
+    for scenario in (_memory, _unary, _latency, _streams, _crowds):
         where = f"{target.name}, {scenario.__name__.removeprefix('_')}"
         try:
             async with asyncio.timeout(SCENARIO_S_MAX):
@@ -137,6 +142,22 @@ async def _streams(target: Target, sizes: Sizes, numbers: Iterator[int]) -> Figu
         if plan.gap_ms:
             first = [timing.first_s * 1e3 for timing in timings]
             figures["time to first byte of a stream, p50, ms"] = measure.percentile(first, 0.5)
+    return figures
+
+
+async def _crowds(target: Target, sizes: Sizes, numbers: Iterator[int]) -> Figures:
+    """The same streams, more and more of them beside each other: none may cost more for that."""
+    figures: Figures = {}
+    for at_once in CROWDS:
+        where = f"{at_once:,} at once"
+        async with load.connected(target.port, at_once) as pool:
+            started_s = perf_counter()
+            with Used(target) as used:
+                await load.closed_loop(pool, sizes.crowded_streams, CROWDED, numbers)
+                elapsed_s = perf_counter() - started_s
+                await asyncio.sleep(SETTLE_S)
+        figures |= used.per(sizes.crowded_streams, f"stream of {CROWDED.chunks} chunks, {where}")
+        figures[f"streams per second, {where}"] = sizes.crowded_streams / elapsed_s
     return figures
 
 

@@ -1,7 +1,6 @@
 """A thousand streams at once cost no more, each, than fifty: nothing looks through all of them."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -15,8 +14,6 @@ STREAMS = 1_000
 CHUNKS = 5
 CHUNK = b"5\r\nhello\r\n"
 CALLS_MORE_MAX = 1.05
-CPU_MORE_MAX = 2.0
-"""Loose, since the machine has its say in it; what looks through all would take twenty times."""
 
 
 @pytest.fixture
@@ -25,7 +22,7 @@ def anyio_backend():
 
 
 async def streamed(at_once):
-    """The client's calls of Python functions, and CPU seconds, a stream.
+    """The client's calls of Python functions, a stream.
 
     They are open beside each other: none ends before all of a crowd have begun.
     """
@@ -60,17 +57,15 @@ async def streamed(at_once):
 
     async with hostile(script) as server, client_of(server) as client:
         await crowd(client)  # connections are open now
-        before = time.process_time()
         with counted() as calls:
             await crowd(client)
         ours = sum(count for file, count in calls.items() if "/gateway/proxy/" in file)
-        return ours / at_once, (time.process_time() - before) / at_once
+        return ours / at_once
 
 
 async def test_r57_a_thousand_streams_cost_no_more_than_fifty_do():
-    """Each; in calls of functions, which are the same on any machine, and in time."""
+    """Each, in calls of functions: the same on any machine. `benchmarks.run` has them a second."""
     few, many = await streamed(50), await streamed(STREAMS)
 
-    assert few[0] > CHUNKS
-    assert many[0] < few[0] * CALLS_MORE_MAX
-    assert many[1] < few[1] * CPU_MORE_MAX
+    assert few > CHUNKS
+    assert many < few * CALLS_MORE_MAX
