@@ -8,7 +8,8 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
-from gateway.store.archive.customers import CUSTOMERS, model_names
+from gateway.store.archive.askers import Askers
+from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -112,6 +113,10 @@ class Archive:
     @property
     def recent(self) -> Recent:
         return Recent(self._engine)
+
+    @property
+    def askers(self) -> Askers:
+        return Askers(self._engine)
 
     @property
     def outbox(self) -> Outbox:
@@ -257,11 +262,6 @@ class Archive:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
         return [ModelUse(model=name, requests=n, cache_hits=hits) for name, n, hits in rows]
-
-    async def model_names(self, start_ms: int, end_ms: int) -> list[str]:
-        """Of calls of this time, refused ones too; in order. Of very many the first."""
-        rows = await asyncio.to_thread(self._rows, model_names(start_ms, end_ms))
-        return [row.model for row in rows]
 
     async def use(
         self, wanted: LogFilter, *, slots: Slotting | None = None, by: str | None = None

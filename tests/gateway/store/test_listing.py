@@ -184,8 +184,8 @@ async def test_names_of_models(archive, events, monkeypatch) -> None:
         ]
     )
 
-    assert ["big", "refused", "small"] == await archive.model_names(0, 100)
-    assert ["late"] == await archive.model_names(200, 201)
-    assert [] == await archive.model_names(300, 400)
+    assert ["big", "refused", "small"] == await archive.askers.models(0, 100)
+    assert ["late"] == await archive.askers.models(200, 201)
+    assert [] == await archive.askers.models(300, 400)
     monkeypatch.setattr(customers, "STEPS_MAX", 2)
-    assert ["big"] == await archive.model_names(0, 100)  # after the empty name
+    assert ["big"] == await archive.askers.models(0, 100)  # after the empty name
