@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
-from gateway.store.archive.askers import Askers
+from gateway.store.archive.askers import Askers, note
 from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
@@ -365,6 +365,7 @@ class Archive:
             inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
             if inserted != len(rows):  # some were there: which stays is for the other to say
                 connection.exec_driver_sql(self._insert_once, rows)
+            note(connection, rows)
 
     def _scalar(self, statement: Executable) -> Any:
         return self._rows(statement)[0][0]
