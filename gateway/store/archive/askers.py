@@ -11,12 +11,22 @@ as in a list of logs.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, Integer, Row, Table, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    CursorResult,
+    Engine,
+    Integer,
+    Table,
+    select,
+    text,
+)
 
 from gateway.event import USAGE_KINDS
 from gateway.store.archive.conditions import Condition
@@ -163,5 +173,6 @@ def _looked_through(connection: Connection, wanted: LogFilter) -> Found:
     return Found(places, connection.execute(end_of_walk(walk, found)).first() is None)
 
 
-def _places(rows: Iterable[Row[Any]]) -> dict[int, int]:
-    return {row.customer_number: row.partition for row in rows}
+def _places(rows: CursorResult[Any]) -> dict[int, int]:
+    """Of rows of two; there may be very many."""
+    return {row[0]: row[1] for row in rows}

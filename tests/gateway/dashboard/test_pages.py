@@ -73,20 +73,6 @@ async def test_hostile_names_are_text(admin) -> None:
         assert "a49" not in page.text, path
 
 
-async def test_hostile_users_have_their_pages(admin) -> None:
-    """From the list to the panel, the page and the form of each, by the links that are there."""
-    await fill(admin.api)
-    listed = await admin.page("/users")
-
-    panels = [link for link in listed.links if "user=" in link]
-    assert len(EVIL) == len(panels)
-    for link in panels:
-        panel = await admin.page(link)
-        [form] = {link.partition("#")[0] for link in panel.links if "/edit" in link}
-        await admin.page(form)
-        await admin.page(form.removesuffix("/edit"))
-
-
 async def test_every_answer_forbids_what_is_not_ours(admin) -> None:
     response = await admin.get("/")
 
