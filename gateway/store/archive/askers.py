@@ -11,7 +11,7 @@ as in a list of logs.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -20,7 +20,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    CursorResult,
     Engine,
     Integer,
     Table,
@@ -173,6 +172,6 @@ def _looked_through(connection: Connection, wanted: LogFilter) -> Found:
     return Found(places, connection.execute(end_of_walk(walk, found)).first() is None)
 
 
-def _places(rows: CursorResult[Any]) -> dict[int, int]:
+def _places(rows: Iterable[Sequence[Any]]) -> dict[int, int]:
     """Of rows of two; there may be very many."""
     return {row[0]: row[1] for row in rows}

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.customers import fields
 from tests.support.gateways import ADMIN_KEY, TOKEN, a_customer
-from tests.support.hostile import WORST, short
+from tests.support.hostile_names import WORST, short
 
 pytestmark = pytest.mark.slow
 
@@ -237,7 +237,7 @@ def test_hostile_names_do_nothing(opened, house) -> None:
     token = {"authorization": f"Bearer {TOKEN}"}
     answer = house.api.post("/v1/events", json={"events": events}, headers=token)
     assert len(names) == answer.json()["accepted"], answer.text
-    house.logs(identifier)
+    house.logs(events[-1]["consumerId"])
     page = opened(viewport={"width": 1280, "height": 2000}).enter().page
     origin = page.url.rstrip("/")
     cols = "cols=top_model.email"

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -18,9 +19,10 @@ from gateway.clock import rfc3339
 from gateway.customers import fields
 from gateway.customers.temporary_keys import TemporaryKey
 from gateway.dashboard.people import user_path
+from gateway.dashboard.spans import span
 from gateway.dashboard.state import State
 from gateway.reports.csv_text import csv_text
-from tests.support.hostile import NAMES, SIGNS, named_in, short
+from tests.support.hostile_names import NAMES, SIGNS, named_in, short
 
 from .conftest import Html
 
@@ -193,8 +195,8 @@ async def test_hostile_names_are_whole_and_text_everywhere(admin, batch) -> None
     assert len(people) // 3 <= len(await all_pages(admin, "/keys"))
     today = admin.api.bench.clock.now_ms()
     for day in range(0, -(-len(people) // TOP), 4):
-        at = rfc3339(today - day * DAY_MS)[:10]
-        assert (await seen(admin, f"/?from={at}&to={at}")).found
+        date = rfc3339(today - day * DAY_MS)[:10]
+        assert (await seen(admin, f"/?from={date}&to={date}")).found
     for at, identifier in people.items():
         panel = await seen(
             admin, f"/users?user={quote(identifier, safe='')}", headers={"x-farebox-part": "panel"}
@@ -285,7 +287,7 @@ def test_any_name_is_one_segment_of_a_path_and_one_value_of_a_query(name) -> Non
     assert path.isascii()
     assert 2 == path.count("/")
     assert name == unquote(path.removeprefix("/users/"))
-    link = State(path="/users", params={}, span=None).link(user=name)
+    link = State(path="/users", params={}, span=span("30d", now_ms=0, zone=UTC)).link(user=name)
     assert re.fullmatch(r"/users\?user=[A-Za-z0-9._~%+-]+", link)
     assert name == unquote_plus(link.partition("=")[2])
 
