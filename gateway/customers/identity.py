@@ -44,6 +44,11 @@ class Caller:
     recorded: Mapping[str, Any]
     warnings: tuple[str, ...]
 
+    @property
+    def disables_log(self) -> bool:
+        """Whether what is asked and answered must not be kept, only its figures."""
+        return self.recorded.get("disable_log") is True
+
 
 def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Refuse a call in which a header that names the customer stands twice, differently.
@@ -97,6 +102,8 @@ def identify(
             named += _names(said, params or {}, where)
             given.append(params)
         body = over(body, query)
+    elif _says_anything(body) or _says_anything(query):
+        warnings.append(f"{app.id} names its customers in headers: what else names one is left out")
     if bound is not None:
         _refuse_others(bound, named)
         named = [("token", bound)]
@@ -126,6 +133,10 @@ def identify(
         recorded=_recorded(body),
         warnings=tuple(warnings),
     )
+
+
+def _says_anything(said: CustomerFields) -> bool:
+    return said.customer_params is not ABSENT or said.customer_identifier is not ABSENT
 
 
 def _names(

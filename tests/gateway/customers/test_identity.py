@@ -200,6 +200,8 @@ def test_an_app_may_trust_its_headers_only() -> None:
     assert ANONYMOUS == called(by=by, **body).customer
     caller = called({b"x-farebox-customer": b"acme"}, by=by, **body)
     assert ("acme", {}) == (caller.customer, caller.change)
+    assert any("in headers" in warning for warning in caller.warnings)
+    assert not called({b"x-farebox-customer": b"acme"}, by=by, user="evil").warnings
     caller = called(
         header({"customer_params": {"customer_identifier": "acme", "period_budget": 5}}),
         by=by,
