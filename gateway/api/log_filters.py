@@ -169,7 +169,8 @@ class LogFilters:
                 wanted, "customer_email", OfCustomer(Column.EMAIL, Operator.EQUAL, (email,))
             )
         errors = {}
-        if None not in (wanted.start_ms, wanted.end_ms) and wanted.start_ms > wanted.end_ms:
+        start_ms, end_ms = wanted.start_ms, wanted.end_ms
+        if start_ms is not None and end_ms is not None and start_ms > end_ms:
             errors["start_time"] = "start_time must not be after end_time."
         for name, asked in _filters(filters).items():
             try:
