@@ -201,13 +201,20 @@ def test_no_page_is_wider_than_the_screen(opened, width) -> None:
     page = opened(viewport={"width": width, "height": 720}).enter().page
     origin = page.url.rstrip("/")
 
-    wide = []
+    wide, unseen = [], []
     for path in PAGES:
         page.goto(origin + path)
         if page.evaluate("document.documentElement.scrollWidth") > width:
             wide.append(path)
+        if not page.evaluate(TABLES_ARE_SEEN):
+            unseen.append(path)
 
-    assert [] == wide
+    assert ([], []) == (wide, unseen)
+
+
+TABLES_ARE_SEEN = """
+[...document.querySelectorAll("main table")].every((t) => t.closest("details") || t.offsetHeight)
+"""
 
 
 USAGE = {
