@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
+from gateway.store.archive.askers import Askers, note
 from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
@@ -112,6 +113,10 @@ class Archive:
     @property
     def recent(self) -> Recent:
         return Recent(self._engine)
+
+    @property
+    def askers(self) -> Askers:
+        return Askers(self._engine)
 
     @property
     def outbox(self) -> Outbox:
@@ -256,10 +261,7 @@ class Archive:
     async def models(self, wanted: LogFilter) -> list[ModelUse]:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
-        return [
-            ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
-            for row in rows
-        ]
+        return [ModelUse(model=name, requests=n, cache_hits=hits) for name, n, hits in rows]
 
     async def use(
         self, wanted: LogFilter, *, slots: Slotting | None = None, by: str | None = None
@@ -363,6 +365,7 @@ class Archive:
             inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
             if inserted != len(rows):  # some were there: which stays is for the other to say
                 connection.exec_driver_sql(self._insert_once, rows)
+            note(connection, rows)
 
     def _scalar(self, statement: Executable) -> Any:
         return self._rows(statement)[0][0]

@@ -17,6 +17,7 @@ from gateway.store.archive import (
     Place,
     Sort,
     Wanted,
+    customers,
     listing,
 )
 from gateway.store.operators import Operator
@@ -167,3 +168,24 @@ async def test_customers_of_the_archive(archive, events) -> None:
     await archive.add([ArchivedEvent(3, "1-0", with_(events[0], customer_number=99))])
 
     assert {**dict.fromkeys(range(1, 7), 0), 99: 3} == await archive.customers()
+
+
+async def test_names_of_models(archive, events, monkeypatch) -> None:
+    """Those of the time asked for, a refused call's too; of very many only the first."""
+    odd = [("late", 200, Kind.SETTLE), ("refused", 30, Kind.REFUSE), ("", 30, Kind.SETTLE)]
+    await archive.add(
+        [
+            ArchivedEvent(
+                3,
+                f"{index}-0",
+                with_(events[0], request_id=f"odd{index}", model=model, at_ms=at_ms, kind=kind),
+            )
+            for index, (model, at_ms, kind) in enumerate(odd, 1)
+        ]
+    )
+
+    assert ["big", "refused", "small"] == await archive.askers.models(0, 100)
+    assert ["late"] == await archive.askers.models(200, 201)
+    assert [] == await archive.askers.models(300, 400)
+    monkeypatch.setattr(customers, "STEPS_MAX", 2)
+    assert ["big"] == await archive.askers.models(0, 100)  # after the empty name
