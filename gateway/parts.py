@@ -113,7 +113,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
     scopes = _scopes(config)
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
-    archive = Archive.at(config.data_dir, config.archive.address)
+    archive = Archive.at(config.data_dir, config.archive.address, zone=zone.key)
     directory = Directory(
         store,
         defaults=_defaults(config),

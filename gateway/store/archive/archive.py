@@ -8,6 +8,8 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
+from gateway.store.archive import summing
+from gateway.store.archive.answers import Answers
 from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
@@ -63,6 +65,7 @@ from gateway.store.archive.slots import (
     read_slot_use,
     timings,
 )
+from gateway.store.archive.sums import state_of
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
 PAGE_SIZE_MAX: Final = 1_000
@@ -99,8 +102,9 @@ class Archive:
             the server is away.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, zone: str) -> None:
         self._engine = engine
+        self._zone = zone
         self._is_prepared = False
         self._insert_new = insert_new(engine.dialect)
         self._insert_once = insert_once(engine.dialect)
@@ -108,6 +112,11 @@ class Archive:
     @property
     def payloads(self) -> Payloads:
         return Payloads(self._engine)
+
+    @property
+    def answers(self) -> Answers:
+        """What was used, by time and by who used it."""
+        return Answers(self._engine)
 
     @property
     def recent(self) -> Recent:
@@ -119,20 +128,23 @@ class Archive:
         return Outbox(self._engine)
 
     @classmethod
-    def at(cls, data_dir: Path, url: str | None = None) -> Self:
+    def at(cls, data_dir: Path, url: str | None = None, *, zone: str = "UTC") -> Self:
         """The archive in `data_dir`, or at a ``postgresql://`` URL; nothing is opened yet.
+
+        Args:
+            zone: Of reports, whose days are summed up.
 
         Raises:
             ValueError: the URL cannot be used; says why, without repeating it.
         """
         if url is not None:
-            return cls(postgres_engine(url))
-        return cls(sqlite_engine(data_dir / FILE_NAME))
+            return cls(postgres_engine(url), zone)
+        return cls(sqlite_engine(data_dir / FILE_NAME), zone)
 
     @classmethod
-    async def open(cls, data_dir: Path, url: str | None = None) -> Self:
+    async def open(cls, data_dir: Path, url: str | None = None, *, zone: str = "UTC") -> Self:
         """The same, prepared."""
-        archive = cls.at(data_dir, url)
+        archive = cls.at(data_dir, url, zone=zone)
         await archive.prepare()
         return archive
 
@@ -315,6 +327,13 @@ class Archive:
         """
         return await asyncio.to_thread(self._forget, customer_number, since_ms)
 
+    async def sum_up(self) -> int:
+        """Put some of the rows of an earlier version into the sums; how many they were.
+
+        0: all are, and `retire` may remove rows.
+        """
+        return await asyncio.to_thread(self._sum_up)
+
     async def past(self, partition: int) -> list[PastDay]:
         """What has been removed from the partition, summed up; by customer, then by day."""
         return await asyncio.to_thread(self._past, partition)
@@ -340,8 +359,13 @@ class Archive:
 
     def _prepare(self) -> None:
         if not self._is_prepared:
-            _prepared(self._engine)
+            _prepared(self._engine, self._zone)
             self._is_prepared = True
+
+    def _sum_up(self) -> int:
+        self._prepare()
+        with writing(self._engine) as connection:
+            return summing.more(connection)
 
     def _past(self, partition: int) -> list[PastDay]:
         with self._engine.connect() as connection:
@@ -350,6 +374,8 @@ class Archive:
     def _retire(self, partition: int, until: str, fold: Fold) -> int:
         # What is read here must be what is removed: nobody else may write in between.
         with writing(self._engine) as connection:
+            if not state_of(connection).is_whole:
+                return 0  # what is not summed up yet must not go
             return retire(connection, partition, until, RETIRED_MAX, fold)
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
@@ -360,9 +386,11 @@ class Archive:
         if self._engine.dialect.name != "sqlite":
             rows = [for_postgres(row) for row in rows]
         with writing(self._engine) as connection:
-            inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
-            if inserted != len(rows):  # some were there: which stays is for the other to say
-                connection.exec_driver_sql(self._insert_once, rows)
+            if summing.insert_all(connection, self._insert_new, rows):
+                return
+            connection.rollback()
+        with writing(self._engine) as connection:
+            summing.insert_some(connection, self._insert_once, rows)
 
     def _scalar(self, statement: Executable) -> Any:
         return self._rows(statement)[0][0]
@@ -389,9 +417,9 @@ class Archive:
             return Page([from_row(row) for row in found], connection.execute(count).scalar_one())
 
 
-def _prepared(engine: Engine) -> None:
+def _prepared(engine: Engine, zone: str) -> None:
     if engine.dialect.name == "sqlite":
         path = Path(engine.url.database or "")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # who used what, and what it cost: its owner's business
-    create(engine)
+    create(engine, zone)
