@@ -6,6 +6,7 @@ by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `tri
 `rows.py` (insert) and `reratings.py`.
 """
 
+from gateway.store.archive.answers import NO_PACES, Answers, Paces
 from gateway.store.archive.archive import OFFSET_MAX, PAGE_SIZE_MAX, Archive, Page
 from gateway.store.archive.away import unless_away
 from gateway.store.archive.conditions import Condition, with_key
@@ -22,9 +23,11 @@ from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
     "FILE_NAME",
+    "NO_PACES",
     "OFFSET_MAX",
     "PAGE_SIZE_MAX",
     "RECENT_MAX",
+    "Answers",
     "Archive",
     "ArchivedEvent",
     "Bounds",
@@ -36,6 +39,7 @@ __all__ = [
     "Metric",
     "ModelUse",
     "Outbox",
+    "Paces",
     "Page",
     "PastDay",
     "Payload",

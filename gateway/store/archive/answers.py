@@ -6,7 +6,7 @@ The answers are the same either way, but for durations, which sums know by class
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Select, Text, cast, func, literal, select
@@ -68,6 +68,9 @@ class Paces:
 
     whole: Durations
     first_token: Durations
+
+
+NO_PACES: Final = Paces({}, {})
 
 
 class Answers:
@@ -178,6 +181,10 @@ def use(
     connection: Connection, wanted: LogFilter, slots: Slotting | None, by: str | None
 ) -> list[SlotUse]:
     parts: list[SlotUse] = []
+    if by is None and wanted.customer_numbers is not None and _is_of_all(wanted):
+        return _together(
+            replace(one, key=None) for one in use(connection, wanted, slots, "customer")
+        )
     if by == "customer":
         pieces = _pieces(connection, wanted, slots, known=_is_of_all(wanted), quarters=False)
     else:

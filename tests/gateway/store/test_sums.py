@@ -78,16 +78,22 @@ def posted(draw: st.DrawFn) -> ArchivedEvent:
 batches = st.lists(st.lists(posted(), max_size=6), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
-@given(batches=batches, zone=st.sampled_from(ZONES), again=st.booleans(), chance=st.randoms())
-def test_sums_follow_the_rows(tmp_path_factory, batches, zone, again, chance) -> None:
+@settings(max_examples=15, deadline=None)
+@given(
+    batches=batches,
+    zones=st.tuples(st.sampled_from(ZONES), st.sampled_from(ZONES)),
+    again=st.booleans(),
+    chance=st.randoms(),
+)
+def test_sums_follow_the_rows(tmp_path_factory, batches, zones, again, chance) -> None:
     """After every batch, repeated or not, as if the rows that stand there had come once."""
+    zone, asked = zones
 
     async def work() -> None:
         archive = await Archive.open(tmp_path_factory.mktemp("archive"), zone=zone)
         for batch in batches * (1 + again):
             await archive.add(batch)
-        await agree(archive, EVERYBODY, zone)
+        await agree(archive, EVERYBODY, [asked])
         known = dump(archive)
         await begin_anew(archive, chance.choice(batches) if batches else [])
         assert known == dump(archive)
@@ -96,10 +102,10 @@ def test_sums_follow_the_rows(tmp_path_factory, batches, zone, again, chance) ->
     asyncio.run(work())
 
 
-async def agree(archive: Archive, wanted: LogFilter, zone: str) -> None:
-    """Every question is answered the same from sums and from rows, in every zone."""
+async def agree(archive: Archive, wanted: LogFilter, zones: Sequence[str]) -> None:
+    """Every question is answered the same from sums and from rows."""
     answers = archive.answers
-    for asked in ZONES:
+    for asked in zones:
         for granularity in Granularity:
             span = span_of(wanted, asked, granularity)
             for by in (None, "model", "app", "customer"):
@@ -200,9 +206,9 @@ async def test_every_database_agrees(request, tmp_path, archive_url, zone) -> No
     lost = [replace(one, stream_id=f"9999-{i}") for i, one in enumerate(events[200:250])]
     await archive.add([*lost, some_event(chance, 300)])
 
-    await agree(archive, EVERYBODY, zone)
+    await agree(archive, EVERYBODY, ZONES)
     odd = LogFilter(start_ms=CHANGES[1] - HOUR_MS + 17, end_ms=CHANGES[0] + 123_457)
-    await agree(archive, odd, zone)
+    await agree(archive, odd, [zone])
     known = dump(archive)
     await begin_anew(archive, events[:10])
     assert known == dump(archive)
@@ -286,9 +292,9 @@ def replace_filter(wanted: LogFilter) -> LogFilter:
 
 @given(st.integers(0, 10**9))
 def test_a_class_is_narrow(ms: int) -> None:
-    """What stands for it is less than a hundredth beside; short durations are exact."""
+    """What stands for it is less than 0.2 % beside; short durations are exact."""
     found = middle_of(class_of(ms))
-    assert abs(found - ms) <= ms / 128
+    assert abs(found - ms) <= ms / 512
     assert class_of(ms) <= class_of(ms + 1)
 
 
@@ -297,7 +303,7 @@ def test_a_quantile_is_near_the_nearest_rank(durations: list[int], share: float)
     exact = sorted(durations)[min(int(share * len(durations)), len(durations) - 1)]
     found = quantile(together({class_of(ms): 1} for ms in durations), share)
     assert found is not None
-    assert abs(found - exact) <= exact / 128
+    assert abs(found - exact) <= exact / 512
 
 
 @given(at_ms=st.integers(0, 4_000_000_000_000), zone=st.sampled_from([*ZONES, "Africa/Monrovia"]))
