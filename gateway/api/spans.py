@@ -9,7 +9,7 @@ from gateway.api.answers import InvalidFields
 from gateway.api.query import Query
 from gateway.api.times import moment
 from gateway.reports import Granularity, Span, SpanTooLong
-from gateway.reports.span import day_start_ms
+from gateway.store.archive.days import day_start_ms
 
 DAYS: Final = 30
 """What is shown when no `from` is given: so many days, the last one included."""

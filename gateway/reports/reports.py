@@ -104,9 +104,11 @@ class Reports:
         where = self._where(span, wanted)
         if by is GroupBy.CUSTOMER and wanted.customers is None and measure in BY_PLACES:
             return await self._greatest(span, where, measure, limit)
-        key = None if by is GroupBy.NONE else by.value
-        rows = await self._answers.use(where, slots=span.slots, by=key)
-        uses = [(row.key or "", row.partition, row.slot, slot_of(row)) for row in rows]
+        name = None if by is GroupBy.NONE else by.value
+        rows = await self._answers.use(where, slots=span.slots, by=name)
+        uses: list[tuple[Any, int, int, Slot]] = [
+            (row.key or "", row.partition, row.slot, slot_of(row)) for row in rows
+        ]
         totals: defaultdict[Any, Slot] = defaultdict(Slot)
         for key, _, _, use in uses:
             totals[key] = totals[key].plus(use)

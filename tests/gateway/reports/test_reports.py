@@ -15,8 +15,8 @@ from gateway.ledger.requests import new_request_id
 from gateway.metering.counters import Counters
 from gateway.metering.flusher import Flusher
 from gateway.reports import Active, Filter, Granularity, GroupBy, Measure, Reports, Span
-from gateway.reports.span import day_start_ms
 from gateway.store.archive import Archive, Bounds
+from gateway.store.archive.days import day_start_ms
 from pricing.usage import Usage
 from tests.support.ledgers import bench
 from tests.support.stores import empty, server

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.metering.fold import day_of
 from gateway.reports import Granularity, Span, SpanTooLong
-from gateway.reports.span import DAY_MS, day_start_ms
+from gateway.reports.span import DAY_MS
+from gateway.store.archive.days import day_start_ms
 
 ZONES = [
     "UTC",

@@ -18,15 +18,20 @@ from gateway.reports.span import Granularity, Span
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, PastDay
 from gateway.store.archive.days import Days, day_start_ms
 from gateway.store.archive.ranking import rank_of
-from gateway.store.archive.spreads import class_of, middle_of, quantile, together
+from gateway.store.archive.spreads import (
+    class_of,
+    middle_of,
+    quantile,
+    together,
+    unpacked,
+    unpacked_bits,
+)
 from gateway.store.archive.sums import (
     CALLERS,
     CUSTOMER_DAYS,
     SPREADS,
     SUMMED,
     SUMS,
-    unpacked,
-    unpacked_bits,
 )
 from pricing.usage import Usage
 
