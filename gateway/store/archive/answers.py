@@ -216,7 +216,7 @@ def _pieces(
     return cover(wanted, slots, _UNKNOWN)
 
 
-_UNKNOWN: Final = State("UTC", 0, 1, 0)
+_UNKNOWN: Final = State("UTC", 0, 1, 0, 1)
 
 
 def _is_of_all(wanted: LogFilter) -> bool:

@@ -50,15 +50,40 @@ def begin(connection: Connection, zone: str) -> None:
         return
     for table in (SUMS, SPREADS, CUSTOMER_DAYS, CALLERS, SUMMED):
         connection.execute(delete(table))
-    until_id = connection.execute(select(func.max(EVENTS.c.id))).scalar_one() or 0
-    connection.execute(insert(SUMMED).values(State(zone, 0, until_id, 0)._asdict()))
-    if until_id == 0:
+    newest_id = _newest_id(connection)
+    connection.execute(insert(SUMMED).values(State(zone, 0, newest_id, 0, newest_id)._asdict()))
+    if newest_id == 0:
         more(connection)  # there is nothing to wait for
+
+
+def _newest_id(connection: Connection) -> int:
+    return connection.execute(select(func.max(EVENTS.c.id))).scalar_one() or 0
+
+
+def _current(connection: Connection) -> State:
+    """The state, after a look at what processes of an earlier version may have written."""
+    state = state_of(connection)
+    newest_id = _newest_id(connection)
+    if newest_id <= state.newest_id:
+        return state
+    if state.is_whole:
+        left = state._replace(done_id=state.newest_id, until_id=newest_id, newest_id=newest_id)
+        connection.execute(update(SUMMED).values(left._asdict()))
+    else:
+        connection.execute(update(SUMMED).values(zone=""))
+        begin(connection, state.zone)
+    return state_of(connection)
+
+
+def _written(connection: Connection, state: State) -> None:
+    newest_id = _newest_id(connection)
+    if newest_id > state.newest_id:
+        connection.execute(update(SUMMED).values(newest_id=newest_id))
 
 
 def insert_all(connection: Connection, statement: str, rows: Sequence[Row]) -> bool:
     """Insert rows that are all new, and sum them up. False: some are not; take it back."""
-    state = state_of(connection)
+    state = _current(connection)
     if not state.is_whole:
         return False
     if connection.exec_driver_sql(statement, list(rows)).rowcount != len(rows):
@@ -66,18 +91,20 @@ def insert_all(connection: Connection, statement: str, rows: Sequence[Row]) -> b
     change = Change(state.zone)
     change.come(facts_of(rows))
     apply(connection, change)
+    _written(connection, state)
     return True
 
 
 def insert_some(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
     """Insert rows some of which may be there, or not come in, or drive out others."""
-    state = state_of(connection)
+    state = _current(connection)
     touched = _Touched(connection, state, rows)
     change = Change(state.zone)
     change.go(touched.facts())
     connection.exec_driver_sql(statement, list(rows))
     change.come(touched.facts())
     apply(connection, change)
+    _written(connection, state)
 
 
 class _Touched:
@@ -122,7 +149,7 @@ class _Touched:
 
 def more(connection: Connection) -> int:
     """Sum up some of the rows that were there before; how many. 0: the sums are whole."""
-    state = state_of(connection)
+    state = _current(connection)
     if state.past_done != PAST_IS_DONE:
         following = select(func.min(PAST.c.partition)).where(PAST.c.partition >= state.past_done)
         partition = connection.execute(following).scalar_one()

@@ -129,10 +129,12 @@ SUMMED: Final = Table(
     Column("done_id", BigInteger, nullable=False),
     Column("until_id", BigInteger, nullable=False),
     Column("past_done", Integer, nullable=False),
+    Column("newest_id", BigInteger, nullable=False),
 )
 """One row: whose days they are, and which of the rows that were there before are in the sums.
 
 Those to `done_id` are, and those behind `until_id`; between them is what is still to be added.
+Rows behind `newest_id` were written by a process of an earlier version, which sums up nothing.
 """
 
 TABLES: Final = (SUMS, SPREADS, CUSTOMER_DAYS, CALLERS, SUMMED)
@@ -144,6 +146,8 @@ class State(NamedTuple):
     until_id: int
     past_done: int
     """Of what rows left behind, the partitions before this one; `PAST_IS_DONE` when all are."""
+
+    newest_id: int
 
     @property
     def is_whole(self) -> bool:

@@ -18,6 +18,7 @@ from gateway.reports.span import Granularity, Span
 from gateway.store.archive import Archive, ArchivedEvent, LogFilter, PastDay
 from gateway.store.archive.days import Days, day_start_ms
 from gateway.store.archive.ranking import rank_of
+from gateway.store.archive.rows import insert_new, to_row
 from gateway.store.archive.spreads import (
     class_of,
     middle_of,
@@ -260,6 +261,28 @@ async def test_an_archive_of_before_is_brought_along(tmp_path) -> None:
     everybody = LogFilter(start_ms=start_ms, end_ms=start_ms + 24 * HOUR_MS)
     models = await archive.answers.use(everybody, by="model")
     assert 700 == sum(model.cost_pico for model in models if model.key == "")
+    await archive.close()
+
+
+async def test_what_an_earlier_version_writes_beside_is_summed_up(tmp_path) -> None:
+    """While gateways are brought along one by one."""
+    chance = random.Random(8)
+    archive = await Archive.open(tmp_path)
+    events = [some_event(chance, index) for index in range(90)]
+    await archive.add(events[:30])
+    with archive._engine.begin() as connection:
+        rows = [to_row(one) for one in events[30:60]]
+        connection.exec_driver_sql(insert_new(connection.dialect), rows)
+    await archive.add(events[60:])
+    with archive._engine.begin() as connection:
+        rows = [to_row(some_event(chance, index)) for index in range(90, 95)]
+        connection.exec_driver_sql(insert_new(connection.dialect), rows)
+    await archive.add(events)
+    while await archive.sum_up():
+        pass
+
+    await agree(archive, EVERYBODY, ["UTC"])
+    assert 95 == (await archive.logs(EVERYBODY)).count
     await archive.close()
 
 
