@@ -15,7 +15,7 @@ from gateway.store.archive.listing import Listed, Place, Sort, Wanted
 from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.payloads import Payload, Payloads
-from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
+from gateway.store.archive.queries import LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.recent import RECENT_MAX, RecentCall
 from gateway.store.archive.reratings import Rerated, UnpricedUse
 from gateway.store.archive.slots import Bounds, Slots, Slotting, SlotUse, Timing
@@ -32,7 +32,6 @@ __all__ = [
     "ArchivedEvent",
     "Bounds",
     "Condition",
-    "CustomerUse",
     "Delivery",
     "Listed",
     "LogFilter",

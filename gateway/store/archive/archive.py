@@ -10,7 +10,6 @@ from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, upd
 
 from gateway.store.archive import summing
 from gateway.store.archive.answers import Answers
-from gateway.store.archive.customers import CUSTOMERS
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -23,17 +22,13 @@ from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.payloads import Payloads
 from gateway.store.archive.queries import (
-    CustomerUse,
     LogFilter,
-    Metric,
     ModelUse,
     Summary,
     conditions,
     models,
-    read_customer_use,
     read_summary,
     summary,
-    top_users,
 )
 from gateway.store.archive.recent import Recent
 from gateway.store.archive.reratings import (
@@ -73,7 +68,6 @@ OFFSET_MAX: Final = 10_000
 """Further away pages are reached by where the one before ended."""
 
 EXPORTED_AT_ONCE: Final = 1_000
-TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
 EVENTS_MAX: Final = 10_000
 """In one reading of `events_of`."""
@@ -257,14 +251,6 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, summary(wanted))
         return read_summary(rows[0])
 
-    async def top_users(
-        self, wanted: LogFilter, metric: Metric, limit: int = 10
-    ) -> list[CustomerUse]:
-        """The customers with most of it, the greatest first, at most `TOP_MAX`."""
-        statement = top_users(wanted, metric, min(limit, TOP_MAX))
-        rows = await asyncio.to_thread(self._rows, statement)
-        return [read_customer_use(row) for row in rows]
-
     async def models(self, wanted: LogFilter) -> list[ModelUse]:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
@@ -284,10 +270,6 @@ class Archive:
         """Who called in which slot, once each: slot, number, index of the partition."""
         rows = await asyncio.to_thread(self._rows, callers(wanted, slots))
         return [tuple(row) for row in rows]
-
-    async def customers(self) -> dict[int, int]:
-        """Each that ever did anything: number -> index of its partition."""
-        return dict(await asyncio.to_thread(self._pairs, CUSTOMERS))
 
     async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
         """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
@@ -328,10 +310,7 @@ class Archive:
         return await asyncio.to_thread(self._forget, customer_number, since_ms)
 
     async def sum_up(self) -> int:
-        """Put some of the rows of an earlier version into the sums; how many they were.
-
-        0: all are, and `retire` may remove rows.
-        """
+        """Put some rows of before into the sums; how many. 0: all are, `retire` may remove them."""
         return await asyncio.to_thread(self._sum_up)
 
     async def past(self, partition: int) -> list[PastDay]:
@@ -398,10 +377,6 @@ class Archive:
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
-
-    def _pairs(self, statement: str) -> list[tuple[int, int]]:
-        with self._engine.connect() as connection:
-            return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
 
     def _mappings(self, statement: Executable) -> Sequence[RowMapping]:
         with self._engine.connect() as connection:

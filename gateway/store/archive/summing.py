@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from gateway.event import RERATED
+from gateway.store.archive.changing import Change, Spread, add, apply, know, widen
 from gateway.store.archive.days import day_start_ms
 from gateway.store.archive.past import PAST, PastDay, past_of
 from gateway.store.archive.sums import (
@@ -20,18 +21,12 @@ from gateway.store.archive.sums import (
     SPREADS,
     SUMMED,
     SUMS,
-    Change,
     Fact,
     Numbers,
-    Spread,
     State,
-    add,
-    apply,
     facts_of,
-    know,
     state_of,
     total,
-    widen,
 )
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS
 

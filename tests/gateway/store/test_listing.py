@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace as with_
 
 from gateway.event import Kind, Status, UsageEvent
 from gateway.store.archive import (
@@ -160,10 +159,3 @@ async def test_other_orders_put_the_unknown_last(archive, events, sort) -> None:
         known = [value for value in values if value is not None]
         assert sorted(known, reverse=descending) == known
         assert [None] * (len(events) - len(known)) == values[len(known) :]
-
-
-async def test_customers_of_the_archive(archive, events) -> None:
-    """By one step of an index each."""
-    await archive.add([ArchivedEvent(3, "1-0", with_(events[0], customer_number=99))])
-
-    assert {**dict.fromkeys(range(1, 7), 0), 99: 3} == await archive.customers()
