@@ -46,6 +46,7 @@ PAUSE_SECONDS: Final = 0.2
 PAGES: Final = (
     *("/", "/?range=7d", "/?range=24h", "/?top=tokens", "/users", "/users?sort=-total_cost"),
     *("/users?q=customer_77", "/users?show=near", "/users?user=customer_77", "/users/customer_77"),
+    *("/users?model=demo-small", "/users?model=demo-small&sort=name", "/users?tag=order"),
     *("/logs", "/logs?customer=customer_77", "/logs?status=error", "/logs?min_cost=0.5"),
     *("/budgets", "/prices", "/keys", "/health"),
 )

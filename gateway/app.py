@@ -117,7 +117,7 @@ def build_app(
     reload = Reload(parts.rating, partial(_wanted, config), _price_files(config), parts.clock)
     stores = (parts.store, parts.background_store)
     telemetry = instruments(parts.ledger, parts.wal, stores, reload)
-    tallies = Tallies(parts.background_store, telemetry, parts.clock)
+    tallies = Tallies(parts.background_store, telemetry, parts.clock, config.budgets.count)
     background = Background(parts.ledger, parts.rating, parts.clock, Verdicts(telemetry))
     budgeting = Budgeting(
         binding=config.budgets.policy != "soft",

@@ -1,13 +1,15 @@
 """UsageEvent: the billable fact, and how it is written to the stream.
 
-An entry of ``{p}ev`` has six fields. Five are what scripts decide or the fold needs at
+An entry of ``{p}ev`` has six fields at least. Five are what scripts decide or the fold needs at
 once; the sixth is the rest, as JSON, which only Python reads:
 
     k   kind            n   customer number    a   charge, pico-USD, signed
     id  request id      c   cost, pico-USD     e   details, JSON
 
-An ``adjust`` of an orphan has a seventh, ``o``: the charge that the orphan was posted with;
-a ``credit`` has its amount there once more, as ``r``, for those who only add up.
+An ``adjust`` of an orphan has ``o``, too: the charge that the orphan was posted with;
+a ``credit`` has its amount there once more, as ``r``, for those who only add up. Last, and in
+all that is charged, comes ``w``: the windows in which the account counts it. They are not in
+`UsageEvent`; who adds up windows reads them (`gateway.metering.window_sums`).
 
 A script may post details written at the hold under another kind and amount (``orphan``,
 ``adjust``); the outer fields win. Events are immutable, and readers skip what they do not
@@ -229,6 +231,7 @@ _Written: Final = msgspec.defstruct(
 _written: Final = msgspec.json.Encoder().encode
 
 _ENTRY: Final = [b"k", b"id", b"n", b"a", b"c", b"e"]
+_CHARGED: Final = [*_ENTRY, b"w"]
 _KINDS: Final = {kind.encode(): kind for kind in Kind}
 _NOT_OURS: Final = "not a usage event"
 
@@ -242,8 +245,8 @@ def decode(entry: Sequence[bytes] | dict[bytes, bytes]) -> UsageEvent:
         ValueError: not an event of ours (a missing field, no JSON, an unknown kind).
     """
     posted: Mapping[bytes, bytes] = {}
-    if isinstance(entry, list) and entry[::2] == _ENTRY:  # as the scripts write it
-        kind_name, request_id, number, charge, cost, details = entry[1::2]
+    if isinstance(entry, list) and entry[::2] in (_CHARGED, _ENTRY):  # as the scripts write it
+        kind_name, request_id, number, charge, cost, details = entry[1:12:2]
     else:  # the order says nothing to a reader
         pairs = entry if isinstance(entry, dict) else zip(entry[::2], entry[1::2], strict=True)
         posted = dict(pairs)

@@ -142,7 +142,7 @@ class Window(NamedTuple):
 
 
 class Multiplier(NamedTuple):
-    """Factor `num` / `den` on the whole bill of calls served in `scope`."""
+    """Factor `num` / `den` on the bill of calls served in `scope`, see `Fee.everywhere`."""
 
     scope: str
     num: int
@@ -154,11 +154,13 @@ class Fee(NamedTuple):
 
     Attributes:
         once: However many a call has, it is billed one.
+        everywhere: It is the same in each place: multipliers are not of it.
     """
 
     rate_femto: int
     per: int
     once: bool = False
+    everywhere: bool = False
 
 
 FREE_FEE: Final = Fee(0, 1)
@@ -196,6 +198,7 @@ class Price:
         allow: Reasons for what `pricing.lint` would find, by the rule's name.
         scopes: The places that the base rates are for; None: all, but for the multipliers'.
         service: By the name the provider answers with (``flex``, ``priority``, ``batch``).
+        by_piece: No token has a rate: its pieces are all that is sold.
         each_request: Every request has a price of its own.
         recounts: That, or some piece is billed once a call: it is not billed as it was counted.
         hours: Of each minute of the week, the number of its window in `schedule`, counted
@@ -226,6 +229,7 @@ class Price:
     note: str | None = None
     allow: Mapping[str, str] = field(default_factory=dict)
     standard: Mode = field(init=False, repr=False, compare=False)
+    by_piece: bool = field(init=False, repr=False, compare=False)
     each_request: bool = field(init=False, repr=False, compare=False)
     recounts: bool = field(init=False, repr=False, compare=False)
     hours: bytes = field(init=False, repr=False, compare=False)
@@ -248,6 +252,7 @@ class Price:
             "fees": MappingProxyType(dict(self.fees)),
             "allow": MappingProxyType(dict(self.allow)),
             "standard": Mode(self.base, self.tiers),
+            "by_piece": bool(self.fees) and not self.base.published(),
             "each_request": "request" in self.fees,
             "recounts": "request" in self.fees or any(fee.once for fee in self.fees.values()),
             "hours": _hours(self.schedule),

@@ -1,6 +1,6 @@
 """The cost of a call: integers times integers, rounded once at the end.
 
-    cost   = (Σ tokens * rate + Σ pieces * fee) * multipliers
+    cost   = (Σ tokens * rate + Σ pieces * fee) * multipliers + Σ pieces * fee everywhere
     charge = cost * (1 + markup), from the same unrounded sum
 
 The rates are one row of the price: that of the service tier the provider really used,
@@ -14,9 +14,18 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
-from pricing.card import COMPONENTS, FREE_FEE, INPUT_COMPONENTS, UNPRICED, Mode, Price, Rates
+from pricing.card import (
+    COMPONENTS,
+    FREE_FEE,
+    INPUT_COMPONENTS,
+    UNPRICED,
+    Mode,
+    Price,
+    Rates,
+    Tier,
+)
 from pricing.money import FEMTO_PER_PICO, Pico, charge_pico, div_half_even
-from pricing.scopes import GLOBAL, Factor, factor_in
+from pricing.scopes import EVERYWHERE, GLOBAL, Factor, factor_in
 from pricing.usage import Usage, amounts, token_counts
 
 STANDARD_SERVICE: Final = frozenset(
@@ -116,16 +125,10 @@ def cost(
     mode = price.standard
     if service_tier is not None or price.schedule:
         mode = price.service.get(service_tier or "") or _mode(price, service_tier, completed_ms)
-    rates, tiers = mode
-    if tiers:
-        input_total = sum(counts[:INPUT_BUCKETS])
-        for over_tokens, higher in tiers:
-            if input_total <= over_tokens:
-                break
-            rates = higher
-    femto, per = _tokens_femto(counts, rates.billed), 1
+    femto, rates = _tokens(counts, mode)
+    per = 1
     if femto >= UNPRICED:
-        _refuse_unpriced(usage, price, rates)
+        femto = _without_rates(femto, usage, price, rates)
     if price.recounts:
         usage = _recounted(usage, price, used=bool(femto))
     if fees := usage.fees:
@@ -134,20 +137,49 @@ def cost(
         for unit, quantity in fees:
             femto += quantity * (piece_rates.get(unit) or piece_rate(unit, quantity, price))
     if price.factors:
-        num, den = price.factors.get(scope) or _factor(price, scope)
-        femto, per = femto * num, per * den
+        factor = price.factors.get(scope) or _factor(price, scope)
+        if factor is not EVERYWHERE:
+            femto, per = _elsewhere(femto, per, factor, usage, price)
     cost_pico = div_half_even(femto, FEMTO_PER_PICO * per)
     charge = charge_pico(femto, markup_ppm, per=per) if markup_ppm else cost_pico
     return _tuple(Cost, (cost_pico, charge, price.id, usage, price, rates, scope))
 
 
-def _tokens_femto(counts: tuple[Any, ...], rate: tuple[int, ...]) -> int:
-    """Σ tokens * rate. Most calls are text alone, and four products take half as long."""
+def _tokens(counts: tuple[Any, ...], mode: Mode) -> tuple[int, Rates]:
+    """Σ tokens * rate, at the rates that their total input comes to.
+
+    Most calls are text alone, and four products take half as long as twelve.
+    """
+    rates, tiers = mode
     text, cached, w5m, w1h, a_in, a_cached, i_in, i_cached, said, thought, a_out, i_out, _ = counts
     if w5m or w1h or a_in or a_cached or i_in or i_cached or a_out or i_out:
-        return sum(map(mul, counts, rate))
-    femto: int = text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9]
-    return femto
+        if tiers:
+            rates = _long(rates, tiers, sum(counts[:INPUT_BUCKETS]))
+        return sum(map(mul, counts, rates.billed)), rates
+    if tiers and text + cached > tiers[0][0]:
+        rates = _long(rates, tiers, text + cached)
+    rate = rates.billed
+    return text * rate[0] + cached * rate[1] + said * rate[8] + thought * rate[9], rates
+
+
+def _long(rates: Rates, tiers: tuple[Tier, ...], input_total: int) -> Rates:
+    """Those of the last tier that begins below so much input."""
+    for over_tokens, higher in tiers:
+        if input_total <= over_tokens:
+            break
+        rates = higher
+    return rates
+
+
+def _elsewhere(femto: int, per: int, factor: Factor, usage: Usage, price: Price) -> tuple[int, int]:
+    """The bill times the factor of its place, but for the fees that are the same in each."""
+    num, den = factor
+    same = sum(
+        quantity * piece_rate(unit, quantity, price)
+        for unit, quantity in usage.fees
+        if (fee := price.fee(unit)) is not None and fee.everywhere
+    )
+    return (femto - same) * num + same * den, per * den
 
 
 def _factor(price: Price, scope: str) -> Factor:
@@ -201,12 +233,22 @@ def _mode(price: Price, service_tier: str | None, completed_ms: int | None) -> M
     return price.mode_at(completed_ms)
 
 
-def _refuse_unpriced(usage: Usage, price: Price, rates: Rates) -> None:
+def _without_rates(femto: int, usage: Usage, price: Price, rates: Rates) -> int:
+    """What tokens cost where some may have no rate: beside pieces that are sold instead, nothing.
+
+    Mistral counts the words of a transcription, too, and bills its seconds.
+
+    Raises:
+        UnpricedComponent: tokens are sold here, or no piece was.
+    """
+    if price.by_piece and any(quantity and price.fee(unit) for unit, quantity in usage.fees):
+        return 0
     for component, quantity, rate in zip(
         COMPONENTS, token_counts(usage), rates.billed, strict=True
     ):
         if quantity and rate == UNPRICED:
             raise UnpricedComponent(component, price.id)
+    return femto  # so many that it looks like it
 
 
 def _lines(bill: Cost) -> Iterator[LineItem]:
@@ -216,13 +258,15 @@ def _lines(bill: Cost) -> Iterator[LineItem]:
         COMPONENTS, token_counts(usage), rates.billed, strict=True
     ):
         if quantity:
-            yield _line(component, quantity, rate * num, den, rates.fallback(component))
+            billed = 0 if rate == UNPRICED else rate  # beside pieces
+            yield _line(component, quantity, billed * num, den, rates.fallback(component))
     for unit, quantity in usage.fees:
         fee = price.fee(unit) or (FREE_FEE if price.free else None)
         if quantity and fee:
             kind = unit.partition(":")[0]
             borrowed = None if unit in price.fees or unit == kind else kind
-            yield _line(unit, quantity, fee.rate_femto * num, fee.per * den, borrowed)
+            times, over = EVERYWHERE if fee.everywhere else (num, den)
+            yield _line(unit, quantity, fee.rate_femto * times, fee.per * over, borrowed)
 
 
 def _line(

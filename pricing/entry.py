@@ -233,11 +233,12 @@ def _scopes(fields: Fields) -> tuple[str, ...] | None:
 def _fee(unit: str, fields: Fields) -> tuple[str, Fee]:
     if unit.partition(":")[0] not in FEE_UNITS:
         fields.fail("", f"unknown unit; there are {', '.join(FEE_UNITS)}")
-    fields.only({"rate", "per", "once"})
+    fields.only({"rate", "per", "once", "everywhere"})
     per = fields.optional("per", count)
     if per == 0:
         fields.fail("per", "must be positive")
-    return unit, Fee(fields.need("rate", _fee_femto), per or 1, fields.flag("once"))
+    rate = fields.need("rate", _fee_femto)
+    return unit, Fee(rate, per or 1, fields.flag("once"), fields.flag("everywhere"))
 
 
 def _source(fields: Fields) -> Source:

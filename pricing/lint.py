@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from pricing.card import INPUT_COMPONENTS, Card, Mode, Price, Rates
+from pricing.makers import makers_cards, zone_rates
 
 JUMP_FACTOR_MAX: Final = 3
 """A price that moves by more from one entry to the next is more often a typing mistake."""
@@ -35,18 +36,26 @@ class Finding(NamedTuple):
 def lint(cards: Iterable[Card]) -> list[Finding]:
     """Everything suspicious in `cards`, except what a price allows with a reason."""
     cards = list(cards)
-    findings = list(shared_names(cards))
+    findings = [*shared_names(cards), *tier_edges(cards)]
+    makers = makers_cards(cards)
     for card in cards:
         findings += [*overlaps(card), *gaps(card), *jumps(card), *limits(card)]
+        zones = {price.id: text for price, text in zone_rates(card, makers)}
         for price in card.prices:
-            findings += (
-                Finding(rule, _name(card), price.id, text)
-                for rule, check in PRICE_RULES.items()
-                if rule not in price.allow
-                for text in check(price)
-            )
-            findings += _idle_reasons(card, price)
+            findings += _wrong(card, price, zones.get(price.id))
     return findings
+
+
+def _wrong(card: Card, price: Price, zone: str | None) -> Iterator[Finding]:
+    """What the rules find in one price, and reasons for what they do not find."""
+    found = {rule: list(check(price)) for rule, check in PRICE_RULES.items()}
+    found["zone-rate"] = [zone] if zone else []
+    for rule, texts in found.items():
+        if rule not in price.allow:
+            yield from (Finding(rule, _name(card), price.id, text) for text in texts)
+    for rule in price.allow:  # one for what is not there (any more) would hide the next mistake
+        if rule != "jump" and not found.get(rule):
+            yield Finding("allow", _name(card), price.id, f"allow.{rule}: nothing here needs it")
 
 
 def shared_names(cards: Sequence[Card]) -> Iterator[Finding]:
@@ -58,6 +67,23 @@ def shared_names(cards: Sequence[Card]) -> Iterator[Finding]:
             if other is not card or card.match.count(name) > 1:
                 text = f"the name {name!r} is also {other.model}'s"
                 yield Finding("shared-name", _name(card), None, text)
+
+
+def tier_edges(cards: Sequence[Card]) -> Iterator[Finding]:
+    """Two prices of a provider whose tiers begin one token apart: "over" beside "from … on".
+
+    Both cannot be right of what the provider says once for all its models.
+    """
+    edges: dict[tuple[str, int], str] = {}
+    live = [(card, price) for card in cards for price in _in_time(card)]
+    for card, price in live:
+        edges |= {(card.provider, tier.over_tokens): price.id for tier in price.tiers}
+    for card, price in live:
+        for tier in price.tiers:
+            earlier = edges.get((card.provider, tier.over_tokens - 1))
+            if earlier is not None:
+                text = f"a tier begins over {tier.over_tokens}, a token after that of {earlier}"
+                yield Finding("tier-edge", _name(card), price.id, text)
 
 
 def overlaps(card: Card) -> Iterator[Finding]:
@@ -212,16 +238,6 @@ PRICE_RULES: Final[dict[str, Callable[[Price], Iterator[str]]]] = {
     "missing-component": _missing_components,
     "tier-without-input": _tier_without_reads,
 }
-
-
-def _idle_reasons(card: Card, price: Price) -> Iterator[Finding]:
-    """A reason for what is not there (any more) would hide the next mistake."""
-    for rule in price.allow:
-        if rule == "jump":
-            continue
-        if rule not in PRICE_RULES or not any(PRICE_RULES[rule](price)):
-            text = f"allow.{rule}: nothing here needs it"
-            yield Finding("allow", _name(card), price.id, text)
 
 
 def _in_time(card: Card) -> list[Price]:

@@ -165,8 +165,8 @@ def _asked_for(request: Request) -> str:
     try:
         return fields.identifier(identifier)
     except ValueError as exc:
-        raise _unknown(identifier) from exc
+        raise _unknown(identifier, f": an identifier {exc}") from exc
 
 
-def _unknown(identifier: str) -> NotFound:
-    return NotFound(f"There is no group {identifier[:64]!r}.", code="group_not_found")
+def _unknown(identifier: str, why: str = "") -> NotFound:
+    return NotFound(f"There is no group {identifier[:64]!r}{why}.", code="group_not_found")

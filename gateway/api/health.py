@@ -41,6 +41,7 @@ class Health:
                 *ledger.troubles(),
                 *self._services.price_troubles(),
                 *await self._archive(),
+                *await self._others(),
             ]
             return answer({"status": "ready", **_degraded(troubles)})
         if not final and ledger.unheld.passes_all:
@@ -57,6 +58,14 @@ class Health:
                 return [], [f"ledger: takes no new calls: {exc.__cause__}"]
             return self._services.ledger.troubles() or ["ledger: no answer"], []
         return [], []
+
+    async def _others(self) -> list[str]:
+        """Where other gateways of the store have settings that may not differ."""
+        try:
+            async with asyncio.timeout(PING_SECONDS_MAX):
+                return await self._services.tallies.troubles()
+        except (LedgerUnavailable, ResponseError, TimeoutError):
+            return []
 
     async def _archive(self) -> list[str]:
         """Why its server is away: calls are taken without it, and wait in the streams."""

@@ -5,7 +5,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gateway.api.answers import InvalidFields
@@ -29,11 +30,33 @@ Value = str | int | bool
 
 
 class Field(NamedTuple):
-    """A filter: the column that it is about, how a value is read, what it can be asked."""
+    """A filter.
+
+    Attributes:
+        column: That it is about.
+        read: A value; of a number what the column would have, with its fraction.
+        operators: What it can be asked.
+        numbers_end: Where the column's numbers end, on both sides.
+    """
 
     column: str
-    read: Callable[[object], Value]
+    read: Callable[[object], Value | Decimal]
     operators: frozenset[Operator]
+    numbers_end: int = 2**63
+
+    def value(self, operator: Operator, said: object) -> Value:
+        """What the column is compared with, so that `operator` finds what it would of `said`.
+
+        Raises:
+            ValueError: says what is expected.
+        """
+        value = _text(said) if operator in _PARTS else self.read(said)
+        if not isinstance(value, Decimal):
+            return value
+        rounding = _ROUNDING.get(operator)
+        if rounding is None and value != value.to_integral_value():
+            return -self.numbers_end  # no row has it
+        return int(value.to_integral_value(rounding))
 
 
 def _text(value: object) -> str:
@@ -53,19 +76,19 @@ def _one_of(known: type[Status] | type[Source]) -> Callable[[object], str]:
     return read
 
 
-def _scaled(factor: int) -> Callable[[object], int]:
-    """Numbers, in a unit of the archive; finer ones are cut."""
+def _scaled(factor: int, end: int = 2**63) -> Callable[[object], Decimal]:
+    """Numbers, in a unit of the archive, which has whole ones only."""
 
-    def read(value: object) -> int:
+    def read(value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError("value must be a number")
         try:
             number = Decimal(str(value))
         except ArithmeticError as exc:
             raise ValueError("value must be a number") from exc
-        if not number.is_finite() or abs(number * factor) >= 2**63:
-            raise ValueError(f"value must be a number below {2**63 // factor:,}")
-        return int(number * factor)
+        if not number.is_finite() or number.copy_abs() >= end // factor:
+            raise ValueError(f"value must be a number below {end // factor:,}")
+        return number * factor
 
     return read
 
@@ -78,6 +101,7 @@ def _flag(value: object) -> bool:
     return value
 
 
+_INT4: Final = 2**31
 _count, _usd, _seconds = _scaled(1), _scaled(PICO_PER_USD), _scaled(1_000)
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -92,7 +116,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "error_code": Field("error_code", _text, OF_TEXT),
     "upstream_request_id": Field("upstream_request_id", _text, OF_TEXT),
     "metadata": Field("metadata", _text, OF_TEXT),
-    "status_code": Field("status_code", _count, OF_NUMBERS),
+    "status_code": Field("status_code", _scaled(1, _INT4), OF_NUMBERS, _INT4),
     "prompt_tokens": Field("input_tokens", _count, OF_NUMBERS),
     "completion_tokens": Field("output_tokens", _count, OF_NUMBERS),
     "cached_tokens": Field("cached_tokens", _count, OF_NUMBERS),
@@ -136,7 +160,7 @@ class LogFilters:
             customer_numbers=await self._customers.wanted(query),
         )
         for name, field in FIELDS.items():
-            value = query.get(name, _quick(field))
+            value = query.get(name, partial(_quick, field))
             if value is not None:
                 wanted = _with(wanted, Condition(field.column, Operator.EQUAL, (value,)))
         email = query.text("customer_email")
@@ -145,6 +169,9 @@ class LogFilters:
                 wanted, "customer_email", OfCustomer(Column.EMAIL, Operator.EQUAL, (email,))
             )
         errors = {}
+        start_ms, end_ms = wanted.start_ms, wanted.end_ms
+        if start_ms is not None and end_ms is not None and start_ms > end_ms:
+            errors["start_time"] = "start_time must not be after end_time."
         for name, asked in _filters(filters).items():
             try:
                 wanted = await self._also(wanted, name, asked)
@@ -169,7 +196,7 @@ class LogFilters:
         operator, values = _asked(asked, field.operators)
         if operator is Operator.ISNULL:
             return _with(wanted, Condition(field.column, operator, (_flag(*values),)))
-        read = _text if operator in _PARTS else field.read
+        read = partial(field.value, operator)
         return _with(wanted, Condition(field.column, operator, tuple(map(read, values))))
 
     async def _of_people(self, wanted: LogFilter, name: str, asked: OfCustomer) -> LogFilter:
@@ -198,6 +225,12 @@ class LogFilters:
 
 _NAMED: Final = frozenset({Operator.EQUAL, Operator.IN, Operator.NOT})
 _OF_TIMES: Final = OF_NUMBERS - {Operator.ISNULL}
+_ROUNDING: Final = {
+    Operator.LT: ROUND_CEILING,
+    Operator.GTE: ROUND_CEILING,
+    Operator.LTE: ROUND_FLOOR,
+    Operator.GT: ROUND_FLOOR,
+}
 _PARTS: Final = frozenset(
     {
         *(Operator.CONTAINS, Operator.ICONTAINS, Operator.STARTSWITH, Operator.ENDSWITH),
@@ -227,14 +260,11 @@ def _with(wanted: LogFilter, condition: Condition) -> LogFilter:
     return replace(wanted, conditions=(*wanted.conditions, condition))
 
 
-def _quick(field: Field) -> Callable[[str], Value]:
-    def read(text: str) -> Value:
-        try:
-            return field.read(text)
-        except ValueError as exc:
-            raise ValueError(str(exc).removeprefix("value ")) from exc
-
-    return read
+def _quick(field: Field, text: str) -> Value:
+    try:
+        return field.value(Operator.EQUAL, text)
+    except ValueError as exc:
+        raise ValueError(str(exc).removeprefix("value ")) from exc
 
 
 def _filters(filters: object) -> dict[str, object]:

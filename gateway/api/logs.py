@@ -107,7 +107,9 @@ class Logs:
     async def show(self, request: Request) -> Response:
         Query(request, ())
         request_id = request.path_params["id"]
-        archived = await self._services.archive.one(request_id)
+        archived = None
+        if "\0" not in request_id:  # PostgreSQL takes none
+            archived = await self._services.archive.one(request_id)
         if archived is None:
             raise NotFound(f"There is no log {request_id[:64]!r}.")
         event = archived.event

@@ -23,7 +23,7 @@ class Query:
             ignored shows rows that were not asked for.
 
     Raises:
-        InvalidFields: an unknown parameter, or one that is given twice.
+        InvalidFields: an unknown parameter, one that is given twice, or one with NUL.
     """
 
     def __init__(self, request: Request, known: Iterable[str]) -> None:
@@ -36,6 +36,8 @@ class Query:
                 errors[name[:64]] = f"Unknown parameter. This path knows {has}."
             elif name in self._values:
                 errors[name] = "Give it once."
+            elif "\0" in value:  # nothing that is kept has one, and PostgreSQL takes none
+                errors[name] = f"{name} must not contain NUL."
             self._values[name] = value
         if errors:
             raise InvalidFields(errors)

@@ -190,6 +190,8 @@ def _count(value: object) -> int:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= TEXT_CHARACTERS_MAX:
         raise ValueError(f"must be a string of 1 to {TEXT_CHARACTERS_MAX} characters")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters")
     return value
 
 

@@ -1,7 +1,8 @@
 """What all workers tell the metrics, added up in the store.
 
     {fb}tallies  hash  <counter>|<label>    what all workers have counted, ever
-                       worker:<worker>      JSON: its gauges, and when they were told
+                       worker:<worker>      JSON: its gauges, what its limits are about, and
+                                            when that was told
 
 A counter that was told twice, because the answer was lost, is a metric off by a few; money
 never goes this way.
@@ -9,6 +10,7 @@ never goes this way.
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,15 +34,29 @@ _WORKER: Final = b"worker:"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """By all workers together."""
+    """By all workers together.
+
+    Attributes:
+        counts: `budgets.count` -> how many workers go by it.
+    """
 
     counters: Mapping[tuple[str, str], int]
     gauges: Mapping[str, float]
     workers: int
+    counts: Mapping[str, int]
 
 
 class Tallies:
-    def __init__(self, store: Store, telemetry: Telemetry, clock: Clock) -> None:
+    """Of this worker.
+
+    Args:
+        count: What its limits are about, ``charge`` or ``cost``.
+    """
+
+    def __init__(
+        self, store: Store, telemetry: Telemetry, clock: Clock, count: str = "charge"
+    ) -> None:
+        self._count = count
         self._store = store
         self._telemetry = telemetry
         self._clock = clock
@@ -64,7 +80,7 @@ class Tallies:
             LedgerUnavailable: the store is away; nothing is forgotten.
         """
         gauges = {gauge.name: gauge.read() for gauge in self._telemetry.gauges}
-        mine = orjson.dumps({"at_ms": self._clock.now_ms(), "gauges": gauges})
+        mine = orjson.dumps({"at_ms": self._clock.now_ms(), "gauges": gauges, "count": self._count})
         counts = self._telemetry.take()
         try:
             counted = (
@@ -104,7 +120,22 @@ class Tallies:
         counters = {
             _named(name): int(count) for name, count in fields.items() if name not in workers
         }
-        return Told(counters, gauges, len(alive))
+        counts = Counter(worker["count"] for worker in alive if "count" in worker)
+        return Told(counters, gauges, len(alive), counts)
+
+    async def troubles(self) -> list[str]:
+        """Whether the limits of other workers are about something else, in words.
+
+        Raises:
+            LedgerUnavailable: the store is away.
+        """
+        told = await self.told()
+        return [
+            f"budgets.count: {self._count} here, {other} in {workers} workers of other gateways:"
+            " each keeps customers to a limit of its own"
+            for other, workers in sorted(told.counts.items())
+            if other != self._count
+        ]
 
 
 def _named(field: bytes) -> tuple[str, str]:

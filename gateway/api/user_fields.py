@@ -102,10 +102,9 @@ def credited(body: Any) -> Credit:
 
 
 def _key(value: object) -> str:
-    text = fields.text(value)
-    if not text or len(text) > KEY_CHARACTERS_MAX:
+    if isinstance(value, str) and not 1 <= len(value) <= KEY_CHARACTERS_MAX:
         raise ValueError(f"must have 1 to {KEY_CHARACTERS_MAX} characters")
-    return text
+    return fields.text(value)
 
 
 def check_merged_metadata(profile: Profile, change: Mapping[str, Canonical]) -> None:

@@ -13,6 +13,7 @@ from gateway.audit.scopes import GroupTally, ScopeBook
 from gateway.audit.snapshot import BEGINNING, Position, Snapshot, position
 from gateway.audit.tally import NOTHING, Sums
 from gateway.event import Kind, UsageEvent
+from gateway.metering.checkpoints import Checkpoint
 from gateway.metering.retention import change_of
 from gateway.metering.totals import Lifetime
 from gateway.store.archive import Archive
@@ -107,7 +108,7 @@ def before_the_stream(
         found = (
             Sums(totals.charge_pico, totals.cost_pico, totals.credit_pico) if totals else NOTHING
         )
-        expected = Sums(*first.checkpoints.get(number, NOTHING))
+        expected = Sums(*first.checkpoints.get(number, Checkpoint()).money)
         for name, of_checkpoint, of_rows in zip(Sums._fields, expected, found, strict=True):
             if of_checkpoint != of_rows:
                 yield Difference(

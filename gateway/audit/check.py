@@ -216,7 +216,12 @@ def _differences(
     fields = seen.hashes[partition.account(number)]
     if number:  # calls of nobody in particular are counted, and have no account
         yield from compare.account(
-            index, number, fields, tally.spent(number), seen.held_pico.get(number, 0)
+            index,
+            number,
+            fields,
+            spent=tally.spent(number),
+            in_windows=tally.in_windows(number),
+            held_pico=seen.held_pico.get(number, 0),
         )
     if reading.history is None:
         counters = seen.hashes[partition.counters(number)]

@@ -13,19 +13,28 @@ from gateway.audit.tally import Sums
 from gateway.customers.windows import CUSTOM, KINDS
 from gateway.metering.counters import LIFETIME_FIELDS, read_lifetime
 from gateway.metering.totals import DayTotals, Lifetime, Totals, unpack
+from gateway.metering.window_sums import InWindows
 
 _NO_DAY: Final = DayTotals()
 _WHOLE: Final = re.compile(rb"-?\d+")
 _IDS: Final = re.compile(rb"\d+( \d+){5}")
 """As the scripts read an account's `windows`."""
 
+_NO_IDS: Final = b"0 0 0 0 0 0"
+
 
 def account(
-    partition: int, number: int, fields: Fields, spent: Sums, held_pico: int
+    partition: int,
+    number: int,
+    fields: Fields,
+    *,
+    spent: Sums,
+    in_windows: InWindows,
+    held_pico: int,
 ) -> Iterator[Difference]:
     """An account against its events and its holds."""
     held = whole(fields, b"held")
-    found = [*amounts(fields, spent)]
+    found = [*_totals(fields, spent), *_unopened(fields), *_windows(fields, spent, in_windows)]
     if held != held_pico:
         found.append((Finding.HELD, "held", held_pico, held))
     for finding, subject, expected, amount in found:
@@ -37,35 +46,113 @@ def account(
             expected=expected,
             found=amount,
         )
+    for subject, expected, opened in _opened(fields, in_windows):
+        yield Difference(
+            finding=Finding.WINDOW,
+            partition=partition,
+            customer_number=number,
+            subject=subject,
+            expected=expected,
+            found=opened,
+            unit=Unit.COUNT,
+        )
 
 
-def amounts(fields: Fields, spent: Sums) -> Iterator[tuple[Finding, str, int, int]]:
-    """What an account has spent, in all and in its windows: field, expected, found."""
+_Found = tuple[Finding, str, int, int]
+"""Field, expected, found."""
+
+
+def amounts(fields: Fields, spent: Sums) -> Iterator[_Found]:
+    """What a scope's account has spent, in all and in its windows.
+
+    Whose events come from many streams, in an order that nobody keeps: of its windows only
+    what cannot be is found.
+    """
+    yield from _totals(fields, spent)
+    yield from _unopened(fields)
+    for kind in KINDS:
+        yield from _plausible(fields, kind)
+
+
+def _totals(fields: Fields, spent: Sums) -> Iterator[_Found]:
     for name, expected in zip(("spent", "cost", "credit"), spent, strict=True):
         if (found := whole(fields, name.encode())) != expected:
             yield Finding.SPENT, name, expected, found
-    yield from _windows(fields)
 
 
-def _windows(fields: Fields) -> Iterator[tuple[Finding, str, int, int]]:
-    """How much of the totals lies outside each window: not less than nothing, nor more than all.
+def _unopened(fields: Fields) -> Iterator[_Found]:
+    """Whoever has spent has windows."""
+    totals = {"charge": whole(fields, b"spent"), "cost": whole(fields, b"cost")}
+    if not _IDS.fullmatch(fields.get(b"windows", b"")) and any(totals.values()):
+        yield Finding.WINDOW, "windows", totals["charge"], 0
+
+
+def _opened_ids(fields: Fields) -> list[int]:
+    """Of the open windows, in the order of `KINDS`, then the end of the custom one."""
+    text = fields.get(b"windows", b"")
+    return list(map(int, (text if _IDS.fullmatch(text) else _NO_IDS).split()))
+
+
+def _opened(fields: Fields, said: InWindows) -> Iterator[tuple[str, int, int]]:
+    """The open windows against the latest that events name: which, expected id, found id.
+
+    Others may be open that had begun before all events named theirs.
+    """
+    if not _IDS.fullmatch(fields.get(b"windows", b"")):
+        return  # that is found as such
+    *ids, custom_end = _opened_ids(fields)
+    for kind, window, opened in zip(KINDS, said.windows, ids, strict=True):
+        if opened != window.id and _is_exact(fields, said, kind, max(opened, window.id)):
+            yield f"windows {kind}", window.id, opened
+    is_known = ids[-1] == said.custom.id and _is_exact(fields, said, CUSTOM, ids[-1])
+    if is_known and custom_end != said.custom_end:
+        yield "windows custom end", said.custom_end, custom_end
+
+
+def _windows(fields: Fields, spent: Sums, said: InWindows) -> Iterator[_Found]:
+    """What of the totals lies outside each window: all but what events name it for."""
+    for kind, window, opened in zip(KINDS, said.windows, _opened_ids(fields), strict=False):
+        if window.id != opened or not _is_exact(fields, said, kind, opened):
+            yield from _plausible(fields, kind)
+            continue
+        for amount, total, inside in zip(("charge", "cost"), spent, window[1:], strict=False):
+            name = f"{kind}.past.{amount}"
+            outside, expected = whole(fields, name.encode()), total - inside
+            if not _is_whole(fields, name):
+                yield Finding.WINDOW, name, total, 0
+            elif outside != expected:
+                yield Finding.WINDOW, name, expected, outside
+
+
+def _is_exact(fields: Fields, said: InWindows, kind: str, window_id: int) -> bool:
+    """Whether events tell all that counts in that window.
+
+    It began after the last that names no windows; a custom one after management last had it
+    begin afresh, which no event tells.
+    """
+    reset_ms = whole(fields, b"custom.reset") if kind == CUSTOM else 0
+    return window_id * 1_000 > max(said.unknown_until_ms, reset_ms)
+
+
+def _plausible(fields: Fields, kind: str) -> Iterator[_Found]:
+    """Outside a window lies not less than nothing, nor more than all.
 
     A correction has what it corrects before it, and where that does not count, neither does
     the correction. But a custom window may have begun afresh in between.
     """
-    totals = {"charge": whole(fields, b"spent"), "cost": whole(fields, b"cost")}
-    if not _IDS.fullmatch(fields.get(b"windows", b"")) and any(totals.values()):
-        yield Finding.WINDOW, "windows", totals["charge"], 0
-    for kind in KINDS:
-        for amount, total in totals.items():
-            name = f"{kind}.past.{amount}"
-            outside = whole(fields, name.encode())
-            if not _WHOLE.fullmatch(fields.get(name.encode(), b"0")):
-                yield Finding.WINDOW, name, total, 0
-            elif outside < 0:
-                yield Finding.WINDOW, name, 0, outside
-            elif outside > total and kind != CUSTOM:
-                yield Finding.WINDOW, name, total, outside
+    for amount, field in (("charge", b"spent"), ("cost", b"cost")):
+        name, total = f"{kind}.past.{amount}", whole(fields, field)
+        outside = whole(fields, name.encode())
+        if not _is_whole(fields, name):
+            yield Finding.WINDOW, name, total, 0
+        elif outside < 0:
+            yield Finding.WINDOW, name, 0, outside
+        elif outside > total and kind != CUSTOM:
+            yield Finding.WINDOW, name, total, outside
+
+
+def _is_whole(fields: Fields, name: str) -> bool:
+    return bool(_WHOLE.fullmatch(fields.get(name.encode(), b"0")))
 
 
 def leases(partition: int, seen: Snapshot) -> Iterator[Difference]:
@@ -106,6 +193,7 @@ def money_counters(
     partition: int, number: int, fields: Fields, counted: Sums
 ) -> Iterator[Difference]:
     """The counters that a checkpoint has too, so that no history is needed."""
+    yield from _unreadable(partition, number, fields)
     for name, expected in counted._asdict().items():
         if (found := whole(fields, name.encode())) != expected:
             yield _counter(partition, number, name, expected, found)
@@ -119,6 +207,7 @@ def counters(
     counted: Counted,
 ) -> Iterator[Difference]:
     """All counters of a customer: its life, and each of its days."""
+    yield from _unreadable(partition, number, fields)
     stored = lifetime_of(fields)
     truth = counted.lifetime
     pairs = dict(zip(Totals._fields, zip(truth.totals, stored.totals, strict=True), strict=True))
@@ -137,6 +226,14 @@ def counters(
         for name, expected, found in of_day:
             if expected != found:
                 yield _counter(partition, number, f"{day} {name}", expected, found)
+
+
+def _unreadable(partition: int, number: int, fields: Fields) -> Iterator[Difference]:
+    """What is no number keeps the flusher from counting the customer, whatever it stands for."""
+    for name in LIFETIME_FIELDS:
+        if not _is_whole(fields, name):
+            subject = f"{name} that can be read"
+            yield _counter(partition, number, subject, 1, 0)
 
 
 def lifetime_of(fields: Fields) -> Lifetime:

@@ -18,7 +18,8 @@ class Finding(StrEnum):
     """An account's `spent` or `cost` is not the sum of the customer's events."""
 
     WINDOW = "window"
-    """Less than nothing was counted outside an account's current window."""
+    """An account's open windows, or what was spent in them, are not what its events say; or
+    what lies outside one is less than nothing or more than all."""
 
     HELD = "held"
     """An account's `held` is not the sum of its holds."""

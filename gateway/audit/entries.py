@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from gateway.audit.snapshot import Position, position, spelled
 from gateway.event import UsageEvent, decode
 from gateway.metering.checkpoints import credited
+from gateway.metering.window_sums import named_in
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -19,7 +20,10 @@ class Trimmed(Exception):
 
 
 class Entry(NamedTuple):
-    """A stream entry as far as money goes; `event` decodes the rest."""
+    """A stream entry as far as money goes; `event` decodes the rest.
+
+    `windows` are those that it names, as it does; None: it names none.
+    """
 
     at: Position
     kind: bytes
@@ -28,6 +32,7 @@ class Entry(NamedTuple):
     charge_pico: int
     cost_pico: int
     credit_pico: int
+    windows: bytes | None
     fields: Sequence[bytes]
 
     def event(self) -> UsageEvent:
@@ -88,6 +93,7 @@ def _page(found: Sequence[Any]) -> Page:
                     int(charge),
                     int(cost),
                     credited(fields),
+                    named_in(fields),
                     fields,
                 )
             )

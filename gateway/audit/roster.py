@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.audit.differences import Difference, Finding, Unit
 from gateway.customers.profile import Profile
-from gateway.metering.counters import lifetime_command, read_lifetime
+from gateway.metering.counters import lifetime_command, shown_lifetime
 from gateway.metering.roster.indexer import VERSION, Indexer
 from gateway.metering.roster.rows import SCORES, TEXTS, Row, row_of, text_entry, unpacked
 from gateway.store.client import Store
@@ -171,7 +171,7 @@ def _expected(customer: _Customer, state: tuple[Any, Any, Any]) -> Row | None:
         if identifier is None:
             return None
         known = Profile(identifier, number, profile.version, profile.stored)
-        return row_of(partition, known, read_lifetime(state[2]))
+        return row_of(partition, known, shown_lifetime(state[2]))
     except ValueError:  # a number that is none
         return None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from gateway.metering.checkpoints import read
+from gateway.metering.checkpoints import Checkpoint, read
 from gateway.store.client import Store
 from gateway.store.keys import Partition
 
@@ -41,8 +41,7 @@ class Snapshot:
         now_ms: Server time.
         last: Of the stream's entries; its beginning when it has none.
         cursors: By name.
-        checkpoints: Customer number -> charge, cost and credit of what was trimmed; empty
-            unless asked.
+        checkpoints: Customer number -> what its trimmed events came to; empty unless asked.
         held_pico: Customer number -> the sum of its holds.
         no_lease, no_hold: Request ids of holds without a lease, and of leases without a hold.
         hashes: The keys that were asked for, with their fields.
@@ -51,7 +50,7 @@ class Snapshot:
     now_ms: int
     last: Position
     cursors: Mapping[str, Position]
-    checkpoints: Mapping[int, Sequence[int]]
+    checkpoints: Mapping[int, Checkpoint]
     holds: Sequence[OpenHold]
     held_pico: Mapping[int, int]
     no_lease: Sequence[str]
@@ -82,6 +81,8 @@ async def snapshot(
         "snapshot", [*read_from, *keys], [int(checkpoints)]
     )
     opened = list(_holds(holds))
+    places = {name.decode(): position(at) for name, at in _pairs(cursors)}
+    trimmed_ms = places.get("trim", BEGINNING).ms
     held_pico: defaultdict[int, int] = defaultdict(int)
     for hold in opened:
         if hold.number is not None:
@@ -89,8 +90,8 @@ async def snapshot(
     return Snapshot(
         now_ms=int(now),
         last=position(last),
-        cursors={name.decode(): position(at) for name, at in _pairs(cursors)},
-        checkpoints={int(number): tuple(read(amounts)) for number, amounts in _pairs(sums)},
+        cursors=places,
+        checkpoints={int(number): read(text, trimmed_ms) for number, text in _pairs(sums)},
         holds=opened,
         held_pico=dict(held_pico),
         no_lease=[request_id.decode() for request_id in no_lease],

@@ -37,6 +37,7 @@ async def survey(
 
     Raises:
         LedgerUnavailable: the store is away.
+        WrongPartitions: it was begun with another number of them.
     """
     found: defaultdict[int, Known] = defaultdict(Known)
     pattern = BOOKS_PATTERN if counters else ACCOUNTS_PATTERN
@@ -49,8 +50,10 @@ async def survey(
             cursor, keys = await store.command(
                 *("SCAN", cursor or b"0", "MATCH", pattern, "COUNT", KEYS_A_STEP), node_of=server
             )
-            for book in filter(None, map(book_of, keys)):
-                _enter(found[book.partition], book)
+            for key in keys:
+                if book := book_of(key):
+                    store.keyspace.check(key, book.partition)
+                    _enter(found[book.partition], book)
             seen += KEYS_A_STEP
             if progress is not None:
                 progress(min(seen / keys_max, 1.0))

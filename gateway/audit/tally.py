@@ -3,14 +3,16 @@
 Takes a few microseconds an event: details stay unread. Pure.
 """
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.audit.entries import Entry
 from gateway.audit.snapshot import Position
 from gateway.event import Kind
+from gateway.metering.checkpoints import COUNTED, Checkpoint
+from gateway.metering.window_sums import NO_WINDOWS, InWindows, WindowSums
 
 IDS_MAX: Final = 1_000_000
 """Request ids remembered to find one that ended twice; later ones go unchecked."""
@@ -50,8 +52,10 @@ class Tally:
         events: How many there were.
     """
 
-    def __init__(self, checkpoints: Mapping[int, Sequence[int]], counted_to: Position) -> None:
-        self._sums = {number: Sums(*amounts) for number, amounts in checkpoints.items()}
+    def __init__(self, checkpoints: Mapping[int, Checkpoint], counted_to: Position) -> None:
+        self._sums = {number: Sums(*known.money) for number, known in checkpoints.items()}
+        self._windows_before = {number: known.in_windows for number, known in checkpoints.items()}
+        self._windows: defaultdict[int, WindowSums] = defaultdict(WindowSums)
         self._counted = dict(self._sums)
         self._counted_to = counted_to
         self._waiting: deque[Entry] = deque()
@@ -68,6 +72,10 @@ class Tally:
         for entry in entries:
             self.events += 1
             _add(self._sums, entry)
+            if entry.kind in COUNTED:
+                self._windows[entry.number].add(
+                    entry.windows, entry.at.ms, entry.charge_pico, entry.cost_pico
+                )
             if entry.at <= self._counted_to:
                 _add(self._counted, entry)
             else:
@@ -87,6 +95,10 @@ class Tally:
 
     def spent(self, number: int) -> Sums:
         return self._sums.get(number, NOTHING)
+
+    def in_windows(self, number: int) -> InWindows:
+        before = self._windows_before.get(number, NO_WINDOWS)
+        return before.plus(self._windows[number].total()) if number in self._windows else before
 
     def counted(self, number: int) -> Sums:
         return self._counted.get(number, NOTHING)

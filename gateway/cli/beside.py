@@ -33,15 +33,15 @@ def walked(config: Config, label: str, walk: Walk[T], *, archive: bool) -> T:
         archive: It is used, too.
 
     Raises:
-        Fatal, StoreError: it could not be done.
+        Fatal, StoreError, WrongPartitions: it could not be done.
     """
 
     async def run(url: str, progress: Progress) -> T:
         parts = build_parts(config, store_url=url, clock=SystemClock())
         if archive:
             await _prepare(parts)
-        await parts.store.connect()
         try:
+            await parts.store.connect()
             if not parts.store.is_ready:
                 raise Fatal("the store is away: start it, or correct redis.url")
             return await walk(parts, progress)

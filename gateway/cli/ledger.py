@@ -29,7 +29,7 @@ SHOWN_MAX: Final = 100
 
 _MEANINGS: Final = {
     Finding.SPENT: "what was spent is not the sum of the events",
-    Finding.WINDOW: "a window that cannot be",
+    Finding.WINDOW: "a window is not what the events that name it add up to",
     Finding.HELD: "what is held is not the sum of the holds",
     Finding.HOLD_WITHOUT_EXPIRY: "a hold that never expires",
     Finding.EXPIRY_WITHOUT_HOLD: "a lease of a hold that is not there",
@@ -49,7 +49,7 @@ def verify(config: Config, *, full: bool, as_json: bool) -> int:
         full: With the archive: all that has ever been, not only what is in the streams.
 
     Raises:
-        Fatal, StoreError: it could not be checked.
+        Fatal, StoreError, WrongPartitions: it could not be checked.
     """
 
     async def checked(parts: Parts, progress: Callable[[float], None]) -> Report:
@@ -74,7 +74,7 @@ def rebuild(config: Config, *, dry: bool, as_json: bool) -> int:
     """Write counters anew where they differ, and print which; returns the exit code.
 
     Raises:
-        Fatal, StoreError: as `verify`; what was not mended is as it was.
+        Fatal, StoreError, WrongPartitions: as `verify`; what was not mended is as it was.
     """
 
     async def mended(parts: Parts, progress: Callable[[float], None]) -> Report:

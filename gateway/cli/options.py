@@ -28,13 +28,14 @@ def explained(fault: int = FAULT) -> Iterator[None]:
     from gateway.cli.fatal import Fatal, Misused
     from gateway.config import ConfigError
     from gateway.store.embedded import StoreError
+    from gateway.store.keys import WrongPartitions
 
     try:
         yield
     except ConfigError as exc:
         click.echo(str(exc), err=True)
         sys.exit(USAGE)
-    except (Fatal, StoreError) as exc:
+    except (Fatal, StoreError, WrongPartitions) as exc:
         click.echo(f"farebox: {exc}", err=True)
         sys.exit(USAGE if isinstance(exc, Misused) else fault)
     except OSError as exc:

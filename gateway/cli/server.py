@@ -16,13 +16,11 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from gateway.cli.bounded_http import BoundedHttp
 from gateway.cli.fatal import Fatal
 
-HEAD_BYTES_MAX = 65_536
-HEADERS_MAX = 128
 BACKLOG = 2_048
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that they close first and never race us."""
@@ -34,59 +32,6 @@ AppFactory = Callable[[], Any]
 Stop = Callable[[int, FrameType | None], Any]
 
 log = logging.getLogger(__name__)
-
-
-class BoundedHttp(HttpToolsProtocol):
-    """Refuses heads without end: uvicorn's own parser keeps any number of header bytes."""
-
-    _in_head = False
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        # Whole chunks, because the parser reports a header only when it is complete.
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
-        if self._head_bytes > HEAD_BYTES_MAX:
-            self.send_400_response("Request head too large.")
-            return
-        super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        # Trailers end up here too.
-        if len(self.headers) >= HEADERS_MAX or self._head_bytes > HEAD_BYTES_MAX:
-            raise _HeadTooLarge
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        if not self.url.startswith(b"/"):  # uvicorn would serve http://elsewhere/path as /path
-            raise _NotAPath
-        super().on_headers_complete()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: any client could fill the log with it. The data plane answers 501."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Say it as OpenAI says errors, and hang up."""
-        body = (
-            b'{"error":{"message":"%b","type":"invalid_request_error","param":null,'
-            b'"code":"invalid_http"}}' % msg.encode()
-        )
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[400] + head % len(body) + body)
-        self.transport.close()
-
-
-class _HeadTooLarge(Exception):
-    pass
-
-
-class _NotAPath(Exception):
-    pass
 
 
 SETTINGS: Final[Mapping[str, Any]] = {

@@ -7,7 +7,7 @@ that the check, the meter and the event can never disagree about who it was.
 import base64
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -27,6 +27,7 @@ PARAMS_BYTES_MAX: Final = 16_384
 
 RECORDED_FIELDS: Final = ("thread_identifier", "custom_identifier", "disable_log")
 RECORDED_CHARACTERS_MAX: Final = 256
+_BESIDE: Final = ("group_identifier", *RECORDED_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,11 @@ class Caller:
     change: Mapping[str, Canonical]
     recorded: Mapping[str, Any]
     warnings: tuple[str, ...]
+
+    @property
+    def disables_log(self) -> bool:
+        """Whether what is asked and answered must not be kept, only its figures."""
+        return self.recorded.get("disable_log") is True
 
 
 def refuse_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -96,7 +102,13 @@ def identify(
             params = _object(said.customer_params, f"{where}customer_params")
             named += _names(said, params or {}, where)
             given.append(params)
-        body = over(body, query)
+        body = over(over(body, query), _beside(from_headers))
+    else:
+        if _says_anything(body) or _says_anything(query):
+            warnings.append(
+                f"{app.id} names its customers in headers: what else names one is left out"
+            )
+        body = over(_beside(from_headers), replace(body, group_identifier=ABSENT))
     if bound is not None:
         _refuse_others(bound, named)
         named = [("token", bound)]
@@ -126,6 +138,17 @@ def identify(
         recorded=_recorded(body),
         warnings=tuple(warnings),
     )
+
+
+def _beside(from_headers: Iterable[tuple[bytes, Mapping[str, Any]]]) -> CustomerFields:
+    """What such headers say beside who the customer is."""
+    said = {n: holder[n] for _, holder in from_headers for n in _BESIDE if n in holder}
+    return CustomerFields(**said) if said else NO_CUSTOMER_FIELDS
+
+
+def _says_anything(said: CustomerFields) -> bool:
+    ours = (said.customer_params, said.customer_identifier, said.group_identifier)
+    return any(value is not ABSENT for value in ours)
 
 
 def _names(

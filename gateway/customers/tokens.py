@@ -96,6 +96,8 @@ class Tokens:
         if claims.get("jti") in self._revoked:
             raise InvalidToken("This customer token was revoked.", code="token_revoked")
         try:
+            if claims.get("aud") is not None:  # RFC 7519, 4.1.3: we have no name to be meant by
+                raise ValueError("`aud` is not for this gateway, leave it out")
             return _Checked(
                 Credential(
                     app=self._app(claims),

@@ -262,8 +262,9 @@ def _tip(label: str, series: Sequence[Series], i: int, exact: Format, total: int
     lines = [label]
     if total is not None:
         lines.append(f"Total\t{exact(total)}")
-    lines += [f"{s.label}\t{exact(s.values[i])}" for s in reversed(series) if s.values[i]]
-    return "\n".join(line.replace("\r", " ") for line in lines)
+    # A name may have tabs and line ends in it, and would add a line with a value of its own.
+    shown = [(" ".join(s.label.split()), s.values[i]) for s in reversed(series) if s.values[i]]
+    return "\n".join([*lines, *(f"{name}\t{exact(value)}" for name, value in shown)])
 
 
 def _r(value: float) -> float:

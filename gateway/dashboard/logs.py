@@ -105,6 +105,7 @@ class Logs:
             "filters": FILTERS,
             "unfiltered": UNFILTERED,
             "filtered": [name for name in FILTERS if state.get(name)],
+            "models": await self._reports.model_names(state.span),
             "apps": [app.id for app in self._services.apps.all],
             "live": state.get("live") != "0"
             and not state.get("after")

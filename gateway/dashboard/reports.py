@@ -12,18 +12,33 @@ from typing import Final, NamedTuple, TypeVar
 
 from gateway.api.customers import Customers
 from gateway.api.services import Services
-from gateway.dashboard.folds import Fold, folded, is_daily, slots_of_each
+from gateway.dashboard.folds import VALUES, Fold, folded, is_daily, slots_of_each
 from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
-from gateway.metering.roster.rows import Row, unpacked
+from gateway.metering.roster.rows import Row, member, unpacked
 from gateway.reports.values import Slot, slot_of, summary_of, total
-from gateway.store.archive import NO_PACES, LogFilter, Metric, Paces, SlotUse, Summary, UnpricedUse
+from gateway.store.archive import (
+    NO_PACES,
+    Askers,
+    LogFilter,
+    Metric,
+    Paces,
+    SlotUse,
+    Summary,
+    UnpricedUse,
+)
 from gateway.store.archive.spreads import quantile
 from gateway.store.keys import ROSTER_ROWS
 
 BEFORE_SECONDS_MAX: Final = 300.0
 """A span that is over hardly changes: at most so long it is taken as it was."""
+
+FEW: Final = 200
+"""Customers who are looked up one by one."""
+
+NAMES_SECONDS: Final = 30.0
+"""So long no new name of a model is looked for."""
 
 T = TypeVar("T")
 
@@ -116,18 +131,30 @@ class Reports:
         return [Top(people[one.key], one.partition, slot_of(one)) for one in ranked]
 
     async def used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
-        """Customer number -> what it used, of these; who used nothing is missing."""
+        """Customer number -> what it used, of these (or of all); who used nothing is missing."""
         uses = await self._answers.use(self.of(span, numbers), by="customer")
         return {use.key: slot_of(use) for use in uses}
 
     async def most(self, span: Span, metric: Metric, part: slice) -> Sequence[Row]:
         """A part of those that used most, as the roster has them; who is deleted is left out."""
         ranked = (await self._most(span, metric, part.stop))[part]
-        if not ranked:
-            return []
-        members = [f"{one.partition}:{one.key}" for one in ranked]
-        stored = await self._services.store.command("HMGET", ROSTER_ROWS, *members)
-        return [unpacked(row) for row in stored if row is not None]
+        return await self._rows_of((one.key, one.partition) for one in ranked)
+
+    async def ranked(
+        self, span: Span, metric: Metric, places: Mapping[int, int], part: slice, *, down: bool
+    ) -> Sequence[Row]:
+        """The same among these customers: number -> index of the partition; or the least first."""
+        value = VALUES[metric]
+        if len(places) > FEW:
+            used = await self._kept.get(("used", span.key), lambda: self.used(span, ()))
+        else:
+            used = await self.used(span, tuple(places))
+
+        def much(number: int) -> int:
+            return value(used[number]) if number in used else 0
+
+        ordered = sorted(places, key=much, reverse=down)
+        return await self._rows_of((number, places[number]) for number in ordered[part])
 
     async def active(self, span: Span) -> list[Active]:
         """For each slot, how many customers called, and how many of them for the first time."""
@@ -145,6 +172,22 @@ class Reports:
         key = ("models", span.key, number)
         return await self._kept.get(key, lambda: self._models_of(span, number))
 
+    async def model_names(self, span: Span) -> Sequence[str]:
+        """To choose from; none yet where they take long: no page waits for a suggestion."""
+        found = await self._kept.soon(
+            ("model_names", span.key),
+            lambda: self._archive.askers.models(span.start_ms, span.end_ms),
+            NAMES_SECONDS,
+        )
+        return found or ()
+
+    async def askers(self, span: Span, model: str, tag: str) -> Askers:
+        """Who made calls to a model, with a tag, or both; either may be empty."""
+        return await self._kept.get(
+            ("askers", span.key, model, tag),
+            lambda: self._archive.askers.of(span.start_ms, span.end_ms, model=model, tag=tag),
+        )
+
     async def paces(self, span: Span) -> list[Pace] | None:
         return await self._soon(("paces", span.key), lambda: self._paces(span))
 
@@ -160,6 +203,13 @@ class Reports:
             end_ms=span.all_ms,
             customer_numbers=tuple(numbers) if numbers else None,
         )
+
+    async def _rows_of(self, places: Iterable[tuple[int, int]]) -> list[Row]:
+        members = [member(number, partition) for number, partition in places]
+        if not members:
+            return []
+        stored = await self._services.store.command("HMGET", ROSTER_ROWS, *members)
+        return [unpacked(row) for row in stored if row is not None]
 
     async def _soon(self, key: tuple[object, ...], make: Callable[[], Awaitable[T]]) -> T | None:
         return await self._kept.soon(key, make)

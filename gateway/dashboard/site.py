@@ -10,6 +10,7 @@ from gateway.api.services import Services
 from gateway.dashboard.assets import Assets
 from gateway.dashboard.board import Board
 from gateway.dashboard.budgets_page import BudgetsPage
+from gateway.dashboard.bulk import Bulk
 from gateway.dashboard.example import Example
 from gateway.dashboard.health_page import HealthPage
 from gateway.dashboard.kept import StillAdding, patience
@@ -61,6 +62,7 @@ def routes(
         example=example,
     )
     users = Users(services, reports, board, card, renderer)
+    bulk = Bulk(services, board, users.with_draft)
     user = UserPages(services, card, board, renderer)
     logs = Logs(services, reports, reports.people, renderer)
     budgets = BudgetsPage(reports, board, renderer)
@@ -99,7 +101,7 @@ def routes(
         at("/", overview.page),
         at("/users", users.page, user.create),
         at("/new-user", user.new),
-        at("/budgets-of-users", None, user.budgets),
+        at("/budgets-of-users", None, bulk.budgets),
         at("/users/{id}", user.page, user.change),
         at("/users/{id}/edit", user.form),
         at("/users/{id}/block", None, user.block),

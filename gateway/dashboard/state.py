@@ -63,7 +63,8 @@ class State:
 def read_state(request: Request, *, now_ms: int, zone: tzinfo) -> State:
     """Never refuses: who follows an old link sees the page, and why it is not as asked."""
     items = request.query_params.multi_items()[:PARAMETERS_MAX]
-    params = {name: value[:CHARACTERS_MAX] for name, value in items if value}
+    # A database may have no NUL in a text, and then the archive has this in its place.
+    params = {n: v[:CHARACTERS_MAX].replace("\0", "\ufffd") for n, v in items if v}
     if "col" in params:  # of a form, one a checkbox
         params["cols"] = ".".join(value for name, value in items if name == "col")
         del params["col"]

@@ -3,8 +3,6 @@
 Money in them is exact, as decimal strings; times are RFC 3339, in UTC.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,11 +10,11 @@ import orjson
 from starlette.responses import Response
 
 from gateway.clock import rfc3339
+from gateway.reports.csv_text import csv_text
 from pricing.money import usd
 
 ROWS_MAX: Final = 10_000
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 Row = Mapping[str, Any]
@@ -32,24 +30,8 @@ def twin(kind: str, name: str, rows: Iterable[Row], columns: Sequence[str]) -> R
     headers = {**_HEADERS, "content-disposition": f'attachment; filename="{name}.{kind}"'}
     if kind == "json":
         return Response(orjson.dumps({"data": list(rows)}), 200, headers, "application/json")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([cell(row[column]) for column in columns])
-    return Response(text.getvalue(), 200, headers, "text/csv")
-
-
-def cell(value: object) -> str:
-    """A cell that a spreadsheet takes for text, whatever a customer is called."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    lines = ([row[column] for column in columns] for row in rows)
+    return Response(csv_text([columns, *lines]), 200, headers, "text/csv")
 
 
 def amount(pico: int | None) -> str | None:

@@ -11,7 +11,6 @@ from gateway.api.services import Services
 from gateway.api.user_fields import changed, created, credited, looked_up
 from gateway.customers.profile import Profile
 from gateway.dashboard.board import Board
-from gateway.dashboard.login import own_path
 from gateway.dashboard.people import person, user_path
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.user_card import UserCard
@@ -25,9 +24,6 @@ DURATIONS: Final = ("monthly", "daily", "weekly", "yearly")
 _TEXTS: Final = ("name", "email", "group_identifier")
 _AMOUNTS: Final = ("period_budget", "total_budget")
 _NUMBERS: Final = ("markup_percentage", "rate_limit")
-BULK: Final = ("period_budget", "budget_duration")
-TICKED: Final = "tick-"
-"""Of the fields that name the users of a form; each has a name of its own."""
 
 FIELDS: Final = (*_TEXTS, *_AMOUNTS, "budget_duration", *_NUMBERS)
 
@@ -83,24 +79,6 @@ class UserPages:
         except (InvalidFields, InvalidCall) as exc:
             return self._form(visit, profile, {**before, **values}, errors_of(exc), 422)
         return self._back(visit, profile, "saved")
-
-    async def budgets(self, visit: Visit) -> Response:
-        """One budget for all users that were ticked; what is wrong with it changes nobody."""
-        chosen = [v for name, v in visit.form.items() if name.startswith(TICKED)]
-        if not chosen:
-            raise InvalidCall("No user was ticked. Go back and tick those to change.")
-        content = {name: visit.form.get(name, "").strip() for name in BULK}
-        if not content["period_budget"]:
-            raise InvalidCall("A budget is needed. Go back and enter one.")
-        try:
-            changes = {named: changed(named, content) for named in map(looked_up, chosen)}
-        except InvalidFields as exc:
-            raise InvalidCall(f"The budget: {next(iter(errors_of(exc).values()))}") from exc
-        for named, change in changes.items():
-            await self._services.users.change(named, change)
-        self._board.forget()
-        back = own_path(visit.form.get("back", "/users"))
-        return RedirectResponse(f"{back}{'&' if '?' in back else '?'}said=budgets", 303)
 
     async def block(self, visit: Visit) -> Response:
         directory = self._services.directory

@@ -1,60 +1,41 @@
-"""Users: the list, with search, filters and sorting, and the panel beside it.
+"""Users: the list, with search, filters and sorting, and the panel beside it."""
 
-By what a customer has used ever, the roster sorts, however many there are. By what it has
-used in the range, those are sorted that used most of it.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from gateway.api.services import Services
-from gateway.dashboard.board import Board, Entry, Everybody
-from gateway.dashboard.budgets import NEAR
+from gateway.dashboard.board import Board, Entry
+from gateway.dashboard.bulk import Draft
 from gateway.dashboard.charts import Spark, spark
-from gateway.dashboard.folds import COMPARED_MAX, VALUES
+from gateway.dashboard.folds import COMPARED_MAX
 from gateway.dashboard.lately import NOTHING_LATELY, Lately, lately
+from gateway.dashboard.listing import (
+    BY_CALLS,
+    FILTERS,
+    SEEN,
+    Listed,
+    Listing,
+    Part,
+    sort_of,
+)
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.reports import Reports
-from gateway.dashboard.spans import Span
 from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.user import DURATIONS
 from gateway.dashboard.user_card import UserCard
 from gateway.dashboard.visits import Visit
-from gateway.metering.roster.conditions import Narrowing, Search, Seen
-from gateway.metering.roster.roster import PAGE_SIZE_MAX, Order, Wanted
-from gateway.metering.roster.rows import Column
+from gateway.metering.roster.conditions import Search
+from gateway.metering.roster.roster import PAGE_SIZE_MAX, Wanted
 from gateway.metering.roster.rows import Row as Customer
 from gateway.reports.values import Slot, total
-from gateway.store.archive import RECENT_MAX, Metric, unless_away
+from gateway.store.archive import RECENT_MAX, WALKED_MAX, unless_away
 
 PAGE_SIZE: Final = 50
 PAGES_MAX: Final = 200
 SUGGESTED_MAX: Final = 12
-DEFAULT_SORT: Final = "-cost"
-BY_RANGE: Final = {"cost": Metric.COST, "calls": Metric.REQUESTS, "tokens": Metric.TOKENS}
-BY_ROSTER: Final = {
-    "name": Column.NAME,
-    "first_seen": Column.FIRST_SEEN,
-    "last_seen": Column.LAST_SEEN,
-    "days": Column.ACTIVE_DAYS,
-    "total_calls": Column.REQUESTS,
-    "total_cost": Column.CHARGE,
-    "total_tokens": Column.TOKENS,
-}
-FILTERS: Final[dict[str, tuple[str, Callable[[Entry], bool]]]] = {
-    "over": ("Over budget", lambda e: bool(e.standing.limits) and e.standing.share >= 100),
-    "near": ("Near budget", lambda e: NEAR <= e.standing.share < 100),
-    "under": ("Under budget", lambda e: bool(e.standing.limits) and e.standing.share < NEAR),
-    "blocked": ("Blocked", lambda e: e.person.blocked),
-}
-SEEN: Final[dict[str, tuple[str, Callable[[Span], Seen]]]] = {
-    "active": ("Active", lambda span: Seen(Column.LAST_SEEN, since_ms=span.start_ms)),
-    "idle": ("Idle", lambda span: Seen(Column.LAST_SEEN, until_ms=span.start_ms)),
-    "new": ("New", lambda span: Seen(Column.FIRST_SEEN, span.start_ms, span.end_ms)),
-}
 COLUMNS: Final = {
     "tokens": "Tokens",
     "tokens_in": "In",
@@ -100,20 +81,6 @@ class Row:
     lately: Lately = NOTHING_LATELY
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """Part of the list.
-
-    Attributes:
-        count: Of the whole list.
-        cut: The list ends before its count: further ones used nothing, or little.
-    """
-
-    customers: Sequence[Customer]
-    count: int
-    cut: bool = False
-
-
 class Users:
     def __init__(
         self,
@@ -128,26 +95,41 @@ class Users:
         self._reports = reports
         self._board = board
         self._card = card
+        self._listing = Listing(services.users, reports, board)
         self._renderer = renderer
 
     async def page(self, visit: Visit) -> Response:
+        return await self.with_draft(visit, Draft())
+
+    async def with_draft(self, visit: Visit, draft: Draft) -> Response:
+        """The page, with what was to be set for those that are ticked."""
         state = visit.state
         chosen = state.get("user")
         panel = await self._card.context(visit, chosen) if chosen else None
         if visit.wants_panel:
             return self._renderer.page("users_layer.html", visit, {"panel": panel})
         page = page_number(state.get("page"))
-        listed = await self._listed(visit, (page - 1) * PAGE_SIZE, PAGE_SIZE)
+        part = Part((page - 1) * PAGE_SIZE, PAGE_SIZE)
+        # Who made such calls, only the archive knows: without it there is nobody to show.
+        known = await unless_away(self._listing.part(state, part))
+        listed = known or Listed([], 0)
         pages = -(-min(listed.count, COMPARED_MAX if listed.cut else listed.count) // PAGE_SIZE)
+        rows = await self._rows_or_less(visit, listed.customers)
+        here = {row.entry.person.identifier for row in rows}
         context: dict[str, Any] = {
-            "rows": await self._rows_or_less(visit, listed.customers),
-            "count": listed.count,
-            "cut": listed.cut,
+            "rows": rows,
+            "draft": draft,
+            "ticked_elsewhere": [named for named in draft.ticked if named not in here],
+            "listed": listed,
+            "known": known is not None,
+            "models": await unless_away(self._reports.model_names(state.span)) or (),
+            "by_calls": [name for name in BY_CALLS if state.get(name).strip()],
+            "looked_through_max": WALKED_MAX,
             "everybody": (await self._users.page(Wanted(size=1))).count,
             "page": page,
             "pages": min(pages, PAGES_MAX),
             "first": (page - 1) * PAGE_SIZE + 1,
-            "sort": state.get("sort", DEFAULT_SORT),
+            "sort": sort_of(state),
             "filters": {name: words for name, (words, _) in (*FILTERS.items(), *SEEN.items())},
             "durations": DURATIONS,
             "columns": COLUMNS,
@@ -158,7 +140,7 @@ class Users:
             "recent_max": RECENT_MAX,
             "panel": panel,
         }
-        return self._renderer.page("users.html", visit, context)
+        return self._renderer.page("users.html", visit, context, 422 if draft.problem else 200)
 
     async def suggest(self, visit: Visit) -> Response:
         """Identifiers that a field may be filled with."""
@@ -170,57 +152,18 @@ class Users:
 
     def twin(self, kind: str) -> Any:
         async def file(visit: Visit) -> Response:
-            listed = await self._listed(visit, 0, PAGE_SIZE_MAX)
-            customers, page = list(listed.customers), 1
-            while len(customers) < min(listed.count, ROWS_MAX) and not listed.cut:
-                more = await self._listed(visit, page * PAGE_SIZE_MAX, PAGE_SIZE_MAX)
-                if not more.customers:
+            customers: list[Customer] = []
+            part = Part(0, PAGE_SIZE_MAX)
+            while len(customers) < ROWS_MAX:
+                listed = await self._listing.part(visit.state, part)
+                customers += listed.customers
+                part = Part(part.offset + part.size, part.size, listed.following)
+                if listed.cut or (part.after is None and part.offset >= listed.count):
                     break
-                customers += more.customers
-                page += 1
-            rows = await self._rows(visit, customers)
+            rows = await self._rows(visit, customers[:ROWS_MAX])
             return twin(kind, "users", map(_file_row, rows), FILE_COLUMNS)
 
         return file
-
-    async def _listed(self, visit: Visit, offset: int, size: int) -> Listed:
-        state = visit.state
-        name = state.get("sort", DEFAULT_SORT)
-        down, column = name.startswith("-"), BY_ROSTER.get(name.removeprefix("-"))
-        sought = state.get("q").strip()
-        if state.get("show") in FILTERS:
-            customers = _fitting(await self._board.everybody(), state.get("show"), sought)
-            ordered = await self._by_range(visit, customers, name)
-            return Listed(ordered[offset : offset + size], len(customers))
-        narrowings: list[Narrowing] = [Search(sought)] if sought else []
-        if state.get("show") in SEEN:
-            narrowings.append(SEEN[state.get("show")][1](state.span))
-        if column is not None:
-            wanted = Wanted(
-                order=Order(column, down), narrowings=narrowings, offset=offset, size=size
-            )
-            found = await self._users.page(wanted)
-            return Listed(found.rows, found.count)
-        count = (await self._users.page(Wanted(size=1))).count
-        if count > COMPARED_MAX and not narrowings and down:
-            part = slice(offset, offset + size)
-            most = await unless_away(self._reports.most(state.span, _metric(name), part))
-            if most is not None:
-                return Listed(most, count, True)
-        wanted = Wanted(order=Order(Column.LAST_SEEN), narrowings=narrowings, size=COMPARED_MAX)
-        found = await self._users.page(wanted)
-        ordered = await self._by_range(visit, found.rows, name)
-        return Listed(ordered[offset : offset + size], found.count, found.count > len(found.rows))
-
-    async def _by_range(
-        self, visit: Visit, customers: Sequence[Customer], sort: str
-    ) -> list[Customer]:
-        value = VALUES[_metric(sort)]
-        numbers = [customer.number for customer in customers]
-        used = await unless_away(self._reports.used(visit.state.span, numbers)) or {}
-        return sorted(
-            customers, key=lambda c: value(used.get(c.number, Slot())), reverse=sort[:1] == "-"
-        )
 
     async def _rows_or_less(self, visit: Visit, customers: Sequence[Customer]) -> list[Row]:
         """For a page; a file without its figures would say that there were none."""
@@ -252,12 +195,6 @@ class Users:
         ]
 
 
-def _fitting(everybody: Everybody, show: str, sought: str) -> list[Customer]:
-    _, fits = FILTERS[show]
-    search = Search(sought)
-    return [e.row for e in everybody.entries if fits(e) and (not sought or search.meets(e.row))]
-
-
 def _columns(text: str) -> tuple[str, ...]:
     """Those that were chosen, in the order in which they are listed here."""
     wanted = text.split(".") if text else SHOWN
@@ -269,13 +206,10 @@ def page_number(text: str) -> int:
     return min(max(int(text), 1), PAGES_MAX) if known else 1
 
 
-def _metric(sort: str) -> Metric:
-    return BY_RANGE.get(sort.removeprefix("-"), Metric.COST)
-
-
+_TOKENS: Final = ("tokens", "input_tokens", "cached_tokens", "output_tokens")
 FILE_COLUMNS: Final = (
     *("customer_identifier", "name", "email", "blocked", "first_seen", "last_active"),
-    *("requests", "tokens", "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
+    *("requests", *_TOKENS, "cost_usd", "charge_usd", "errors", "rejected", "unpriced_requests"),
     *("period_spent_usd", "limit_usd", "limit_used_percent", "total_charge_usd"),
 )
 
@@ -293,7 +227,7 @@ def _file_row(row: Row) -> dict[str, Any]:
         "first_seen": instant(row.entry.row.first_seen_ms),
         "last_active": instant(row.entry.row.last_seen_ms),
         "requests": used.requests,
-        "tokens": used.tokens,
+        **{name: getattr(used, name) for name in _TOKENS},
         "cost_usd": amount(used.cost_pico),
         "charge_usd": amount(used.charge_pico),
         "errors": used.errors,

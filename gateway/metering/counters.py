@@ -104,6 +104,7 @@ def lifetime_command(partition: Partition, number: int) -> Command:
 
 
 def read_lifetime(reply: Sequence[bytes | None]) -> Lifetime:
+    """Raises ValueError: one of them is no number."""
     numbers: list[Any] = [None if text is None else int(text) for text in reply]
     *totals, first_seen_ms, last_seen_ms, active_days = numbers
     return Lifetime(
@@ -112,6 +113,14 @@ def read_lifetime(reply: Sequence[bytes | None]) -> Lifetime:
         last_seen_ms=last_seen_ms,
         active_days=active_days or 0,
     )
+
+
+def shown_lifetime(reply: Sequence[bytes | None]) -> Lifetime:
+    """As `read_lifetime`; nothing where one of them is no number."""
+    try:
+        return read_lifetime(reply)
+    except ValueError:
+        return Lifetime()
 
 
 def lifetime_fields(before: Lifetime, after: Lifetime) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from gateway.metering.checkpoints import checkpoints, fields, money_by_customer
+from gateway.metering.checkpoints import by_customer, checkpoints, fields
 from gateway.metering.loop import repeat
 from gateway.metering.sinks import Sink, cursors_of, stuck
 from gateway.store.client import Store
@@ -111,9 +111,10 @@ class Trimmer:
         if not entries:
             return 0
         last_id = entries[-1][0].decode()
-        sums = money_by_customer(flat for _, flat in entries)
-        known = await checkpoints(self._store, partition, list(sums))
-        after = {number: known[number].plus(money) for number, money in sums.items()}
+        sums = by_customer(entries)
+        first_ms, _ = halves(entries[0][0].decode())
+        known = await checkpoints(self._store, partition, list(sums), trimmed_ms=first_ms)
+        after = {number: known[number].plus(more) for number, more in sums.items()}
         outcome = await self._store.script(
             "trim",
             [partition.cursors, partition.stream, partition.checkpoints],

@@ -3,7 +3,7 @@
 Strict only about what we read; everything else is the provider's to judge.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from typing import Any, Final
@@ -21,7 +21,7 @@ from gateway.openai.carriers import (
 )
 from gateway.openai.content import Content, edited
 from gateway.openai.endpoints import Endpoint, Traits
-from gateway.openai.fields import flag, integer, wrong_type
+from gateway.openai.fields import flag, integer, refuse_duplicates, wrong_type
 from gateway.openai.forms import Form, attached, said_twice
 from gateway.openai.halves import loads
 from gateway.openai.hosted_tools import HOSTED_FIELDS, HostedTools, hosted_tools, tool_uses_max
@@ -302,19 +302,6 @@ def document_of(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidCall("The body must be a JSON object.", code="invalid_json")
     return document
-
-
-def refuse_duplicates(keys: Iterable[str], read: Collection[str], prefix: str = "") -> None:
-    seen: set[str] = set()
-    for key in keys:
-        if key in seen and key in read:
-            name = prefix + key
-            raise InvalidCall(
-                f"`{name}` stands twice in the body: send it once.",
-                code="duplicate_field",
-                param=name,
-            )
-        seen.add(key)
 
 
 def _refuse_unsupported(document: Mapping[str, Any], traits: Traits) -> None:

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any, Final
 
 from gateway.errors import InvalidCall
-from gateway.openai.body import Member
+from gateway.openai.body import Member, members
+from gateway.openai.fields import refuse_duplicates
 
 
 class Absent(Enum):
@@ -64,7 +65,8 @@ def customer_fields(
     """Pick the carriers out of `document`, the parsed `body` with its members `found`.
 
     Raises:
-        InvalidCall: a number in a carrier is too long to be read exactly.
+        InvalidCall: a number in a carrier is too long to be read exactly, or one of the
+            customer's fields stands twice.
     """
     values = {}
     for member in found:
@@ -72,6 +74,9 @@ def customer_fields(
             raw = body[member.value_start : member.value_end]
             exact = _exact(member.key, raw) if _INEXACT.search(raw) else document[member.key]
             values[member.key] = exact
+            if member.key == "customer_params" and isinstance(exact, dict):
+                inner = [inside.key for inside in members(raw)]
+                refuse_duplicates(inner, inner, "customer_params.")
     return CustomerFields(**values) if values else NO_CUSTOMER_FIELDS
 
 

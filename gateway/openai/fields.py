@@ -1,6 +1,6 @@
-"""Fields of a body that must have the right type where they are read."""
+"""Fields of a body that must have the right type where they are read, and stand there once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gateway.errors import InvalidCall
@@ -36,3 +36,21 @@ def flag(document: Mapping[str, Any], key: str) -> bool:
 
 def wrong_type(param: str, wanted: str) -> InvalidCall:
     return InvalidCall(f"`{param}` must be {wanted}.", code="invalid_type", param=param)
+
+
+def refuse_duplicates(keys: Iterable[str], read: Collection[str], prefix: str = "") -> None:
+    """Refuse a key of `read` that stands twice: it could be read otherwise elsewhere.
+
+    Raises:
+        InvalidCall: names it, `prefix` before it.
+    """
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen and key in read:
+            name = prefix + key
+            raise InvalidCall(
+                f"`{name}` stands twice in the body: send it once.",
+                code="duplicate_field",
+                param=name,
+            )
+        seen.add(key)

@@ -6,9 +6,10 @@ from dataclasses import replace as replace_fields
 import orjson
 
 from gateway.openai.body import Member, cut, members, replace
-from gateway.openai.call import COMMON, document_of, model_of, refuse_duplicates
+from gateway.openai.call import COMMON, document_of, model_of
 from gateway.openai.carriers import CARRIERS, KEPT_CARRIERS
 from gateway.openai.content import Content, edited
+from gateway.openai.fields import refuse_duplicates
 
 
 @dataclass(frozen=True, slots=True)

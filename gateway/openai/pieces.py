@@ -18,8 +18,8 @@ _STATED: Final = (
     ("server_tool_use", ("web_search_requests",), "web_search"),  # Anthropic, OpenRouter
     ("server_side_tool_usage_details", ("web_search_calls",), "web_search"),  # xAI
     ("server_side_tool_usage_details", ("x_search_calls",), "web_search"),
-    ("server_side_tool_usage_details", ("file_search_calls",), "file_search"),
-    ("server_side_tool_usage_details", ("document_search_calls",), "file_search"),
+    ("server_side_tool_usage_details", ("file_search_calls",), "file_search"),  # collections
+    ("server_side_tool_usage_details", ("document_search_calls",), "file_search:attached"),
     ("server_side_tool_usage_details", ("code_interpreter_calls",), "tool:code_interpreter"),
     ("web_search", ("num_requests",), "web_search"),  # OpenAI: see `tool_usage`
     ("file_search", ("num_requests",), "file_search"),
@@ -67,7 +67,9 @@ def pieces(block: Block, uses: Pieces = NO_PIECES) -> tuple[tuple[str, int], ...
         found["second"] = seconds
     if not any(unit.partition(":")[0] == "request" for unit in uses):
         found |= _request(block)
-    return tuple({**uses, **found}.items())
+    stated = {unit.partition(":")[0] for unit in found}
+    listed = {unit: n for unit, n in uses.items() if unit.partition(":")[0] not in stated}
+    return (*listed.items(), *found.items())
 
 
 def _request(block: Block) -> dict[str, int]:

@@ -124,7 +124,7 @@ class Pipeline:
             self._conclude(self._refuse(request, call, caller, exc))
             raise
         self._telemetry.count(ADMITTED)
-        request = self._heard(request)
+        request = self._heard(request, caller)
         task = asyncio.current_task()
         assert task is not None
         self._calls.add(task)
@@ -154,8 +154,10 @@ class Pipeline:
             if tab.answering:  # who waits for an error does not wait for the store as well
                 await asyncio.shield(ending)
 
-    def _heard(self, request: Request) -> Request:
-        return request if self._payloads is None else self._payloads.listening(request)
+    def _heard(self, request: Request, caller: Caller) -> Request:
+        if self._payloads is None or caller.disables_log:
+            return request
+        return self._payloads.listening(request)
 
     def _kept(self, request: Request, hold: Hold) -> None:
         if self._payloads is not None:

@@ -23,6 +23,8 @@ WAIT_BYTES_MAX: Final = 1_048_576
 WAIT_SECONDS_MAX: Final = 2.0
 """An answer that is whole within these is sent with its charge in the headers."""
 
+_WITHOUT_BODY: Final = (204, 304)
+
 KEEP_ALIVE: Final = b": keep-alive\n"
 """A comment, and no blank line behind it: to some clients that would be an empty event."""
 
@@ -343,6 +345,8 @@ class WholeRelay:
 
 
 def start(status: int, headers: RawHeaders) -> dict[str, Any]:
+    if status in _WITHOUT_BODY:  # some providers state the length of the body that it cannot have
+        headers = [(name, value) for name, value in headers if name != b"content-length"]
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 

@@ -34,7 +34,13 @@ from gateway.proxy.bodies import BodyLimits, read_body
 from gateway.proxy.cors import Cors, PageSend, is_preflight
 from gateway.proxy.departure import ClientGone
 from gateway.proxy.elsewhere import LARGE_BYTES, Elsewhere
-from gateway.proxy.headers import RawHeaders, app_token, ours, refuse_without_key
+from gateway.proxy.headers import (
+    RawHeaders,
+    app_token,
+    ours,
+    query_without,
+    refuse_without_key,
+)
 from gateway.proxy.models import Models
 from gateway.proxy.passage import Passing, pass_on
 from gateway.proxy.passthrough import Passthrough
@@ -120,7 +126,7 @@ class Arrival:
             started_ms=self.started_ms,
             receive=receive,
             send=send,
-            query=asked.rest,
+            query=query_without(app_token(self.headers), asked.rest),
             query_fields=asked.fields,
             azure=azure(scope["path"]),
         )
@@ -136,7 +142,7 @@ class Arrival:
             headers=self.raw_headers,
             receive=receive,
             send=send,
-            query=scope["query_string"],
+            query=query_without(app_token(self.headers), scope["query_string"]),
             azure=azure(scope["path"]),
             content=content,
         )

@@ -8,8 +8,8 @@ the batch it would have travelled in.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from gateway.errors import LedgerUnavailable
@@ -17,7 +17,7 @@ from gateway.store import address, scripts
 from gateway.store.cluster import Cluster
 from gateway.store.guarantees import Guarantees, audited
 from gateway.store.identity import Changes
-from gateway.store.keys import META, PARTITIONS, Keyspace, Partition
+from gateway.store.keys import META, PARTITIONS, Keyspace, Partition, WrongPartitions
 from gateway.store.link import Link
 from gateway.store.replies import Command, failed, writes_nothing
 from gateway.store.single import Single
@@ -27,6 +27,8 @@ __all__ = ["Part", "Store"]
 
 GREETING_PAUSE_SECONDS: Final = 0.5
 ADMITS_SECONDS_MAX: Final = 0.5
+log = logging.getLogger(__name__)
+
 KEYLESS: Final = frozenset({"PING", "TIME", "INFO", "ECHO", "CONFIG", "SCRIPT", "ROLE", "WAIT"})
 """Commands whose second word is no key: `node_of` says whose server does them."""
 
@@ -135,7 +137,11 @@ class Store:
         return self.is_ready and self._way.is_up
 
     async def connect(self) -> None:
-        """Start. A store that is away is tried again until it comes; see `is_ready`."""
+        """Start. A store that is away is tried again until it comes; see `is_ready`.
+
+        Raises:
+            WrongPartitions: it was damaged by hand.
+        """
         self._loop = asyncio.get_running_loop()
         self._way.start()
         try:
@@ -243,14 +249,18 @@ class Store:
             await self._submit(("HSETNX", META, "partitions", PARTITIONS), META)
             fixed = await self._submit(("HGET", META, "partitions"), META)
         await self._reach()  # so that each server has said who it is
-        self.keyspace = Keyspace(int(fixed))
+        self.keyspace = Keyspace.of(fixed)
         self.is_ready = True
 
     async def _keep_greeting(self) -> None:
         while not (self.is_ready or self._closing):
             await asyncio.sleep(GREETING_PAUSE_SECONDS)
-            with suppress(LedgerUnavailable):
+            try:
                 await self._greet()
+            except LedgerUnavailable:
+                pass
+            except WrongPartitions as exc:
+                log.error("store_unfit error=%s", exc)  # noqa: TRY400 - it says all there is
 
 
 NOT_REACHABLE: Final = "The ledger is not reachable; try again shortly."

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 PARTITIONS: Final = 64
 """Fixed when a store is first used, and then read back from `META`."""
 
+PARTITIONS_MAX: Final = 4_096
 CLUSTER_SLOTS: Final = 16_384
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -209,12 +210,49 @@ def roster_order(name: str) -> str:
     return f"{{fb}}ix:{name}"
 
 
+class WrongPartitions(Exception):
+    """The store has another number of partitions than it was begun with.
+
+    The message says where it stands and how it is set right.
+    """
+
+    def __init__(self, said: str, reason: str) -> None:
+        super().__init__(
+            f"{META}, field partitions, is {said}, {reason}. It is fixed when a store is first"
+            " used, and has been changed by hand since. Stop every gateway, and set it back:"
+            f" HSET {META} partitions {PARTITIONS} (or what it was, where that was another)."
+        )
+
+
 class Keyspace:
     """The partitions of a store, and which of them a customer or a scope lives in."""
 
     def __init__(self, partitions: int = PARTITIONS) -> None:
         self.partitions = tuple(Partition(i, _tag(i, partitions)) for i in range(partitions))
         self._found: dict[str, Partition] = {}
+
+    @classmethod
+    def of(cls, partitions: bytes) -> "Keyspace":
+        """As the store has their number.
+
+        Raises:
+            WrongPartitions: it is none.
+        """
+        if not partitions.isdigit() or not 0 < int(partitions) <= PARTITIONS_MAX:
+            said = repr(partitions.decode(errors="replace"))
+            raise WrongPartitions(said, f"not a number from 1 to {PARTITIONS_MAX}")
+        return cls(int(partitions))
+
+    def check(self, key: bytes, partition: int) -> None:
+        """That a key of that partition is where these partitions have it.
+
+        Raises:
+            WrongPartitions: it is of a store of another number of them.
+        """
+        count = len(self.partitions)
+        if partition >= count or not key.startswith(self.partitions[partition].tag.encode()):
+            tag = key[: key.index(b"}") + 1].decode()
+            raise WrongPartitions(str(count), f"but there are keys of {tag}, which is none of them")
 
     def partition_of(self, customer: str) -> Partition:
         found = self._found.get(customer)

@@ -19,7 +19,7 @@ from tests.support.gateways import (
     gateway,
     wait_until,
 )
-from tests.support.rawhttp import exchange, request
+from tests.support.rawhttp import connected, exchange, parse, request, until
 from tests.support.rawupstream import answer, stream
 
 DONE = b"data: [DONE]\n\n"
@@ -551,3 +551,24 @@ def test_an_aliass_target_is_what_is_sent_and_priced(named_door, provider, asked
     log = named_door.log(event.request_id)
     assert (asked, event.upstream_model) == (log["model"], log["upstream_model"])
     assert log["arithmetic"]["explanation"] is None
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_a_status_without_a_body_states_no_length_of_one(door, provider, caplog, status):
+    """Some providers state it all the same; the connection must stay in step."""
+    provider.answers(answer(b"{}", status=status))
+    again = request(
+        "/v1/chat/completions",
+        json.dumps(chat_body()).encode(),
+        authorization=f"Bearer {TOKEN}",
+        connection="keep-alive",
+    )
+
+    with connected(door.url) as connection:
+        for _ in range(2):
+            connection.sendall(again)
+            got = parse(until(connection, b"\r\n\r\n"))
+            assert int(status[:3]) == got.status
+            assert got.header("content-length") is None
+
+    assert "Traceback" not in caplog.text

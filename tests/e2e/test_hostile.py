@@ -72,6 +72,17 @@ BODIES = {
         400,
         "duplicate_field",
     ),
+    "customer twice within": (
+        GOOD[:-1] + b',"customer_params":{"customer_identifier":"a","customer_identifier":"b"}}',
+        400,
+        "duplicate_field",
+    ),
+    "limit twice": (
+        GOOD[:-1] + b',"customer_params":'
+        b'{"customer_identifier":"a","period_budget":1,"p\\u0065riod_budget":9}}',
+        400,
+        "duplicate_field",
+    ),
     "foreign wish": (GOOD[:-1] + b',"fallback_models":["x"]}', 400, "unsupported_field"),
     "id long": (with_customer(f'"{"i" * 10_240}"'), 400, "invalid_customer"),
     "id empty": (with_customer('""'), 400, "invalid_customer"),
@@ -219,6 +230,79 @@ def test_expect_100_continue(door):
 
     assert 1 == len(door.settled(customer))
     assert "expect" not in door.seen[-1].headers
+
+
+def test_trailers_are_no_headers(door):
+    """What stands behind a chunked body names no customer, and reaches no provider."""
+    customer = a_customer()
+    body = json.dumps(chat_body(customer)).encode()
+    token = {"authorization": f"Bearer {TOKEN}"}
+    head = request(CHAT, content_length=None, transfer_encoding="chunked", **token)
+    trailers = b"x-sum: 1\r\nauthorization: Bearer nobody\r\nx-farebox-customer: another\r\n"
+    sent = head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+
+    assert 200 == exchange(door.url, sent).status
+
+    assert 1 == len(door.settled(customer))
+    assert "x-sum" not in door.seen[-1].headers
+
+
+@pytest.mark.parametrize("framed", ["length", "chunks"])
+def test_another_protocol_is_not_spoken(door, framed):
+    """Java's own client asks for h2c in each call over plain HTTP: it is answered as ever."""
+    first, second = a_customer(), a_customer()
+    ask = {
+        "authorization": f"Bearer {TOKEN}",
+        "connection": "Upgrade, HTTP2-Settings",
+        "upgrade": "h2c",
+        "http2_settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+    }
+    body = json.dumps(chat_body(first)).encode()
+    if framed == "chunks":
+        head = request(CHAT, content_length=None, transfer_encoding="chunked", **ask)
+        sent = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        sent = request(CHAT, body, **ask)
+    plain = request("/v1/models", method="GET", **ask)
+    last = request(CHAT, json.dumps(chat_body(second)).encode(), authorization=f"Bearer {TOKEN}")
+
+    with connected(door.url) as connection:
+        connection.sendall(sent + plain + last)
+        got = to_the_end(connection)
+
+    assert 3 == got.count(b"HTTP/1.1 200 "), got
+    assert [1, 1] == [len(door.settled(customer)) for customer in (first, second)]
+    assert "upgrade" not in door.seen[-2].headers
+
+
+def test_a_head_may_come_in_pieces(door):
+    """Where the network cuts a call, and how much of its body comes at once, is no fault."""
+    customer = a_customer()
+    body = json.dumps(chat_body(customer, "long " * 50_000)).encode()
+    padding = {f"x_padding_{number}": "y" * 1_000 for number in range(40)}
+    sent = request(CHAT, body, authorization=f"Bearer {TOKEN}", **padding)
+
+    first = request(
+        "/v1/models", method="GET", connection="keep-alive", authorization=f"Bearer {TOKEN}"
+    )
+
+    with connected(door.url) as connection:
+        connection.sendall(first + sent[:30])
+        # What has been answered has been read, and what was sent along with it.
+        until(connection, b"]}")
+        connection.sendall(sent[30:])
+        got = parse(to_the_end(connection))
+
+    assert 200 == got.status, got
+    assert 1 == len(door.settled(customer))
+
+
+def test_a_head_too_large_is_told(door):
+    """Which fault it is, and what is allowed."""
+    got = send(door, x_padding="y" * 70_000)
+
+    assert_refused(got, 400, "invalid_http")
+    assert "at most 128 of them, 65536 bytes together" in got.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,19 @@ def test_long_ones_are_cut(keeping) -> None:
     assert (2_000, True) == (len(kept["request"]), kept["cut"])
 
 
+def test_a_call_may_ask_that_nothing_is_kept(keeping) -> None:
+    """`disable_log`: its figures are in the logs, what was said is not."""
+    quiet = keeping.chat(a_customer(), "Tell me a canary", disable_log=True)
+    loud = keeping.chat(a_customer())
+
+    # Payloads are written in the order of their calls.
+    loud_id = loud.headers["x-farebox-request-id"]
+    wait_until(lambda: "payload" in keeping.log(loud_id), "the next call's payload is written")
+    row = keeping.log(quiet.headers["x-farebox-request-id"])
+    assert "payload" not in row
+    assert {"disable_log": True} == row["metadata"]
+
+
 def test_nothing_is_kept_unless_asked_for(door) -> None:
     answer = door.chat(a_customer())
 

@@ -27,6 +27,15 @@ def test_calls_are_logged_and_summed_up(url) -> None:
         assert row["unique_id"] in door.api.get("/api/export/usage").text
         assert {"status": "ready"} == door.api.get("/readyz").json()
 
+        narrowed = "/api/request-logs/list/"
+        for status, expected in (("200", 1), ("200.5", 0), ("-2147483647", 0), ("2147483647", 0)):
+            found = door.api.get(narrowed, params={"status_code": status})
+            assert (200, expected) == (found.status_code, found.json()["count"]), status
+        assert 422 == door.api.get(narrowed, params={"status_code": "2147483648"}).status_code
+        for path in ("request-logs/list/?app", "analytics/summary?model", "export/usage?model"):
+            assert 422 == door.api.get(f"/api/{path}=%00").status_code, path
+        assert 404 == door.api.get("/api/request-logs/%00").status_code
+
 
 def test_calls_are_served_while_it_is_away() -> None:
     """And say what is missing: logs 503, `/readyz` degraded; the customer's money is exact."""

@@ -18,7 +18,8 @@ import redis
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.cli.server import HEADERS_MAX, bound, url_of
+from gateway.cli.bounded_http import HEADERS_MAX
+from gateway.cli.server import bound, url_of
 from gateway.store.embedded import EmbeddedStore, is_running
 from tests.support.stores import server
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.cli.beside import progressing
 from gateway.store.embedded import EmbeddedStore
-from gateway.store.keys import Keyspace
+from gateway.store.keys import META, Keyspace
 from tests.support.gateways import Gateway, a_customer, gateway, settings, wait_until
 
 CLEAN, DIFFERENT, UNCHECKED = 0, 1, 2
@@ -69,6 +69,35 @@ def test_sound_books_exit_0_beside_live_calls(door, config) -> None:
     assert CLEAN == shown.exit_code
     assert "Checked 64 partitions" in shown.stdout
     assert "Every balance is the sum of its events" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "reason"),
+    [
+        ("verify", "32", "but there are keys of {fb"),
+        ("verify", "65", "but there are keys of {fb"),
+        ("verify", "0", "not a number from 1 to 4096"),
+        ("verify", "many", "not a number from 1 to 4096"),
+        ("rebuild", "63", "but there are keys of {fb"),
+    ],
+)
+def test_partitions_changed_by_hand_are_named_with_the_remedy(
+    door, config, command, said, reason
+) -> None:
+    """Nothing is compared or written where every customer would be looked for in vain."""
+    customer = a_customer()
+    door.chat(customer)
+    door.settled(customer)
+    door.store.hset(META, "partitions", said)
+    try:
+        shown = run(command, "--config", config)
+    finally:
+        door.store.hset(META, "partitions", "64")
+
+    assert UNCHECKED == shown.exit_code
+    assert "{fb}meta, field partitions, is" in shown.stderr
+    assert reason in shown.stderr
+    assert "HSET {fb}meta partitions 64" in shown.stderr
 
 
 def test_a_difference_exits_1_and_is_named(door, config) -> None:

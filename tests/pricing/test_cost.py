@@ -295,6 +295,43 @@ def test_a_scope_multiplies_the_whole_bill(scope, dollars) -> None:
     assert dollars == usd(sum(item.amount_femto for item in bill.items) // 1_000)
 
 
+@pytest.mark.parametrize(
+    ("fees", "dollars"),
+    [
+        ((), "1.1"),
+        ((("web_search", 3),), "1.4"),  # 1 more a tenth, and three at a tenth as they are
+        ((("page", 3),), "4.4"),  # a piece that costs more there too
+        ((("web_search", 3), ("page", 3)), "4.7"),
+        ((("web_search:wide", 1),), "1.2"),  # a kind that its unit prices
+        ((("second", 7),), "1.233333333333"),  # everywhere, and with a rest
+        ((("second", 7), ("page", 1)), "2.333333333333"),
+    ],
+)
+def test_a_fee_that_is_the_same_everywhere_is_not_multiplied(fees, dollars) -> None:
+    """Anthropic's tenth in the US is "across all token pricing categories": no search is one."""
+    price = price_of(
+        {"input": "1"},
+        fees={
+            "web_search": {"rate": "100", "per": 1000, "everywhere": True},
+            "second": {"rate": "2", "per": 105, "everywhere": True},
+            "page": {"rate": "1"},
+        },
+        multipliers=[{"when": {"scope": "us"}, "num": 11, "den": 10}],
+    )
+    usage = Usage(input_tokens=10**6, fees=fees)
+
+    bill = cost(usage, price, scope="us")
+
+    assert dollars == usd(bill.cost_pico)
+    assert abs(sum(line.amount_femto for line in bill.items) - 1_000 * bill.cost_pico) <= 1_000
+    at_home = cost(usage, price)
+    assert at_home.cost_pico < bill.cost_pico
+    assert at_home.items[1:] == tuple(
+        line if line.component == "page" else again
+        for line, again in zip(at_home.items[1:], bill.items[1:], strict=True)
+    )
+
+
 MONDAY = 1_795_392_000_000  # 2026-11-23T00:00:00Z
 HOUR, DAY = 3_600_000, 86_400_000
 
@@ -401,6 +438,36 @@ def test_the_charge_comes_from_the_unrounded_sum() -> None:
     bill = cost(Usage(input_tokens=1), price, markup_ppm=1_000_000)
 
     assert (2, 3) == (bill.cost_pico, bill.charge_pico)
+
+
+BY_THE_SECOND = {"fees": {"second": {"rate": "0.36", "per": 3600}, "page": {"rate": "1"}}}
+
+
+def test_tokens_beside_pieces_that_are_sold_instead_cost_nothing() -> None:
+    """Mistral's transcriptions: so many seconds, and the words of the text beside them."""
+    usage = Usage(input_tokens=4, output_tokens=635, audio_in_tokens=9, fees=(("second", 203),))
+
+    bill = cost(usage, price_of(**BY_THE_SECOND), markup_ppm=1_000_000)
+
+    assert ("0.0203", "0.0406") == (usd(bill.cost_pico), usd(bill.charge_pico))
+    lines = [(item.component, item.quantity, item.amount_femto) for item in bill.items]
+    assert [("input", 4, 0), ("audio_in", 9, 0), ("output", 635, 0)] == lines[:3]
+    assert [("second", 203, 203 * 10**11)] == lines[3:]
+
+
+@pytest.mark.parametrize(
+    ("fees", "price"),
+    [
+        ((), BY_THE_SECOND),  # nothing that is sold was counted: the call is not free
+        ((("second", 0),), BY_THE_SECOND),
+        ((("request", 1),), BY_THE_SECOND),  # which this price does not sell
+        ((("second", 9),), BY_THE_SECOND | {"base": {"output": "1"}}),  # it sells tokens as well
+        ((("second", 9),), {"base": {"output": "1"}}),
+    ],
+)
+def test_tokens_without_a_rate_are_an_error_anywhere_else(fees, price) -> None:
+    with pytest.raises(UnpricedComponent, match="no rate for input"):
+        cost(Usage(input_tokens=4, fees=fees), price_of(**price))
 
 
 def test_a_million_small_events_sum_exactly() -> None:

@@ -45,16 +45,28 @@ def slow_cost(entry: Entry, usage: Usage, tier: str | None, scope: str) -> int |
         if tokens and rate is None:
             return None
         femto += tokens * Fraction(rate or 0) * 10**9
-    for unit, pieces in usage.fees:
-        fee = entry["fees"].get(unit, entry["fees"].get(unit.partition(":")[0]))
-        if pieces and fee is None:
-            return None
-        billed = min(pieces, 1) if fee and fee["once"] else pieces
-        femto += billed * Fraction(fee["rate"] if fee else 0) * 10**15 / (fee["per"] if fee else 1)
+    pieces = slow_pieces(entry, usage)
+    if None in pieces:
+        return None
+    femto += sum((amount for amount, same in filter(None, pieces) if not same), Fraction(0))
+    everywhere = sum((amount for amount, same in filter(None, pieces) if same), Fraction(0))
     factors = {m["when"]["scope"]: Fraction(m["num"], m["den"]) for m in entry["multipliers"]}
     if factors and scope not in {*factors, "global"}:
         return None
-    return rounded(femto * factors.get(scope, 1) / 1_000)
+    return rounded((femto * factors.get(scope, 1) + everywhere) / 1_000)
+
+
+def slow_pieces(entry: Entry, usage: Usage) -> list[tuple[Fraction, bool] | None]:
+    """Of each unit what it comes to, and whether it does everywhere; None: it has no fee."""
+    found: list[tuple[Fraction, bool] | None] = []
+    for unit, pieces in usage.fees:
+        fee = entry["fees"].get(unit, entry["fees"].get(unit.partition(":")[0]))
+        if fee is None:
+            found += [None] if pieces else []
+            continue
+        billed = min(pieces, 1) if fee["once"] else pieces
+        found.append((billed * Fraction(fee["rate"]) * 10**15 / fee["per"], fee["everywhere"]))
+    return found
 
 
 def rounded(value: Fraction) -> int:
@@ -92,6 +104,7 @@ def a_price(dice: Random) -> Entry:
                 "rate": dice.choice(("0", "0.01", "7")),
                 "per": dice.choice((1, 60, 1000, 3600)),
                 "once": dice.choice((False, False, True)),
+                "everywhere": dice.choice((False, True)),
             }
             for unit in units
         },

@@ -192,7 +192,7 @@ def test_r43_sound_and_pictures_have_rates_of_their_own(name, usage, expected) -
         ("openai/gpt-6-sol", Usage(fees=(("container", 1),))),  # of a size that nobody said
         ("google/gemini-3.8-flash", Usage(fees=(("tool:google_maps", 1),))),
         ("groq/openai/gpt-oss-120b", Usage(fees=(("tool:search", 1),))),
-        ("xai/grok-4.7", Usage(fees=(("file_search", 1),))),
+        ("azure/gpt-6-sol", Usage(fees=(("file_search", 1),))),
     ],
 )
 def test_r43_what_a_model_has_no_rate_for_is_an_error(name, usage) -> None:
@@ -276,8 +276,10 @@ def test_r11_every_cached_token_is_billed_once(name, usage, expected) -> None:
         ("google/gemini-2.5-flash", (("web_search", 3),), "0.035"),
         ("google/gemini-2.5-flash", (("web_search", 0),), "0"),
         ("vertex/gemini-2.5-pro", (("web_search", 3),), "0.035"),
-        # https://docs.x.ai/developers/pricing: 5 a thousand
+        # https://docs.x.ai/developers/pricing: 5 a thousand; collections 2.50, attached files 10
         ("xai/grok-4.7", (("web_search", 9), ("tool:code_interpreter", 1)), "0.05"),
+        ("xai/grok-4.7", (("file_search", 3),), "0.0075"),
+        ("xai/grok-4.7", (("file_search:attached", 3),), "0.03"),
     ],
 )
 def test_what_is_billed_by_the_piece(name, fees, expected) -> None:
@@ -536,10 +538,11 @@ def test_a_place_in_any_spelling(name, scope, expected) -> None:
         ("azure/gpt-4-turbo", "regional"),
         ("azure/claude-opus-5", "eu"),
         ("azure/text-embedding-3-small", "eu"),
+        ("azure/text-embedding-3-small", "regional"),  # Canada's is not the one of the US
         ("bedrock/mistral.mistral-large-3-675b-instruct", "us-gov-west-1"),
         ("bedrock/amazon.titan-embed-text-v2:0", "us-gov"),
         ("vertex/gemini-3-pro-preview", "regional"),
-        ("vertex/claude-fable-5-2", "regional"),
+        ("vertex/claude-fable-5-2", "eu"),  # a multi-region: which of the two it is, nobody says
     ],
 )
 def test_a_place_without_a_price_is_not_guessed(name, scope) -> None:

@@ -127,6 +127,38 @@ def test_a_name_twice_on_one_card_is_found() -> None:
     assert "shared-name" in rules(card_of(RIGHT, match=["a", "a"]))
 
 
+def tiered(over, **fields):
+    rates = {"input": "3", "cache_read": "0.3", "output": "9"}
+    price = {**RIGHT, "id": f"p/{over}@2025-01-01", "tiers": [{"over": over, "rates": rates}]}
+    return card_of(price, **{"model": f"m-{over}", **fields})
+
+
+def test_tiers_that_begin_a_token_apart_are_found() -> None:
+    """One provider's "over 200,000" beside its "from 200,000 on": one of them is misread."""
+    found = lint([tiered(199_999), tiered(200_000), tiered(128_000)])
+
+    assert [("tier-edge", "p/m-200000")] == [(each.rule, each.card) for each in found]
+    assert "a token after that of p/199999@2025-01-01" in found[0].text
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [tiered(200_001)],  # two apart
+        [tiered(199_998, provider="q")],  # another provider's page
+    ],
+)
+def test_tiers_further_apart_or_elsewhere_are_other_tiers(others) -> None:
+    assert [] == rules(tiered(199_999), *others)
+
+
+def test_a_tier_that_was_corrected_is_compared_no_more() -> None:
+    wrong = {**RIGHT, "id": "wrong", "tiers": [{"over": 200_000, "rates": LONG["rates"]}]}
+    right = {**wrong, "id": "right", "corrects": "wrong", "tiers": [{**LONG, "over": 199_999}]}
+
+    assert "tier-edge" not in rules(card_of(wrong, right), tiered(199_999))
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"limits": {"context": 10, "max_output": 11}}, {"output_cap_field": None}],

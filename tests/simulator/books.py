@@ -13,6 +13,7 @@ from gateway.customers.profile import Limits
 from gateway.customers.windows import KINDS, Calendar
 from gateway.event import MONEY_KINDS, Kind, UsageEvent, decode
 from gateway.ledger.rules import Rules
+from gateway.metering.window_sums import named_in
 from gateway.store.keys import Keyspace, Partition
 from tests.simulator.accounts import Account
 from tests.simulator.counting import Counting
@@ -140,7 +141,7 @@ class Books(Kept):
         if executed.verb == "restore" and executed.reply == HELD:
             self._follow_restore(executed)
         for stream_id, flat in entries:
-            self._enter(partition, stream_id.decode(), decode(flat), executed)
+            self._enter(partition, stream_id.decode(), flat, executed)
         if number:
             self._check_account(number, holds.values(), dict(paired(account)))
 
@@ -203,13 +204,15 @@ class Books(Kept):
         self._leased_to_ms[request_id] = self._server.clock.now_ms() + lease_ms
 
     def _enter(
-        self, partition: Partition, stream_id: str, event: UsageEvent, executed: Executed
+        self, partition: Partition, stream_id: str, flat: list[bytes], executed: Executed
     ) -> None:
         """Take in what a script has posted."""
+        event, named = decode(flat), named_in(flat)
+        expect((named is not None) == (event.kind in MONEY_KINDS), f"{event.kind} names {named!r}")
         self._last_id[partition.index] = stream_id
         self.log[partition.index, stream_id] = event
         self.counting[partition.index].posted(stream_id, event)
-        self.trimming[partition.index].posted(stream_id, event)
+        self.trimming[partition.index].posted(stream_id, event, named)
         self.scopes.posted(partition.index, stream_id, event)
         account = self._accounts[event.customer_number]
         self._check_end(event, account)
@@ -224,7 +227,8 @@ class Books(Kept):
             if event.kind is Kind.EVENT:
                 now = map(int, executed.args[7].split())
                 ids = [i and max(i, account.opened(k)) for k, i in zip(KINDS, now, strict=False)]
-            account.count(event.charge_pico, event.cost_pico, ids)
+            account.count(event.charge_pico, event.cost_pico, ids, named)
+            account.check_named()
 
     def _check_end(self, event: UsageEvent, account: Account) -> None:
         """A call ends once; only an orphan is corrected, and once."""

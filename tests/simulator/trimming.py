@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.event import UsageEvent
-from gateway.metering.checkpoints import NOTHING, Money, read
+from gateway.metering.checkpoints import NOTHING, Checkpoint, Money, read
+from gateway.metering.window_sums import NO_WINDOWS, WindowSums
 from gateway.store.keys import Partition
 from gateway.store.stream_ids import halves
 from tests.simulator.kept import Kept
@@ -23,18 +24,19 @@ SINKS = (b"flush", b"archive")
 class Trimming(Kept):
     """Of one partition."""
 
-    KEPT = ("_sums", "_live", "dropped")
+    KEPT = ("_sums", "_windows", "_live", "dropped")
 
     def __init__(self, server: VirtualServer, partition: Partition, scopes: ScopeBooks) -> None:
         self._server = server
         self._partition = partition
         self._scopes = scopes
-        self._live: list[tuple[str, UsageEvent]] = []
+        self._live: list[tuple[str, UsageEvent, bytes | None]] = []
         self._sums: dict[int, Money] = {}
+        self._windows: dict[int, WindowSums] = {}
         self.dropped = 0
 
-    def posted(self, stream_id: str, event: UsageEvent) -> None:
-        self._live.append((stream_id, event))
+    def posted(self, stream_id: str, event: UsageEvent, named: bytes | None) -> None:
+        self._live.append((stream_id, event, named))
 
     def look_at(self) -> list[Sequence[Part]]:
         """What to read right after a trim."""
@@ -51,12 +53,15 @@ class Trimming(Kept):
         entries, checkpoints, cursors = self._server.seen
         last_id, hot_ms = executed.args[1].decode(), int(executed.args[3])
         self._check_may_go(last_id, hot_ms, paired(cursors))
-        gone = [event for i, event in self._live if halves(i) <= halves(last_id)]
+        gone = [one for one in self._live if halves(one[0]) <= halves(last_id)]
         del self._live[: len(gone)]
         self.dropped += len(gone)
-        for event in gone:
+        for _, event, named in gone:
             number, money = event.customer_number, money_of(event)
             self._sums[number] = self._sums.get(number, NOTHING).plus(money)
+            if named is not None:
+                windows = self._windows.setdefault(number, WindowSums())
+                windows.add(named, 0, event.charge_pico, event.cost_pico)
         self._check(entries, paired(checkpoints))
 
     def check_at_rest(self) -> None:
@@ -76,9 +81,13 @@ class Trimming(Kept):
 
     def _check(self, entries: Sequence[Any], checkpoints: Mapping[bytes, bytes]) -> None:
         live = [stream_id.decode() for stream_id, _ in entries]
-        expect(live == [i for i, _ in self._live], f"{len(live)} entries, not {len(self._live)}")
-        for number, said in self._sums.items():
-            stored = read(checkpoints.get(b"%d" % number))
+        expect(
+            live == [one[0] for one in self._live], f"{len(live)} entries, not {len(self._live)}"
+        )
+        for number, money in self._sums.items():
+            windows = self._windows[number].total() if number in self._windows else NO_WINDOWS
+            said = Checkpoint(money, windows)
+            stored = read(checkpoints.get(b"%d" % number), trimmed_ms=0)
             expect(stored == said, f"{number} has {stored} as its checkpoint, not {said}")
 
 

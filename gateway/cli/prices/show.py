@@ -100,6 +100,7 @@ def _of_price(price: Price) -> Iterator[str]:
         yield f"    where served {', '.join(price.scopes)}{others}; unpriced elsewhere"
     for unit, fee in price.fees.items():
         once = ", one a call" if fee.once else ""
+        once += ", the same everywhere" if fee.everywhere else ""
         yield f"    {unit}: {usd(fee.rate_femto // 1_000)} USD for {fee.per:,}{once}"
     for source in price.sources:
         yield f"    source {source.url}, seen {source.seen}"

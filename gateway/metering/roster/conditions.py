@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from gateway.metering.roster.rows import SCORES, TEXTS, Column, Row, folded
+from gateway.metering.roster.rows import SCORES, TEXTS, Column, Row, folded, member
 from gateway.store.operators import Operator
 
 Value = str | Decimal
@@ -156,7 +156,29 @@ class Seen:
         return Part(self.column, start, end)
 
 
-Narrowing = Condition | Search | Seen
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Only some customers, whom somebody else has found: number -> index of the partition."""
+
+    places: Mapping[int, int]
+
+    def meets(self, row: Row) -> bool:
+        return row.number in self.places
+
+    @property
+    def members(self) -> list[str]:
+        return [member(number, partition) for number, partition in self.places.items()]
+
+    @property
+    def parts(self) -> None:
+        """They are all over the place; but each is known."""
+
+    @property
+    def part(self) -> None:
+        """None of them is whole."""
+
+
+Narrowing = Condition | Search | Seen | Among
 
 
 def beginning_with(column: Column, text: str) -> Part:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from gateway import crash
 from gateway.customers.profile import Profile
-from gateway.metering.counters import lifetime_command, read_lifetime
+from gateway.metering.counters import lifetime_command, shown_lifetime
 from gateway.metering.loop import repeat
 from gateway.metering.roster.rows import SCORES, TEXTS, Row, packed, row_of
 from gateway.store.client import Part, Store
@@ -170,7 +170,10 @@ class Indexer:
             await self._acknowledge(some)
 
     async def _read(self, changes: Sequence[Change]) -> list[Row | None]:
-        """As they are now; None for one that is not there any more."""
+        """As they are now; None for one that is not there any more.
+
+        One whose counters cannot be read is shown with none: it must not hold the others up.
+        """
         replies = await self._store.commands(
             [("HGETALL", c.partition.profile(c.number)) for c in changes]
             + [lifetime_command(c.partition, c.number) for c in changes]
@@ -184,7 +187,7 @@ class Indexer:
                 rows.append(None)
             else:
                 known = Profile(identifier, change.number, profile.version, profile.stored)
-                rows.append(row_of(change.partition, known, read_lifetime(numbers)))
+                rows.append(row_of(change.partition, known, shown_lifetime(numbers)))
         return rows
 
     async def _index(self, changes: Sequence[Change], rows: Sequence[Row | None]) -> None:

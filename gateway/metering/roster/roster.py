@@ -3,7 +3,8 @@
 Three ways, by what is asked:
 
 * all customers, or those of one part of the order: one round trip, however many there are;
-* few enough can meet what is asked (`GATHERED_MAX`): they are fetched and sorted here;
+* few enough can meet what is asked (`GATHERED_MAX`), or are known already: they are fetched and
+  sorted here;
 * else the order is walked, and who does not meet it is left out, for `SCANNED_MAX` customers
   at most. What has been counted then is not all: `Found.exact` says so.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from gateway.metering.roster.conditions import (
+    Among,
     Narrowing,
     Part,
     meets_all,
@@ -123,8 +125,13 @@ class Roster:
             part = narrowings[0].part
             if part is not None and part.column is wanted.order.column:
                 return await self._part(wanted, part)
+        for narrowing in narrowings:
+            if isinstance(narrowing, Among) and len(narrowing.places) <= GATHERED_MAX:
+                return await self._gathered(wanted, narrowing.members)
         few = await self._fewest(narrowings)
-        return await (self._gathered(wanted, few) if few else self._walked(wanted))
+        if few:
+            return await self._gathered(wanted, await self._members(few))
+        return await self._walked(wanted)
 
     async def _part(self, wanted: Wanted, part: Part) -> Found:
         found = await self._slice(wanted, part, wanted.offset, wanted.size, wanted.after)
@@ -165,16 +172,19 @@ class Roster:
         fewest = min(sums, default=GATHERED_MAX + 1)
         return known[sums.index(fewest)] if fewest <= GATHERED_MAX else ()
 
-    async def _gathered(self, wanted: Wanted, parts: Sequence[Part]) -> Found:
-        """Fetch all of these parts, and sort them here."""
+    async def _members(self, parts: Sequence[Part]) -> list[bytes]:
+        """Of all of these parts."""
         replies = await self._store.commands([_fetching(part) for part in parts])
-        members = sorted(
+        return sorted(
             {
                 entry.rpartition(b"\0")[2] if part.column in TEXTS else entry
                 for part, reply in zip(parts, replies, strict=True)
                 for entry in reply
             }
         )
+
+    async def _gathered(self, wanted: Wanted, members: Sequence[bytes | str]) -> Found:
+        """Fetch all of these, and sort them here."""
         stored = await self._store.commands(
             [
                 ("HMGET", ROSTER_ROWS, *members[start : start + SCANNED_AT_ONCE])

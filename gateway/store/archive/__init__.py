@@ -8,10 +8,11 @@ by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `tri
 
 from gateway.store.archive.answers import NO_PACES, Answers, Paces
 from gateway.store.archive.archive import OFFSET_MAX, PAGE_SIZE_MAX, Archive, Page
+from gateway.store.archive.askers import Found as Askers
 from gateway.store.archive.away import unless_away
 from gateway.store.archive.conditions import Condition, with_key
 from gateway.store.archive.database import FILE_NAME
-from gateway.store.archive.listing import Listed, Place, Sort, Wanted
+from gateway.store.archive.listing import WALKED_MAX, Listed, Place, Sort, Wanted
 from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.payloads import Payload, Payloads
@@ -27,9 +28,11 @@ __all__ = [
     "OFFSET_MAX",
     "PAGE_SIZE_MAX",
     "RECENT_MAX",
+    "WALKED_MAX",
     "Answers",
     "Archive",
     "ArchivedEvent",
+    "Askers",
     "Bounds",
     "Condition",
     "Delivery",

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, upd
 
 from gateway.store.archive import summing
 from gateway.store.archive.answers import Answers
+from gateway.store.archive.askers import Askers
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -115,6 +116,10 @@ class Archive:
     @property
     def recent(self) -> Recent:
         return Recent(self._engine)
+
+    @property
+    def askers(self) -> Askers:
+        return Askers(self._engine)
 
     @property
     def outbox(self) -> Outbox:
@@ -254,10 +259,7 @@ class Archive:
     async def models(self, wanted: LogFilter) -> list[ModelUse]:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
-        return [
-            ModelUse(model=row.model, requests=row.requests, cache_hits=row.cache_hits)
-            for row in rows
-        ]
+        return [ModelUse(model=name, requests=n, cache_hits=hits) for name, n, hits in rows]
 
     async def use(
         self, wanted: LogFilter, *, slots: Slotting | None = None, by: str | None = None
@@ -304,8 +306,7 @@ class Archive:
     async def forget(self, customer_number: int, since_ms: int = 0) -> int:
         """Remove `metadata`, what a customer's calls said of it, from its oldest rows.
 
-        Of those that count from `since_ms` on, and at most of `FORGOTTEN_MAX`. Returns how
-        many they were.
+        Of those from `since_ms` on, at most `FORGOTTEN_MAX`. Returns how many they were.
         """
         return await asyncio.to_thread(self._forget, customer_number, since_ms)
 
@@ -318,10 +319,9 @@ class Archive:
         return await asyncio.to_thread(self._past, partition)
 
     async def retire(self, partition: int, until: str, fold: Fold) -> int:
-        """Remove the oldest rows up to the stream id `until`, at most `RETIRED_MAX`.
+        """Remove the oldest rows up to the stream id `until`, at most `RETIRED_MAX`; how many.
 
-        What `fold` makes of them is added to `past` in the same transaction. Returns how
-        many they were.
+        What `fold` makes of them is added to `past` in the same transaction.
         """
         return await asyncio.to_thread(self._retire, partition, until, fold)
 

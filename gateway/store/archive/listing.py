@@ -215,6 +215,12 @@ def end_of_walk(wanted: Wanted, found: Ways) -> Select[Any]:
     )
 
 
+def rows_on_walk(wanted: Wanted, found: Ways, bound: int) -> Select[Any]:
+    """The ids of what matches among the first `bound` rows."""
+    walked = walk(wanted, found, bound)
+    return select(walked.c.id).where(*_on(walked, found.rest))
+
+
 def is_walk(wanted: Wanted, found: Ways) -> bool:
     """Whether rows are looked at that may not match, or have to be sorted."""
     return bool(found.rest) or wanted.sort is not Sort.TIME

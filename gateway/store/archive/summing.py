@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from gateway.event import RERATED
+from gateway.store.archive.askers import note
 from gateway.store.archive.changing import Change, Spread, add, apply, know, widen
 from gateway.store.archive.days import day_start_ms
 from gateway.store.archive.past import PAST, PastDay, past_of
@@ -87,6 +88,7 @@ def insert_all(connection: Connection, statement: str, rows: Sequence[Row]) -> b
     change.come(facts_of(rows))
     apply(connection, change)
     _written(connection, state)
+    note(connection, rows)
     return True
 
 
@@ -100,6 +102,7 @@ def insert_some(connection: Connection, statement: str, rows: Sequence[Row]) -> 
     change.come(touched.facts())
     apply(connection, change)
     _written(connection, state)
+    note(connection, rows)
 
 
 class _Touched:

@@ -60,11 +60,11 @@ end
 local row = read_account(account)
 local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
 local ids = current_ids(opened, split_ids(window_ids))
-local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
+local changed, windows = counted(account, row, table.concat(ids, ' '), charge, cost)
 count_reported(account, changed, row, opened, ids, charge, cost, count, limits)
 
 local mark = fingerprint .. ' ' .. id .. ' ' .. charge
 remember_key(buckets[1], idempotency_key, mark, keep_seconds)
 redis.call('HSET', account, unpack(changed))
-post(stream, 'adjust', id, number, charge, cost, details)
+post(stream, 'adjust', id, number, charge, cost, details, windows)
 return {ACCEPTED, mark}

@@ -79,7 +79,7 @@ end
 local row = read_account(account)
 local opened = split_ids(row[WINDOWS] or NO_WINDOWS)
 local ids = current_ids(opened, split_ids(window_ids))
-local changed = counted(account, row, table.concat(ids, ' '), charge, cost)
+local changed, windows = counted(account, row, table.concat(ids, ' '), charge, cost)
 count_reported(account, changed, row, opened, ids, charge, cost, count, limits)
 
 if string.sub(version, 1, 1) == '0' then
@@ -91,5 +91,5 @@ else
     remember_key(buckets[1], idempotency_key, mark, keep_seconds)
 end
 redis.call('HSET', account, unpack(changed))
-post(stream, 'event', event_id, number, charge, cost, details)
+post(stream, 'event', event_id, number, charge, cost, details, windows)
 return {ACCEPTED, mark}

@@ -37,11 +37,11 @@ if tonumber(redis.call('ZSCORE', expiries, request_id)) > now_ms then
     return NOT_DUE
 end
 local row = read_account(account)
-local changed = counted(account, row, hold.ids, hold.orphan, hold.orphan)
+local changed, windows = counted(account, row, hold.ids, hold.orphan, hold.orphan)
 count_freed(row, changed, hold.amount)
 redis.call('HSET', account, unpack(changed))
 take_off(holds, expiries, request_id)
 remember_end(ended, request_id)
 remember_orphan(orphans, request_id, hold.orphan, hold.ids)
-post(stream, 'orphan', request_id, number, hold.orphan, hold.orphan, hold.details)
+post(stream, 'orphan', request_id, number, hold.orphan, hold.orphan, hold.details, windows)
 return EXPIRED

@@ -44,8 +44,12 @@ upsert(number_key, profile, number, UPSERT_FROM, changed)
 local windows = reset_custom == '1' and redis.call('HGET', account, 'windows')
 if windows then
     -- Management that moves the anchor starts the custom window afresh; a call does not.
+    -- What was counted before in windows that had begun by now is told no more.
+    local time = redis.call('TIME')
+    local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
     local calendar = string.match(windows, '^%d+ %d+ %d+ %d+')
-    redis.call('HSET', account, 'windows', calendar .. ' 0 0')
+    redis.call('HSET', account, 'windows', calendar .. ' 0 0',
+        'custom.reset', string.format('%.0f', now_ms))
     redis.call('HDEL', account, 'custom.past.charge', 'custom.past.cost')
 end
 return WRITTEN

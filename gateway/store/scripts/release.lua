@@ -45,10 +45,10 @@ end
 
 if posted then
     local back = negated(posted)
-    local changed = counted(account, read_account(account), posted_ids, back, back)
+    local changed, windows = counted(account, read_account(account), posted_ids, back, back)
     redis.call('HDEL', orphans, request_id)
     redis.call('HSET', account, unpack(changed))
-    post_adjust(stream, request_id, number, back, back, posted, details)
+    post_adjust(stream, request_id, number, back, back, posted, details, windows)
     return ADJUSTED
 end
 if record then

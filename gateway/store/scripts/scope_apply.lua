@@ -25,6 +25,8 @@
 -- A hold is taken off by the first end, and cannot land after it (scope_hold.lua).
 -- What was charged above a hold, or corrected upwards, is counted as `over.settle`; what was
 -- reported beyond a limit as `over.event`.
+-- Raises DAMAGED, with its key, where a field of an account is no number: the cursor stays,
+-- and what came before that entry is known by its id when it comes again.
 -- Runs when memory is full. O(entries).
 
 local MOVED, STAYED = 1, 0
@@ -130,15 +132,17 @@ local function count_end(scope, ended, member, kind, charge, cost, ids)
     local amount
     if record then
         amount, ids = string.match(record, '^(%d+)|(.*)$')
-        redis.call('HDEL', holds, member)
     end
     if record or more_charge ~= '0' or more_cost ~= '0' then
         book(scope, kind, ids, more_charge, more_cost, amount)
     end
+    if record then    -- not before: a damaged account books nothing, and keeps its holds
+        redis.call('HDEL', holds, member)
+    end
     remember(ended, member, kind .. ' ' .. charge .. ' ' .. cost .. rest)
 end
 
-local function count_adjust(scope, ended, member, charge, cost, ids)
+local function count_adjust(scope, ended, member, _, charge, cost, ids)
     local before = redis.call('HGET', ended, member) or '- 0 0'
     local its_end, adjusted = string.match(before, '^(%S+ %S+ %S+)(.*)$')
     local by_charge, by_cost = string.match(adjusted, '^ (%S+) (%S+)$')
@@ -167,10 +171,11 @@ for source = 1, sources do
             local scope, ended = scopes[tonumber(ARGV[entry])], KEYS[tonumber(ARGV[entry + 1])]
             local member, kind = scope_member(scope.name, ARGV[entry + 2]), ARGV[entry + 3]
             local charge, cost, ids = ARGV[entry + 4], ARGV[entry + 5], ARGV[entry + 6]
-            if kind == 'adjust' then
-                count_adjust(scope, ended, member, charge, cost, ids)
-            else
-                count_end(scope, ended, member, kind, charge, cost, ids)
+            local count_one = kind == 'adjust' and count_adjust or count_end
+            local done, problem = pcall(count_one, scope, ended, member, kind, charge, cost, ids)
+            if not done then
+                problem = type(problem) == 'table' and problem.err or tostring(problem)
+                return redis.error_reply('DAMAGED ' .. scope.account .. ': ' .. problem)
             end
         end
         redis.call('HSET', cursors, cursor, new)

@@ -73,19 +73,20 @@ if not is_plain then
     if posted then
         -- The orphan counted one amount as charge and as cost alike.
         local more_charge, more_cost = minus(charge, posted), minus(cost, posted)
-        changed = counted(account, row, posted_ids, more_charge, more_cost)
+        changed, window_ids = counted(account, row, posted_ids, more_charge, more_cost)
         if less('0', more_charge) then
             count_over(account, changed, 'over.settle', more_charge)
         end
         redis.call('HDEL', orphans, request_id)
         redis.call('HSET', account, unpack(changed))
-        post_adjust(stream, request_id, number, more_charge, more_cost, posted, details)
+        post_adjust(stream, request_id, number, more_charge, more_cost, posted, details,
+            window_ids)
         return ADJUSTED
     end
     if not record then
         window_ids = begun(row[WINDOWS] or NO_WINDOWS, window_ids)
     end
-    changed = counted(account, row, window_ids, charge, cost)
+    changed, window_ids = counted(account, row, window_ids, charge, cost)
     if record then
         count_freed(row, changed, amount)
         if less(amount, charge) then
@@ -104,5 +105,5 @@ if record then
     take_off(holds, expiries, request_id)
 end
 remember_end(ended, request_id)
-post(stream, 'settle', request_id, number, charge, cost, details)
+post(stream, 'settle', request_id, number, charge, cost, details, window_ids)
 return SETTLED

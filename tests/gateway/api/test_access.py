@@ -6,10 +6,13 @@ import pytest
 
 from gateway.api.answers import MalformedRequest
 from gateway.api.hosts import check_host
+from gateway.api.tallies import Tallies
+from gateway.clock import SystemClock
 from gateway.customers.directory import Directory
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.unheld import Unheld
 from gateway.store.client import Store
+from gateway.telemetry import Telemetry
 
 from .conftest import ADMIN_KEY, MANAGER_TOKEN, TOKEN, admin
 
@@ -180,6 +183,30 @@ async def test_readiness_has_its_reasons(api, monkeypatch) -> None:
 
     assert (503, ["draining"]) == (draining.status_code, draining.json()["reasons"])
     assert (503, ["ledger: no answer"]) == (silenced.status_code, silenced.json()["reasons"])
+
+
+async def test_gateways_that_count_otherwise_are_named(api) -> None:
+    """Whichever of them is asked, as long as the other lives; calls are taken all the same."""
+    by_charge, by_cost = [
+        Tallies(api.bench.store, Telemetry(), SystemClock(), count) for count in ("charge", "cost")
+    ]
+    await by_charge.tell()
+    await by_cost.tell()
+
+    said = []
+    for tallies in (by_charge, by_cost):
+        async with api.serving(tallies=tallies) as client:
+            said.append((await client.get("/readyz")).json())
+    await by_cost.leave()
+    async with api.serving(tallies=by_charge) as client:
+        alone = (await client.get("/readyz")).json()
+
+    assert ["ready", "ready"] == [answer["status"] for answer in said]
+    assert [
+        "budgets.count: charge here, cost in 1 workers of other gateways",
+        "budgets.count: cost here, charge in 1 workers of other gateways",
+    ] == [reason.split(": each")[0] for answer in said for reason in answer["degraded"]]
+    assert {"status": "ready"} == alone
 
 
 async def test_a_full_store_is_not_ready(api, monkeypatch) -> None:

@@ -170,10 +170,11 @@ async def test_a_faulty_limit_is_named(api, content, field) -> None:
 
 
 async def test_a_group_that_is_not_there(api) -> None:
-    for response in (
-        await api.get("/api/groups/team/"),
-        await delete(api, "team"),
-        await put(api, "%7Ex", {"total_budget": 1}),
+    for response, why in (
+        (await api.get("/api/groups/team/"), "'team'."),
+        (await delete(api, "team"), "'team'."),
+        (await put(api, "%7Ex", {"total_budget": 1}), "must not start with '~'"),
+        (await put(api, "x" * 257, {"total_budget": 1}), "at most 256 characters"),
     ):
         assert 404 == response.status_code
-        assert response.json()["detail"]
+        assert why in response.json()["detail"]

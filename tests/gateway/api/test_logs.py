@@ -230,13 +230,17 @@ async def test_pages_show_each_row_once(api) -> None:
         {"end_time": "2026-13-01"},
         {"sort_by": "colour"},
         {"page_size": "0"},
+        {"cost": "1e999999"},
+        {"latency": "-1e9999999"},
+        {"status_code": "2147483648"},
+        {"start_time": "2026-11-29", "end_time": "2026-11-28"},
         {"colour": "red"},
     ],
 )
 async def test_a_query_that_cannot_be_followed_is_refused(api, query) -> None:
     response = await api.get("/api/request-logs/list/", **query)
 
-    assert (422, list(query)) == (response.status_code, list(response.json()["errors"]))
+    assert (422, list(query)[:1]) == (response.status_code, list(response.json()["errors"]))
 
 
 async def test_an_unknown_log_is_not_found(api) -> None:
@@ -286,6 +290,14 @@ BODIES = [
     ({"status": {"operator": "not", "value": ["ok"]}}, "c"),
     ({"status_code": {"operator": "gte", "value": [400]}}, "c"),
     ({"status_code": {"value": [500]}}, "c"),
+    ({"status_code": {"value": [200.5]}}, ""),
+    ({"status_code": {"operator": "in", "value": ["499.5", 500]}}, "c"),
+    ({"status_code": {"operator": "not", "value": [200.5]}}, "a b c d"),
+    ({"prompt_tokens": {"operator": "lt", "value": [2.5]}}, "a b"),
+    ({"prompt_tokens": {"operator": "lte", "value": [2.5]}}, "a b"),
+    ({"prompt_tokens": {"operator": "gt", "value": [2.5]}}, "c d"),
+    ({"prompt_tokens": {"operator": "gte", "value": [2.5]}}, "c d"),
+    ({"cost": {"operator": "lt", "value": ["1.0000000000005"]}}, "a"),
     ({"customer_identifier": {"operator": "startswith", "value": ["ac"]}}, "a b"),
     ({"customer_identifier": {"operator": "icontains", "value": ["ET"]}}, "c d"),
     ({"customer_identifier": {"operator": "in", "value": ["acme", "beta"]}}, "a b c d"),
@@ -336,6 +348,7 @@ async def test_body_filters_have_every_operator(api) -> None:
         ({"cost": {"operator": "gt", "value": ["much"]}}, "filters.cost"),
         ({"cost": {"operator": "gt", "value": ["NaN"]}}, "filters.cost"),
         ({"cost": {"operator": "gt", "value": [10**30]}}, "filters.cost"),
+        ({"cost": {"operator": "gt", "value": ["1e999999"]}}, "filters.cost"),
         ({"failed": {"operator": "gt", "value": [True]}}, "filters.failed"),
         ({"failed": {"value": ["maybe"]}}, "filters.failed"),
         ({"status": {"value": ["fine"]}}, "filters.status"),

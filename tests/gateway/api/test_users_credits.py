@@ -120,6 +120,7 @@ async def account(api):
         ({"amount_usd": 1, "reason": 5}, "reason"),
         ({"amount_usd": 1, "idempotency_key": ""}, "idempotency_key"),
         ({"amount_usd": 1, "idempotency_key": "x" * 129}, "idempotency_key"),
+        ({"amount_usd": 1, "idempotency_key": "x" * 1_000}, "idempotency_key"),
         ({"amount_usd": 1, "amount": 1}, "amount"),
     ],
 )

@@ -61,6 +61,23 @@ async def test_checkpoints_stand_for_what_was_trimmed(trimmed) -> None:
     assert {(Finding.SPENT, "acme"), (Finding.COUNTER, "globex")} == found
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_what_was_trimmed_still_counts_in_its_windows(trimmed, is_old) -> None:
+    """Unless an older version has trimmed it, which kept nothing of windows."""
+    b, partition = trimmed.bench, trimmed.partition("acme")
+    number = await trimmed.number("acme")
+    checkpoint = await b.command("HGET", partition.checkpoints, number)
+    if is_old:
+        await b.command("HSET", partition.checkpoints, number, checkpoint.partition(b"|")[0])
+    await b.command("HINCRBY", await trimmed.account("acme"), "week.past.cost", 1)
+
+    found = await trimmed.differences()
+
+    assert ([] if is_old else ["week.past.cost"]) == [d.subject for d in found]
+    await trimmed.trim()
+    assert found == await trimmed.differences()
+
+
 async def test_the_archive_makes_the_history_whole(trimmed) -> None:
     """Every counter of every customer, from its first event on."""
     checked = await trimmed.check(full=True)

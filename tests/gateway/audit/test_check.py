@@ -64,6 +64,26 @@ async def unreadable_window(books) -> None:
     await books.bench.command("HSET", await books.account("acme"), "year.past.cost", "?")
 
 
+async def window_slightly_off(books) -> None:
+    """By one pico-dollar, and nothing else about it looks wrong."""
+    await books.bench.command("HINCRBY", await books.account("acme"), "day.past.cost", 1)
+
+
+async def window_of_its_own(books) -> None:
+    """Nobody has charged anything in it: a budget would begin anew."""
+    account = await books.account("acme")
+    day, *others = (await books.bench.command("HGET", account, "windows")).split()
+    text = b" ".join([b"%d" % (int(day) + 86_400), *others])
+    await books.bench.command("HSET", account, "windows", text)
+
+
+async def window_gone_back(books) -> None:
+    account = await books.account("acme")
+    *others, custom, end = (await books.bench.command("HGET", account, "windows")).split()
+    others[3] = b"%d" % (int(others[3]) - 31_536_000)
+    await books.bench.command("HSET", account, "windows", b" ".join([*others, custom, end]))
+
+
 async def lost_windows(books) -> None:
     """All budgets would begin anew."""
     await books.bench.command("HDEL", await books.account("acme"), "windows")
@@ -138,6 +158,9 @@ async def wrong_day(books) -> None:
         (wrong_cost, Finding.SPENT, "cost", True),
         (wrong_window, Finding.WINDOW, "month.past.charge", True),
         (window_beyond_all, Finding.WINDOW, "month.past.charge", True),
+        (window_slightly_off, Finding.WINDOW, "day.past.cost", True),
+        (window_of_its_own, Finding.WINDOW, "windows day", True),
+        (window_gone_back, Finding.WINDOW, "windows year", True),
         (unreadable_window, Finding.WINDOW, "year.past.cost", True),
         (lost_windows, Finding.WINDOW, "windows", True),
         (unreadable_windows, Finding.WINDOW, "windows", True),

@@ -196,16 +196,36 @@ def test_an_app_may_say_that_user_is_no_customer() -> None:
 def test_an_app_may_trust_its_headers_only() -> None:
     """A body that end users can write names nobody then, and sets nothing."""
     by = app(identity=Identity.HEADER)
-    body = {"customer_identifier": "evil", "user": "evil", **params(period_budget=9)}
+    body = {
+        "customer_identifier": "evil",
+        "user": "evil",
+        "group_identifier": "the rich",
+        **params(period_budget=9),
+    }
     assert ANONYMOUS == called(by=by, **body).customer
     caller = called({b"x-farebox-customer": b"acme"}, by=by, **body)
     assert ("acme", {}) == (caller.customer, caller.change)
+    assert any("in headers" in warning for warning in caller.warnings)
+    assert not called({b"x-farebox-customer": b"acme"}, by=by, user="evil").warnings
     caller = called(
         header({"customer_params": {"customer_identifier": "acme", "period_budget": 5}}),
         by=by,
         **body,
     )
     assert ("acme", {"period_budget": 5 * 10**12}) == (caller.customer, caller.change)
+
+
+@pytest.mark.parametrize("identity", [Identity.ANY, Identity.HEADER])
+def test_headers_say_what_a_body_may_say_beside(identity) -> None:
+    """The group, and what is only recorded; where both say something, the body goes first."""
+    said = {"customer_identifier": "acme", "group_identifier": "g", "disable_log": True}
+    caller = called(header(said), by=app(identity=identity))
+    assert {"group_identifier": "g"} == caller.change
+    assert caller.disables_log
+
+    caller = called(header(said), by=app(), group_identifier="of the body", disable_log=False)
+    assert {"group_identifier": "of the body"} == caller.change
+    assert not caller.disables_log
 
 
 def test_a_prefix_keeps_apps_apart() -> None:

@@ -138,6 +138,8 @@ def test_a_token_does_not_count_before_its_time(tokens, time):
         ({"sub": "c", "app": "web", "max_usd": -1}, "`max_usd`"),
         ({"sub": "c", "app": "web", "max_usd": "much"}, "`max_usd`"),
         ({"sub": "c", "app": "web", "jti": "gone"}, "revoked"),
+        ({"sub": "c", "app": "web", "aud": "another service"}, "`aud`"),
+        ({"sub": "c", "app": "web", "aud": ["another service"]}, "`aud`"),
     ],
 )
 def test_what_cannot_be_obeyed_is_refused(tokens, time, claims, says):

@@ -70,6 +70,12 @@ class Site:
         self.csrf = found[1]
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch) -> None:
+    """A crowded machine is slow: its pages come late here, rather than to say so."""
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def visitor(api: Api) -> AsyncIterator[Site]:
     """Nobody in particular: not signed in."""

@@ -1,5 +1,7 @@
 """What a form changes is what the API would have changed; what it refuses, it says where."""
 
+import re
+
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -128,10 +130,10 @@ async def test_a_user_is_deleted_only_when_it_is_named(admin) -> None:
 async def test_a_budget_for_all_that_are_ticked(admin) -> None:
     for named in ("a/b 🦊", "acme", "left-alone"):
         await admin.api.post("/api/users/", {"customer_identifier": named})
-    form = {"period_budget": "2.50", "budget_duration": "weekly", "back": "/users?q=a"}
+    form = {"period_budget": "2.50", "budget_duration": "weekly"}
 
     response = await admin.post(
-        "/budgets-of-users", **form, **{"tick-1": "a/b 🦊", "tick-2": "acme"}
+        "/budgets-of-users?q=a", **form, **{"tick-1": "a/b 🦊", "tick-2": "acme"}
     )
 
     assert (303, "/users?q=a&said=budgets") == (
@@ -152,13 +154,37 @@ async def test_a_budget_for_all_that_are_ticked(admin) -> None:
         ({"period_budget": "1"}, "No user was ticked"),
         ({"period_budget": "", "tick-1": "acme"}, "A budget is needed"),
         ({"period_budget": "lots", "tick-1": "acme"}, "decimal string"),
+        ({"period_budget": "1", "tick-1": "acme", "tick-2": "gone"}, "no user &#39;gone&#39;"),
     ],
 )
 async def test_a_wrong_budget_for_many_changes_nobody(admin, form, said) -> None:
-    await admin.api.post("/api/users/", {"customer_identifier": "acme"})
+    """The form comes again where it was, with what was typed and the ticks: none is lost."""
+    for named in ("acme", "other"):
+        await admin.api.post("/api/users/", {"customer_identifier": named})
 
-    response = await admin.post("/budgets-of-users", budget_duration="daily", **form)
+    response = await admin.post("/budgets-of-users?sort=name", budget_duration="daily", **form)
 
-    assert 400 <= response.status_code < 500
+    assert 422 == response.status_code
     assert said in response.text
+    assert "<option selected>daily" in response.text
+    assert f'value="{form["period_budget"]}" inputmode' in response.text
+    assert sorted(set(form.values()) - {form["period_budget"]}) == sorted(ticked(response.text))
+    assert 'action="/budgets-of-users?sort=name"' in response.text
+    assert "data-fresh" not in response.text
     assert (await admin.api.get("/api/users/acme/")).json()["period_budget"] is None
+
+
+async def test_ticks_of_another_page_are_kept_too(admin) -> None:
+    """Whoever is no longer in the list, since it is sorted by what is used, is named beside it."""
+    for named in ("acme", "other"):
+        await admin.api.post("/api/users/", {"customer_identifier": named})
+    form = {"period_budget": "lots", "tick-1": "acme", "tick-2": "other"}
+
+    response = await admin.post("/budgets-of-users?q=acm", **form)
+
+    assert ["acme", "other"] == sorted(ticked(response.text))
+
+
+def ticked(html: str) -> list[str]:
+    boxes = re.findall(r'<input type="checkbox"[^>]* name="tick-[^>]*>', html)
+    return [re.findall(r'value="([^"]*)"', box)[0] for box in boxes if " checked" in box]

@@ -1,7 +1,9 @@
 """Every page, with data nobody would wish for: it is there, it is safe, it says what is true."""
 
 import csv
+import html
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -41,7 +43,7 @@ PAGES = [
     "/new-user",
     "/logs",
     "/logs?status=error&min_cost=0.5&app=my-app&model=small&tag=a%22b&key=%27%22",
-    "/users?cols=refused.failed",
+    "/users?cols=refused.failed.tokens_in.cached.tokens_out.p95.top_model",
     "/logs?log=nothing",
     "/budgets",
     "/budgets?show=over",
@@ -69,20 +71,6 @@ async def test_hostile_names_are_text(admin) -> None:
         assert 2 == page.tags.count("script"), path  # our two files
         assert all(link.startswith(("/", "#")) for link in page.links if link), path
         assert "a49" not in page.text, path
-
-
-async def test_hostile_users_have_their_pages(admin) -> None:
-    """From the list to the panel, the page and the form of each, by the links that are there."""
-    await fill(admin.api)
-    listed = await admin.page("/users")
-
-    panels = [link for link in listed.links if "user=" in link]
-    assert len(EVIL) == len(panels)
-    for link in panels:
-        panel = await admin.page(link)
-        [form] = {link.partition("#")[0] for link in panel.links if "/edit" in link}
-        await admin.page(form)
-        await admin.page(form.removesuffix("/edit"))
 
 
 async def test_every_answer_forbids_what_is_not_ours(admin) -> None:
@@ -175,6 +163,21 @@ async def test_calls_are_found_by_what_they_say_and_by_their_key(admin, query, m
     assert ("No call matches" in page.text) is not bool(models)
 
 
+async def test_models_of_the_range_are_suggested(admin) -> None:
+    """Whatever they are called, a refused one too; none of another time."""
+    api = admin.api
+    await api.call("acme", model="of-last-year", at_ms=api.bench.clock.now_ms() - 400 * 86_400_000)
+    for model in ("small", "small", EVIL[0]):
+        await api.call("acme", model=model)
+    await api.flush()
+
+    page = await admin.get("/logs")
+
+    [options] = re.findall(r'<datalist id="models">(.*?)</datalist>', page.text)
+    named = [html.unescape(name) for name in re.findall(r'<option value="(.*?)">', options)]
+    assert [EVIL[0], "small"] == named
+
+
 async def test_a_list_may_show_how_long_and_which_model(admin) -> None:
     """Of the latest calls within the range; a dash where nothing is known."""
     for model, latency_ms in (("small", 200), ("large", 1_500), ("small", 300)):
@@ -200,22 +203,9 @@ async def test_a_list_may_show_what_went_in_and_came_out(admin, span) -> None:
 
     assert "InCachedOut" in texts
     assert "$0.0013 1 1,000 200 100" in texts
-
-
-async def test_the_file_of_last_month_has_last_month_alone(admin) -> None:
-    """What finance asks for on the first of the month."""
-    now = datetime.now(UTC)
-    last_day = now.replace(day=1, hour=12) - timedelta(days=1)
-    event = {**USAGE, "consumerId": "acme"}
-    await admin.api.report({**event, "eventId": "then", "timestamp": last_day.isoformat()})
-    await admin.api.report({**event, "eventId": "now", "consumerId": "new"})
-    await admin.api.flush()
-
-    rows = await rows_of(admin, "/users.csv?range=last&sort=-cost")
-
-    used = {row["customer_identifier"]: (row["requests"], row["cost_usd"]) for row in rows}
-    assert ("1", "0.0013") == used["acme"]
-    assert ("0", "0") == used["new"]
+    [row] = await rows_of(admin, f"/users.csv?range={span}")
+    kinds = ("tokens", "input_tokens", "cached_tokens", "output_tokens")
+    assert ["1100", "1000", "200", "100"] == [row[kind] for kind in kinds]
 
 
 async def test_files_have_what_pages_show_exactly(admin) -> None:
@@ -229,6 +219,36 @@ async def test_files_have_what_pages_show_exactly(admin) -> None:
     [formula] = [row for row in rows if "cmd|" in row["customer_identifier"]]
     assert formula["customer_identifier"].startswith("'=")
     assert {"0.0013"} == {row["cost_usd"] for row in rows}
+
+
+async def test_the_files_of_last_month_end_where_it_ends(admin) -> None:
+    """By the links of the pages, to the millisecond; one user's calls likewise."""
+    api = admin.api
+    now = datetime.fromtimestamp(api.bench.clock.now_ms() / 1000, UTC)
+    after = datetime(now.year, now.month, 1, tzinfo=UTC)
+    first = (after - timedelta(days=1)).replace(day=1)
+    instants = [int(at.timestamp() * 1000) + ms for at in (first, after) for ms in (-1, 0)]
+    for customer in ("acme", "other"):
+        for cents, at_ms in enumerate(instants, 1):
+            pico = cents * 10**10
+            await api.call(customer, model="small", at_ms=at_ms, cost_pico=pico, charge_pico=pico)
+    await api.flush()
+    users, user = await admin.page("/users?range=last"), await admin.page("/users/acme?range=last")
+
+    by_user = await rows_of(admin, file_in(users, "/users.csv"))
+    its_calls = await rows_of(admin, file_in(user, "/logs.csv"))
+    by_day = await rows_of(admin, file_in(await admin.page("/?range=last"), "/overview.csv"))
+
+    assert [("2", "0.05")] * 2 == [(row["requests"], row["cost_usd"]) for row in by_user]
+    assert {"acme"} == {row["customer_identifier"] for row in its_calls}
+    assert ["0.03", "0.02"] == [row["cost_usd"] for row in its_calls]
+    assert (after - first).days == len(by_day)
+    assert ("0.04", "0.06") == (by_day[0]["cost_usd"], by_day[-1]["cost_usd"])
+
+
+def file_in(page: Html, path: str) -> str:
+    [link] = {link for link in page.links if link.startswith(f"{path}?")}
+    return link
 
 
 async def test_every_list_has_its_files(admin) -> None:

@@ -404,6 +404,13 @@ async def test_r32_a_fast_clock_begins_no_window(url: str) -> None:
             await b.hold("acme", 1)
 
 
+def _six_hours_apart(utc_hour: int) -> tuple[ZoneInfo, ZoneInfo]:
+    """Two zones where it is the same day at that hour: afternoon in one, morning in the other."""
+    west = max(8 - utc_hour, -12)
+    first, second = (ZoneInfo(f"Etc/GMT{-offset:+d}") for offset in (west + 6, west))
+    return first, second
+
+
 @pytest.mark.parametrize("duration", list(Duration))
 async def test_r31_who_changes_the_zone_renews_no_budget(url: str, duration: Duration) -> None:
     """West of the old one, each window of now begins later: it is the open one all the same.
@@ -411,7 +418,8 @@ async def test_r31_who_changes_the_zone_renews_no_budget(url: str, duration: Dur
     Gateways of both zones may run at once: what calls hold counts in one window.
     """
     own: dict[str, Any] = {"period_budget": 10, "budget_duration": duration}
-    async with bench(url) as b, bench(url, zone=ZoneInfo("America/Los_Angeles")) as west:
+    east_zone, west_zone = _six_hours_apart(datetime.now(UTC).hour)
+    async with bench(url, zone=east_zone) as b, bench(url, zone=west_zone) as west:
         held = [await each.hold("acme", 3, **own) for each in (b, west)]
         for each, hold in zip((b, west), held, strict=True):
             await each.settle(hold, 3)

@@ -1,12 +1,14 @@
 import asyncio
 import contextlib
 import logging
+import random
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.audit import walk
 from gateway.errors import LedgerUnavailable
 from gateway.metering.archive_sink import RETRY_SECONDS
 from gateway.metering.flusher import Flusher
@@ -197,6 +199,47 @@ async def test_archives_on_when_counters_are_damaged(store, archive, flusher, ca
     await store.command("DEL", damaged)
     await drain(flusher)
     await assert_exact(store, archive, events)
+
+
+@pytest.mark.parametrize("of_day", [False, True])
+async def test_a_counter_that_is_no_number_sets_its_customer_aside(
+    store, archive, flusher, caplog, of_day
+) -> None:
+    """Its neighbours of the same partition go on; once it is made anew it is exact, too."""
+    aside, neighbour = 1, 65
+    before = [call(i, number=aside) for i in range(5)]
+    await post(store, *before)
+    await drain(flusher)
+    damaged = home(store, aside).counters(aside)
+    if of_day:
+        (damaged,) = await store.command("KEYS", home(store, aside).days(aside, "*"))
+    fields = await store.command("HKEYS", damaged)
+    await store.command("HSET", damaged, *(part for name in fields for part in (name, "many")))
+    events = list(before)
+    for at in (5, 8):
+        batch = [call(at + i, number=n) for i in range(3) for n in (aside, neighbour)]
+        events += batch
+        await post(store, *batch)
+        await drain(flusher)
+
+    assert expected(events)[neighbour] == await counted(store, neighbour)
+    assert 0 == flusher.behind
+    (said,) = [r for r in caplog.records if r.msg.startswith("counters_unreadable")]
+    assert "farebox ledger rebuild" in said.getMessage()
+    done = await walk.rebuild(
+        store,
+        archive=archive,
+        zone=ZONE,
+        chance=random.Random(1),
+        dry=False,
+        progress=lambda _: None,
+    )
+    assert done.found
+    assert expected(events)[aside] == await counted(store, aside)
+    events.append(call(11, number=aside))
+    await post(store, events[-1])
+    await drain(flusher)
+    assert expected(events)[aside] == await counted(store, aside)
 
 
 async def test_passes_over_what_is_no_event(store, archive, flusher, caplog) -> None:

@@ -213,6 +213,36 @@ async def test_a_damaged_target_holds_nobody_up(store, archive, clock, registry)
     await assert_exact(store, events)
 
 
+async def test_a_damaged_account_is_named_and_counts_all_once_it_is_mended(
+    store, archive, clock, registry, caplog
+):
+    """Nothing of an end is done by halves: neither its hold is gone, nor is it counted twice."""
+    name = f"group:{GROUPS[0]}"
+    partition = store.keyspace.partition_of(name)
+    account = partition.scope_account(name)
+    flusher = flusher_of(store, archive, clock)
+    events = [call(i, 7, group=GROUPS[0]) for i in range(6)]
+    await post(store, *events[:3])
+    await drain(flusher)
+    spent_before = await store.command("HGET", account, "spent")
+    held = events[4].request_id
+    await store.command("HSET", partition.scope_holds, f"{name} {held}", "9|0 0 0 0 0 0")
+    await store.command("HSET", account, "held", 9, "spent", "many")
+    await post(store, *events[3:])
+    for _ in range(3):
+        await flusher.step()
+        clock.seconds += ASIDE_SECONDS
+
+    assert f"error=DAMAGED {account}: " in caplog.text
+    assert [b"9"] == await store.command("HMGET", account, "held")
+    assert 1 == await store.command("HLEN", partition.scope_holds)
+    await store.command("HSET", account, "spent", spent_before)
+    await drain(flusher)
+    await assert_exact(store, events)
+    assert [b"0"] == await store.command("HMGET", account, "held")
+    assert 0 == await store.command("HLEN", partition.scope_holds)
+
+
 async def test_a_stream_that_lost_its_end_is_read_again(store, archive, clock, registry):
     """It goes on with lower ids than were passed; what was counted before counts once."""
     sink = sink_of(store, clock)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.errors import LedgerUnavailable
-from gateway.metering.checkpoints import Money, checkpoints, money_by_customer
+from gateway.metering.checkpoints import Money, by_customer, checkpoints
 from gateway.metering.flusher import Flusher
 from gateway.metering.trimmer import BATCH_ENTRIES_MAX, Trimmer
 from gateway.store.archive import LogFilter
@@ -47,7 +47,11 @@ async def live(store, number: int) -> int:
 
 
 async def checkpoint(store, number: int) -> Money:
-    return (await checkpoints(store, home(store, number), [number]))[number]
+    return await money_of(store, home(store, number), number)
+
+
+async def money_of(store, partition, number: int) -> Money:
+    return (await checkpoints(store, partition, [number], trimmed_ms=0))[number].money
 
 
 async def trimmed_out(trimmer: Trimmer) -> None:
@@ -244,7 +248,7 @@ async def test_spent_is_checkpoint_and_stream_at_every_moment(server, store, arc
 
         assert [] == [pair for pair in seen if pair[0] != pair[1]]
         spent = await b.spent("acme")
-        assert spent == (await checkpoints(store, partition, [number]))[number].charge_pico
+        assert spent == (await money_of(store, partition, number)).charge_pico
         assert spent == (await archive.summary(LogFilter())).charge_pico
         assert sum(t.trimmed for t in trimmers) == 301
 
@@ -291,7 +295,7 @@ entries = st.lists(
 def test_money_adds_up_by_customer(posted) -> None:
     """Exactly, whatever the order; customers whom nothing changes are left out."""
     flats = [
-        [b"k", b"settle", b"id", b"r", b"n", b"%d" % n, b"a", b"%d" % a, b"c", b"%d" % c]
+        (b"5-1", [b"k", b"?", b"id", b"r", b"n", b"%d" % n, b"a", b"%d" % a, b"c", b"%d" % c])
         for n, a, c in posted
     ]
     expected = {
@@ -300,7 +304,7 @@ def test_money_adds_up_by_customer(posted) -> None:
         if (mine := [one for one in group if any(one[1:])])
     }
 
-    assert expected == money_by_customer(flats)
+    assert expected == {number: sums.money for number, sums in by_customer(flats).items()}
 
 
 async def test_nothing_is_trimmed_by_what_was_passed_in_another_store(store, flusher) -> None:

@@ -32,7 +32,12 @@ NO_SIZES: list[object] = [None, "", "huge", ["low"], {}, 1]
                     "mcp_calls": 32,
                 }
             },
-            {"web_search": 9, "file_search": 6, "tool:code_interpreter": 16},
+            {
+                "web_search": 9,
+                "file_search": 2,
+                "file_search:attached": 4,
+                "tool:code_interpreter": 16,
+            },
         ),
         ({"num_search_queries": 21}, {"web_search": 21}),
         ({"num_search_queries": None}, {}),
@@ -70,6 +75,16 @@ def test_what_is_stated_goes_before_what_was_listed() -> None:
     )
 
 
+def test_a_kind_that_is_stated_was_listed_as_its_unit() -> None:
+    """A search of attached files is among the output as any search of files: one, not two."""
+    block = {"server_side_tool_usage_details": {"document_search_calls": 1}}
+
+    assert (("file_search:attached", 1),) == pieces(block, {"file_search": 1})
+    assert (("container:4g", 1), ("file_search:attached", 1)) == pieces(
+        block, {"file_search": 1, "container:4g": 1}
+    )
+
+
 @pytest.mark.parametrize("unit", ["request", "request:high"])
 def test_a_request_that_was_counted_is_not_counted_by_its_size_again(unit) -> None:
     assert ((unit, 1),) == pieces({"prompt_tokens": 9, "search_context_size": "low"}, {unit: 1})
@@ -90,6 +105,6 @@ def test_a_stated_zero_does_not_hide_what_was_listed() -> None:
 def test_units_have_prices_and_quantities_are_positive(details) -> None:
     found = pieces({"server_side_tool_usage_details": details})
 
-    assert {unit for unit, _ in found} <= set(FEE_UNITS)
+    assert {unit.partition(":")[0] for unit, _ in found} <= set(FEE_UNITS)
     assert all(quantity > 0 for _, quantity in found)
     assert sum(details.values()) == sum(quantity for _, quantity in found)

@@ -875,7 +875,7 @@ OTHERS = [
             input_tokens=10869,
             cache_read_tokens=10496,
             output_tokens=3646,
-            fees=(("web_search", 9), ("file_search", 2), ("tool:code_interpreter", 1)),
+            fees=(("web_search", 9), ("file_search:attached", 2), ("tool:code_interpreter", 1)),
         ),
         "https://docs.x.ai/docs/guides/tools/overview",
         cost_usd="0.06480045",

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxy.headers import HOP_BY_HOP, app_token, ours, to_client, to_upstream
+from gateway.proxy.headers import (
+    HOP_BY_HOP,
+    app_token,
+    ours,
+    query_without,
+    to_client,
+    to_upstream,
+)
 
 
 @pytest.mark.parametrize(
@@ -138,3 +145,17 @@ def test_an_encoding_that_stays_on_the_connection_is_not_asked_for():
     headers = [(b"connection", b"accept-encoding"), (b"accept-encoding", b"gzip")]
 
     assert [] == to_upstream(headers, identity=False)
+
+
+@pytest.mark.parametrize(
+    ("query", "passed"),
+    [
+        (b"", b""),
+        (b"key=tok/en", b""),
+        (b"a=1&key=tok%2Fen&b", b"a=1&b"),
+        (b"key=another&api-version=2", b"key=another&api-version=2"),
+    ],
+)
+def test_the_app_token_never_goes_up_in_the_query(query, passed):
+    """Google's clients, among others, put their key there."""
+    assert passed == query_without("tok/en", query)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as with_
 
 from gateway.event import Kind, Status, UsageEvent
 from gateway.store.archive import (
@@ -18,6 +19,7 @@ from gateway.store.archive import (
     Wanted,
     listing,
 )
+from gateway.store.archive import model_names as names
 from gateway.store.operators import Operator
 
 pytestmark = pytest.mark.anyio
@@ -159,3 +161,24 @@ async def test_other_orders_put_the_unknown_last(archive, events, sort) -> None:
         known = [value for value in values if value is not None]
         assert sorted(known, reverse=descending) == known
         assert [None] * (len(events) - len(known)) == values[len(known) :]
+
+
+async def test_names_of_models(archive, events, monkeypatch) -> None:
+    """Those of the time asked for, a refused call's too; of very many only the first."""
+    odd = [("late", 200, Kind.SETTLE), ("refused", 30, Kind.REFUSE), ("", 30, Kind.SETTLE)]
+    await archive.add(
+        [
+            ArchivedEvent(
+                3,
+                f"{index}-0",
+                with_(events[0], request_id=f"odd{index}", model=model, at_ms=at_ms, kind=kind),
+            )
+            for index, (model, at_ms, kind) in enumerate(odd, 1)
+        ]
+    )
+
+    assert ["big", "refused", "small"] == await archive.askers.models(0, 100)
+    assert ["late"] == await archive.askers.models(200, 201)
+    assert [] == await archive.askers.models(300, 400)
+    monkeypatch.setattr(names, "STEPS_MAX", 2)
+    assert ["big"] == await archive.askers.models(0, 100)  # after the empty name

@@ -5,6 +5,7 @@ import json
 import pytest
 from ruamel.yaml import YAML
 
+from pricing.card import Fee
 from pricing.entry import parse_card
 from pricing.lint import lint
 from pricing.tools.propose import main
@@ -113,7 +114,7 @@ def test_a_figure_of_one_list_says_so(out) -> None:
     assert [] == lint([card])
     assert "openai/hear:it" == card.model
     assert {"one-source": "only LiteLLM lists it"} == dict(card.prices[0].allow)
-    assert (360 * 10**12, 3600, False) == card.prices[0].fees["second"]
+    assert Fee(360 * 10**12, 3600) == card.prices[0].fees["second"]
 
 
 def test_what_the_book_has_is_compared_and_not_proposed(out) -> None:

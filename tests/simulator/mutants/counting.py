@@ -39,8 +39,14 @@ COUNTING = (
     swap(
         "a checkpoint forgets what was trimmed before",
         "gateway.metering.trimmer:Trimmer._trim_partition",
-        "known[number].plus(money)",
-        "money",
+        "known[number].plus(more)",
+        "more",
+    ),
+    swap(
+        "a checkpoint forgets what was trimmed of a window",
+        "gateway.metering.checkpoints:Checkpoint.plus",
+        "self.in_windows.plus(other.in_windows)",
+        "other.in_windows",
     ),
     swap(
         "trim does not compare where it stands",

@@ -224,9 +224,25 @@ LEDGER = (
     swap(
         "a charge is in the window of its end",
         "settle",
-        "changed = counted(account, row, window_ids, charge, cost)",
+        "changed, window_ids = counted(account, row, window_ids, charge, cost)",
         "local day = string.match(row[WINDOWS] or window_ids, '^%d+')\n"
-        "changed = counted(account, row, string.gsub(window_ids, '^%d+', day), charge, cost)",
+        "window_ids = string.gsub(window_ids, '^%d+', day)\n"
+        "changed, window_ids = counted(account, row, window_ids, charge, cost)",
+    ),
+    swap(
+        "an event does not name the window that it opens",
+        "settle",
+        "if ids[i] == opened[i] or place(account, row, changed, i, opened, ids, charge, cost) then",
+        "local is_open = ids[i] == opened[i]\n"
+        "if not is_open then place(account, row, changed, i, opened, ids, charge, cost) end\n"
+        "if is_open then",
+    ),
+    swap(
+        "a late truth does not name the windows of its orphan",
+        "settle",
+        "changed, window_ids = counted(account, row, posted_ids, more_charge, more_cost)",
+        "changed = counted(account, row, posted_ids, more_charge, more_cost)\n"
+        "window_ids = '0 0 0 0 0 0'",
     ),
     drop(
         "a window begins by the clock of a gateway whose hold was lost",

@@ -109,6 +109,9 @@ SEEDS: dict[str, int] = {
     "gateways do not wait for each other": 12,
     "a hold decided before the store changed lands after it": 2,
     "live calls have no time to renew": 19,
+    "a checkpoint forgets what was trimmed of a window": 2,
+    "an event does not name the window that it opens": 2,
+    "a late truth does not name the windows of its orphan": 8,
 }
 
 

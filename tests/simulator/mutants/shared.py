@@ -74,8 +74,8 @@ SHARED = under(
     swap(
         "a scope does not count corrections",
         "scope_apply",
-        "                count_adjust(scope, ended, member, charge, cost, ids)\n            else",
-        "            else",
+        "kind == 'adjust' and count_adjust or count_end",
+        "kind == 'adjust' and type or count_end",
         LAGGING,
     ),
     # Each event that names it counts, once.

@@ -20,7 +20,13 @@ local function remember_end(ended, request_id)
     end
 end
 
-local function post(stream, kind, request_id, number, charge, cost, details)
-    redis.call('XADD', stream, '*', 'k', kind, 'id', request_id, 'n', number,
-        'a', charge, 'c', cost, 'e', details)
+-- `windows`: the ids of those in which it counts; nil for what moves no money.
+local function post(stream, kind, request_id, number, charge, cost, details, windows)
+    if windows then
+        redis.call('XADD', stream, '*', 'k', kind, 'id', request_id, 'n', number,
+            'a', charge, 'c', cost, 'e', details, 'w', windows)
+    else
+        redis.call('XADD', stream, '*', 'k', kind, 'id', request_id, 'n', number,
+            'a', charge, 'c', cost, 'e', details)
+    end
 end

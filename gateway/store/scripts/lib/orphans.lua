@@ -16,7 +16,7 @@ local function find_orphan(orphans, has_ended, request_id)
 end
 
 -- An `adjust` also names, in `o`, the charge of the orphan that it corrects.
-local function post_adjust(stream, request_id, number, charge, cost, posted, details)
+local function post_adjust(stream, request_id, number, charge, cost, posted, details, windows)
     redis.call('XADD', stream, '*', 'k', 'adjust', 'id', request_id, 'n', number,
-        'a', charge, 'c', cost, 'o', posted, 'e', details)
+        'a', charge, 'c', cost, 'o', posted, 'e', details, 'w', windows)
 end

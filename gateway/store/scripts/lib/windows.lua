@@ -23,12 +23,12 @@ local function spent_in_window(account, row, opened, kind_at, id, count)
 end
 
 -- Add to `changed` what becomes of a window when an amount is not for the one that is open,
--- and to `opened` which one is open then.
+-- and to `opened` which one is open then. Returns whether the amount counts in that.
 local function place(account, row, changed, kind_at, opened, ids, charge, cost)
     local kind, id, current = KINDS[kind_at], ids[kind_at], opened[kind_at]
     local is_later = id ~= '0' and tonumber(id) > tonumber(current)
     if is_later and tonumber(id) < open_until(opened, kind_at) then
-        return
+        return true
     end
     local past = {row[SPENT], row[COST]}
     if is_later then
@@ -43,23 +43,28 @@ local function place(account, row, changed, kind_at, opened, ids, charge, cost)
     local n = #changed
     changed[n + 1], changed[n + 2] = kind .. '.past.charge', plus(past[1] or '0', charge)
     changed[n + 3], changed[n + 4] = kind .. '.past.cost', plus(past[2] or '0', cost)
+    return is_later
 end
 
 -- The fields to write, with their values, so that `charge` and `cost` are counted: in the
--- totals, and in the windows whose ids are given ('0': not this kind).
+-- totals, and in the windows whose ids are given ('0': not this kind). And the ids of those
+-- open windows in which they count by that, for the event: what was spent in a window is the
+-- sum of the events that name it.
 local function counted(account, row, window_ids, charge, cost)
     local changed = {'spent', plus(row[SPENT] or '0', charge), 'cost', plus(row[COST] or '0', cost)}
-    if window_ids ~= row[WINDOWS] then
-        local opened, ids = split_ids(row[WINDOWS] or NO_WINDOWS), split_ids(window_ids)
-        changed[5], changed[6] = 'windows', ''
-        for i = 1, CUSTOM do
-            if ids[i] ~= opened[i] then
-                place(account, row, changed, i, opened, ids, charge, cost)
-            end
-        end
-        changed[6] = table.concat(opened, ' ')
+    if window_ids == row[WINDOWS] then
+        return changed, window_ids
     end
-    return changed
+    local opened, ids = split_ids(row[WINDOWS] or NO_WINDOWS), split_ids(window_ids)
+    local counts_in = split_ids(NO_WINDOWS)
+    changed[5], changed[6] = 'windows', ''
+    for i = 1, CUSTOM do
+        if ids[i] == opened[i] or place(account, row, changed, i, opened, ids, charge, cost) then
+            stay(opened, counts_in, i)
+        end
+    end
+    changed[6] = table.concat(opened, ' ')
+    return changed, table.concat(counts_in, ' ')
 end
 
 -- Add to `changed` what went beyond a hold or a limit, by its cause.

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from gateway.customers.windows import CUSTOM, KIND_OF, KINDS, Anchor, Calendar, Duration
 from gateway.errors import BudgetExceeded, BudgetInFlight
 from tests.simulator.stage import Stage, on_stage
+from tests.support.books import differences
 
 ZONES = (
     "UTC",
@@ -149,6 +150,7 @@ async def follow(model: Model, start_ms: int, life: list[Step]) -> None:
             model.held -= step.amount
             model.charge(held_ms, step.charge)
         assert model.account() == await account_of(stage, number)
+    assert [] == await differences(stage, "acme")
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
