@@ -35,7 +35,7 @@ BEFORE_SECONDS_MAX: Final = 300.0
 """A span that is over hardly changes: at most so long it is taken as it was."""
 
 FEW: Final = 200
-"""Customers who are looked up one by one."""
+"""Customers who are looked up one by one; for more, everybody is summed up, and kept."""
 
 NAMES_SECONDS: Final = 30.0
 """So long no new name of a model is looked for."""
@@ -131,7 +131,13 @@ class Reports:
         return [Top(people[one.key], one.partition, slot_of(one)) for one in ranked]
 
     async def used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
-        """Customer number -> what it used, of these (or of all); who used nothing is missing."""
+        """Customer number -> what it used, of these (and others); who used nothing is missing."""
+        if not numbers:
+            return {}
+        some = tuple(numbers) if len(numbers) <= FEW else ()
+        return await self._kept.get(("used", span.key, some), lambda: self._used(span, some))
+
+    async def _used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
         uses = await self._answers.use(self.of(span, numbers), by="customer")
         return {use.key: slot_of(use) for use in uses}
 
@@ -144,11 +150,7 @@ class Reports:
         self, span: Span, metric: Metric, places: Mapping[int, int], part: slice, *, down: bool
     ) -> Sequence[Row]:
         """The same among these customers: number -> index of the partition; or the least first."""
-        value = VALUES[metric]
-        if len(places) > FEW:
-            used = await self._kept.get(("used", span.key), lambda: self.used(span, ()))
-        else:
-            used = await self.used(span, tuple(places))
+        value, used = VALUES[metric], await self.used(span, tuple(places))
 
         def much(number: int) -> int:
             return value(used[number]) if number in used else 0
