@@ -41,6 +41,7 @@ def span_of(query: Query, zone: tzinfo, now_ms: int) -> Span:
             end_ms=until_ms,
             zone=own_zone,
             granularity=query.choice("granularity", _GRANULARITIES) or Granularity.DAY,
+            goes_on=end_ms is None,
         )
     except SpanTooLong as exc:
         raise InvalidFields({"from": f"The span {exc}."}) from exc

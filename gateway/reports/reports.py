@@ -171,18 +171,21 @@ class Reports:
         make: Callable[[], Awaitable[T]],
     ) -> T:
         # A span that ends now, or later, is the same one when it is asked for again.
-        is_open = span.end_ms > self._clock.now_ms()
+        is_open = self._is_open(span)
         end = ("open", sum(1 for _ in span.starts())) if is_open else (span.end_ms,)
         when = (span.start_ms, *end, str(span.zone), span.granularity)
         customers = None if wanted.customers is None else frozenset(wanted.customers)
         key = (*what, *when, wanted.app, wanted.model, customers)
         return await self._remembered.get(key, make)
 
+    def _is_open(self, span: Span) -> bool:
+        return span.goes_on or span.end_ms > self._clock.now_ms()
+
     def _where(self, span: Span, wanted: Filter) -> LogFilter:
-        now_ms, end_ms = self._clock.now_ms(), span.end_ms
-        if end_ms > now_ms:
+        end_ms = span.end_ms
+        if self._is_open(span):
             # Nothing counts in the future: all until now is all of today.
-            end_ms = max(end_ms, span.rounded_up(now_ms))
+            end_ms = span.rounded_up(end_ms - 1)
         return LogFilter(
             start_ms=span.start_ms,
             end_ms=end_ms,

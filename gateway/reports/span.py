@@ -36,6 +36,9 @@ class SpanTooLong(ValueError):
 class Span:
     """``[start_ms, end_ms)``, Unix ms.
 
+    Attributes:
+        goes_on: It ends now: nothing counts later, whenever that is looked at.
+
     Raises:
         SpanTooLong: it would have more than `SLOTS_MAX` slots.
     """
@@ -44,6 +47,7 @@ class Span:
     end_ms: int
     zone: tzinfo
     granularity: Granularity = Granularity.DAY
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
         per_slot = {Granularity.HOUR: HOUR_MS, Granularity.DAY: DAY_MS}
