@@ -195,7 +195,7 @@ def build_app(
             budgeting=budgeting,
         ).estimate,
         archive=parts.archive,
-        reports=Reports(parts.store, parts.archive, counters, parts.clock, parts.zone),
+        reports=Reports(parts.store, parts.archive, parts.clock),
         rating=parts.rating,
         apps=apps,
         keys=keys,
@@ -281,6 +281,7 @@ def _background(parts: Parts) -> BackgroundJobs:
         parts.retention,
         parts.payload_retention,
         parts.erasure,
+        parts.summing_up,
         parts.auditor,
     ]
     if parts.deliveries:

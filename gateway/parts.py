@@ -35,6 +35,7 @@ from gateway.metering.payload_retention import PayloadRetention
 from gateway.metering.retention import Retention
 from gateway.metering.roster.indexer import Indexer
 from gateway.metering.scope_sink import ScopeSink
+from gateway.metering.summing_up import SummingUp
 from gateway.metering.trimmer import Trimmer
 from gateway.rating import Fallback, Rating, Unpriced
 from gateway.store.archive import Archive
@@ -69,6 +70,7 @@ class Parts:
     retention: Retention
     payload_retention: PayloadRetention
     erasure: Erasure
+    summing_up: SummingUp
     auditor: Auditor
     watch: Watch
     deliveries: Deliveries | None
@@ -113,7 +115,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
     scopes = _scopes(config)
     store, background_store = (Store(store_url, durable=config.strict) for _ in range(2))
     zone = ZoneInfo(config.reports.timezone)
-    archive = Archive.at(config.data_dir, config.archive.address)
+    archive = Archive.at(config.data_dir, config.archive.address, zone=zone.key)
     directory = Directory(
         store,
         defaults=_defaults(config),
@@ -174,6 +176,7 @@ def build_parts(config: Config, *, store_url: str, clock: Clock, writes_log: boo
             background_store, archive, zone=zone, days=config.events.retention_days
         ),
         erasure=Erasure(background_store, archive),
+        summing_up=SummingUp(archive),
         auditor=Auditor(background_store, clock),
         watch=watch,
         deliveries=Deliveries(archive.outbox, watch, endpoints, clock) if endpoints else None,

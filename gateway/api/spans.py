@@ -9,7 +9,7 @@ from gateway.api.answers import InvalidFields
 from gateway.api.query import Query
 from gateway.api.times import moment
 from gateway.reports import Granularity, Span, SpanTooLong
-from gateway.reports.span import day_start_ms
+from gateway.store.archive.days import day_start_ms
 
 DAYS: Final = 30
 """What is shown when no `from` is given: so many days, the last one included."""
@@ -41,6 +41,7 @@ def span_of(query: Query, zone: tzinfo, now_ms: int) -> Span:
             end_ms=until_ms,
             zone=own_zone,
             granularity=query.choice("granularity", _GRANULARITIES) or Granularity.DAY,
+            goes_on=end_ms is None,
         )
     except SpanTooLong as exc:
         raise InvalidFields({"from": f"The span {exc}."}) from exc

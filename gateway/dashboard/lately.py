@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.reports.values import quantile
 from gateway.store.archive import RecentCall
 
 
@@ -27,3 +26,11 @@ def lately(calls: Sequence[RecentCall]) -> Lately:
     durations = [call.latency_ms for call in calls if call.latency_ms is not None]
     [(top_model, _)] = Counter(call.model for call in calls).most_common(1)
     return Lately(quantile(durations, 0.95), top_model)
+
+
+def quantile(values: list[int], share: float) -> int | None:
+    """The nearest rank; None of nothing. Sorts `values`."""
+    if not values:
+        return None
+    values.sort()
+    return values[min(int(share * len(values)), len(values) - 1)]

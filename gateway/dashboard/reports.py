@@ -1,43 +1,53 @@
 """Reports: the figures that pages are made of. The one place that asks counters and archive.
 
-All of it is kept for a moment (`kept`). What has to look at every call of a long span may
-not be there yet: None is "being added up, look again".
+All of it is kept for a moment (`kept`). What has to look at every call, because the archive of
+an earlier version is being summed up, may not be there yet: None is "look again".
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.api.customers import Customers
 from gateway.api.services import Services
-from gateway.dashboard.closed import Closed
-from gateway.dashboard.folds import (
-    VALUES,
-    Fold,
-    folded,
-    folded_from_archive,
-    is_daily,
-    slots_of_each,
-)
+from gateway.dashboard.folds import VALUES, Fold, folded, is_daily, slots_of_each
 from gateway.dashboard.kept import Kept
 from gateway.dashboard.people import People, Person
 from gateway.dashboard.spans import Span
-from gateway.metering.roster.rows import Column, Row, member, unpacked
-from gateway.reports.values import Slot, quantile, slot_of, total
-from gateway.store.archive import Askers, LogFilter, Metric, SlotUse, Summary, Timing, UnpricedUse
-from gateway.store.keys import ROSTER_ROWS, roster_order
+from gateway.metering.roster.rows import Row, member, unpacked
+from gateway.reports.values import Slot, slot_of, summary_of, total
+from gateway.store.archive import (
+    NO_PACES,
+    Askers,
+    LogFilter,
+    Metric,
+    Paces,
+    SlotUse,
+    Summary,
+    UnpricedUse,
+)
+from gateway.store.archive.spreads import quantile
+from gateway.store.keys import ROSTER_ROWS
 
 BEFORE_SECONDS_MAX: Final = 300.0
 """A span that is over hardly changes: at most so long it is taken as it was."""
+
+FEW: Final = 200
+"""Customers who are looked up one by one; for more, everybody is summed up, and kept."""
 
 NAMES_SECONDS: Final = 30.0
 """So long no new name of a model is looked for."""
 
 T = TypeVar("T")
-InSlot = TypeVar("InSlot", SlotUse, Timing)
+
+NUMBERS: Final[Mapping[Metric, str]] = {
+    Metric.COST: "cost_pico",
+    Metric.TOKENS: "tokens",
+    Metric.REQUESTS: "requests",
+}
+"""What customers are ranked by, as the archive calls it."""
 
 
 class Active(NamedTuple):
@@ -54,9 +64,6 @@ class Pace:
     p50: int | None
     p95: int | None
     first_p50: int | None
-
-
-NO_PACE: Final = Pace(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +101,15 @@ class Reports:
         self.customers = Customers(services)
         self.people = People(self.customers)
         self._kept = Kept(services.clock)
-        self._closed = Closed(services.clock)
+        self._answers = services.archive.answers
 
     async def fold(self, span: Span) -> Fold:
         """Sums of everybody."""
-        return await self._kept.get(("fold", span.key), lambda: self._fold(span))
+        return await self._kept.get(("fold", span.key), lambda: self._fold(span, ()))
 
-    async def fold_of(self, span: Span, number: int, partition: int) -> Fold:
+    async def fold_of(self, span: Span, number: int) -> Fold:
         """Sums of one customer."""
-        one = {number: partition}
-        return await self._kept.get(("fold", span.key, number), lambda: self._fold(span, one))
+        return await self._kept.get(("fold", span.key, number), lambda: self._fold(span, (number,)))
 
     async def before(self, span: Span) -> Before | None:
         """Totals of the span before."""
@@ -120,28 +126,34 @@ class Reports:
 
     async def top(self, span: Span, metric: Metric, limit: int) -> list[Top]:
         """The customers with most of it, the greatest first."""
-        ranked = (await self.fold(span)).most[metric][:limit]
-        people = await self.people.of((number, one.partition) for number, one in ranked)
-        return [Top(people[number], one.partition, one.use) for number, one in ranked]
+        ranked = await self._most(span, metric, limit)
+        people = await self.people.of((one.key, one.partition) for one in ranked)
+        return [Top(people[one.key], one.partition, slot_of(one)) for one in ranked]
 
     async def used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
-        """Customer number -> what it used, of these; who used nothing is missing."""
-        used = (await self.fold(span)).used
-        return {number: used[number].use for number in numbers if number in used}
+        """Customer number -> what it used, of these (and others); who used nothing is missing."""
+        if not numbers:
+            return {}
+        some = tuple(numbers) if len(numbers) <= FEW else ()
+        return await self._kept.get(("used", span.key, some), lambda: self._used(span, some))
+
+    async def _used(self, span: Span, numbers: Sequence[int]) -> Mapping[int, Slot]:
+        uses = await self._answers.use(self.of(span, numbers), by="customer")
+        return {use.key: slot_of(use) for use in uses}
 
     async def most(self, span: Span, metric: Metric, part: slice) -> Sequence[Row]:
         """A part of those that used most, as the roster has them; who is deleted is left out."""
-        ranked = (await self.fold(span)).most[metric][part]
-        return await self._rows_of((number, one.partition) for number, one in ranked)
+        ranked = (await self._most(span, metric, part.stop))[part]
+        return await self._rows_of((one.key, one.partition) for one in ranked)
 
     async def ranked(
         self, span: Span, metric: Metric, places: Mapping[int, int], part: slice, *, down: bool
     ) -> Sequence[Row]:
         """The same among these customers: number -> index of the partition; or the least first."""
-        used, value = (await self.fold(span)).used, VALUES[metric]
+        value, used = VALUES[metric], await self.used(span, tuple(places))
 
         def much(number: int) -> int:
-            return value(used[number].use) if number in used else 0
+            return value(used[number]) if number in used else 0
 
         ordered = sorted(places, key=much, reverse=down)
         return await self._rows_of((number, places[number]) for number in ordered[part])
@@ -149,8 +161,9 @@ class Reports:
     async def active(self, span: Span) -> list[Active]:
         """For each slot, how many customers called, and how many of them for the first time."""
         fold, new = await asyncio.gather(self.fold(span), self._new(span))
+        slots = (slot for slot, _ in span.starts())
         return [
-            Active(count, min(fresh, count)) for count, fresh in zip(fold.active, new, strict=True)
+            Active(count, new.get(slot, 0)) for slot, count in zip(slots, fold.active, strict=True)
         ]
 
     async def models(self, span: Span) -> list[ModelUse] | None:
@@ -189,7 +202,7 @@ class Reports:
     def of(span: Span, numbers: Sequence[int] = ()) -> LogFilter:
         return LogFilter(
             start_ms=span.start_ms,
-            end_ms=span.end_ms,
+            end_ms=span.all_ms,
             customer_numbers=tuple(numbers) if numbers else None,
         )
 
@@ -203,17 +216,15 @@ class Reports:
     async def _soon(self, key: tuple[object, ...], make: Callable[[], Awaitable[T]]) -> T | None:
         return await self._kept.soon(key, make)
 
-    async def _fold(self, span: Span, some: Mapping[int, int] | None = None) -> Fold:
+    async def _fold(self, span: Span, numbers: Sequence[int]) -> Fold:
         anonymous = await self.customers.anonymous()
-        if not is_daily(span):
-            numbers = None if some is None else tuple(some)
-            return await folded_from_archive(self._services, span, numbers, anonymous)
-        customers = await self._known() if some is None else some
-        return await folded(self._services, span, customers, anonymous)
+        return await folded(self._answers, span, self.of(span, numbers), anonymous)
 
-    async def _known(self) -> Mapping[int, int]:
-        """Everybody who ever did anything: number -> index of the partition."""
-        return await self._kept.get("known", self._archive.customers)
+    async def _most(self, span: Span, metric: Metric, limit: int) -> list[SlotUse]:
+        async def make() -> list[SlotUse]:
+            return await self._answers.top(self.of(span), NUMBERS[metric], limit)
+
+        return await self._kept.get(("most", span.key, metric, limit), make)
 
     async def _before(self, span: Span) -> Before:
         start_ms, end_ms = span.before_ms
@@ -221,13 +232,10 @@ class Reports:
         if oldest_ms is None or oldest_ms > start_ms + (end_ms - start_ms) // 10:
             return Before(None)
         wanted = LogFilter(start_ms=start_ms, end_ms=end_ms)
-        totals, anonymous = await asyncio.gather(
-            self._archive.summary(wanted), self.customers.anonymous()
-        )
-        if anonymous is None:
-            return Before(totals)
-        its_own = await self._archive.summary(replace(wanted, customer_numbers=(anonymous,)))
-        return Before(replace(totals, active_users=totals.active_users - its_own.active_users))
+        anonymous = await self.customers.anonymous()
+        uses = await self._answers.use(wanted)
+        active = await self._answers.active(wanted, span.slots, but=anonymous)
+        return Before(summary_of(uses, active.whole))
 
     async def _slots_of(
         self, span: Span, customers: Mapping[int, int]
@@ -237,7 +245,7 @@ class Reports:
         if is_daily(span):
             return await slots_of_each(self._services, span, customers)
         wanted = self.of(span, tuple(customers))
-        rows = await self._archive.use(wanted, slots=span.slots, by="customer")
+        rows = await self._answers.use(wanted, slots=span.slots, by="customer")
         found: dict[int, dict[int, Slot]] = defaultdict(dict)
         for row in rows:
             found[row.key][row.slot] = slot_of(row)
@@ -245,48 +253,26 @@ class Reports:
         return {n: [found[n].get(slot, Slot()) for slot in starts] for n in customers}
 
     async def _models(self, span: Span) -> list[ModelUse]:
-        async def read(start_ms: int) -> Mapping[int, Sequence[SlotUse]]:
-            since = replace(span, start_ms=start_ms)
-            rows = await self._archive.use(self.of(since), slots=span.slots, by="model")
-            return _by_slot(rows)
-
-        by_slot = await self._closed.get("models", span, read)
-        return _by_model(span, chain.from_iterable(by_slot.values()))
+        uses = await self._answers.use(self.of(span), slots=span.slots, by="model")
+        return _by_model(span, uses)
 
     async def _models_of(self, span: Span, number: int) -> list[ModelUse]:
         wanted = self.of(span, (number,))
-        return _by_model(span, await self._archive.use(wanted, slots=span.slots, by="model"))
+        return _by_model(span, await self._answers.use(wanted, slots=span.slots, by="model"))
 
-    async def _new(self, span: Span) -> list[int]:
-        starts = [max(int(at.timestamp() * 1000), span.start_ms) for _, at in span.starts()]
-        ends = [*starts[1:], span.end_ms]
-        replies = await self._services.store.commands(
-            [
-                ("ZCOUNT", roster_order(Column.FIRST_SEEN), start, f"({end}")
-                for start, end in zip(starts, ends, strict=True)
-            ]
-        )
-        return [int(reply) for reply in replies]
+    async def _new(self, span: Span) -> Mapping[int, int]:
+        anonymous = await self.customers.anonymous()
+        return await self._answers.new(self.of(span), span.slots, but=anonymous)
 
     async def _paces(self, span: Span) -> list[Pace]:
-        starts = [slot for slot, _ in span.starts()]
-        calls = dict(zip(starts, (await self.fold(span)).slots, strict=True))
-
-        async def read(start_ms: int) -> Mapping[int, Pace]:
-            since = span.slots.of(start_ms)
-            count = sum(of_slot.requests for slot, of_slot in calls.items() if slot >= since)
-            wanted = self.of(replace(span, start_ms=start_ms))
-            timings = await self._archive.timings(wanted, span.slots, count)
-            return {slot: _pace(some) for slot, some in _by_slot(timings).items()}
-
-        found = await self._closed.get("paces", span, read)
-        return [found.get(slot, NO_PACE) for slot in starts]
+        found = await self._answers.paces(self.of(span), span.slots)
+        return [_pace(found.get(slot, NO_PACES)) for slot, _ in span.starts()]
 
 
-def _pace(timings: Sequence[Timing]) -> Pace:
-    whole = [timing.latency_ms for timing in timings if timing.latency_ms is not None]
-    first = [timing.first_token_ms for timing in timings if timing.first_token_ms is not None]
-    return Pace(quantile(whole, 0.5), quantile(whole, 0.95), quantile(first, 0.5))
+def _pace(paces: Paces) -> Pace:
+    return Pace(
+        quantile(paces.whole, 0.5), quantile(paces.whole, 0.95), quantile(paces.first_token, 0.5)
+    )
 
 
 def _by_model(span: Span, rows: Iterable[SlotUse]) -> list[ModelUse]:
@@ -301,10 +287,3 @@ def _by_model(span: Span, rows: Iterable[SlotUse]) -> list[ModelUse]:
         for model, of in found.items()
     ]
     return sorted(models, key=lambda m: (-m.use.cost_pico, -m.use.requests, m.model))
-
-
-def _by_slot(rows: Iterable[InSlot]) -> dict[int, list[InSlot]]:
-    found: dict[int, list[InSlot]] = defaultdict(list)
-    for row in rows:
-        found[row.slot].append(row)
-    return found

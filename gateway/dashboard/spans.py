@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from gateway.store.archive import Slots
+from gateway.store.archive.days import QUARTER_MS
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -59,6 +60,18 @@ class Span:
         """The same for as long as its slots are: a span that goes on until now has no end."""
         is_over = self.end_ms % MINUTE_MS == 0
         return self.name, self.start_ms, self.end_ms if is_over else 0
+
+    @property
+    def all_ms(self) -> int:
+        """The end of all that is in it: of one that goes on until now, of its last slot.
+
+        Nothing counts in the future, and whole days and hours are summed up already.
+        """
+        if self.unit == "minute" or self.end_ms % MINUTE_MS == 0:
+            return self.end_ms
+        if self.unit == "hour":
+            return -(-self.end_ms // QUARTER_MS) * QUARTER_MS
+        return midnight_ms(_day(self.end_ms - 1, self.zone) + timedelta(days=1), self.zone)
 
     def starts(self) -> Iterator[tuple[int, datetime]]:
         """Each slot of the span and when it begins, on the zone's wall clock."""

@@ -49,7 +49,7 @@ class UserCard:
             unless_away(services.archive.page(calls)),
         )
         fold, models = await asyncio.gather(
-            unless_away(reports.fold_of(span, number, partition.index)),
+            unless_away(reports.fold_of(span, number)),
             unless_away(reports.models_of(span, number)),
         )
         dearest = max((model.use.cost_pico for model in models or ()), default=0)

@@ -1,20 +1,16 @@
-"""The questions, answered: from the counters where these know it, else from the archive."""
+"""The questions, answered from the archive, and the answers kept where they are dear."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
-from datetime import date, tzinfo
 from typing import Any, Final, TypeVar
 
 from gateway.clock import Clock
 from gateway.customers.profile import ANONYMOUS
-from gateway.metering.counters import Counters
-from gateway.metering.totals import total_of_days
-from gateway.reports.daily import STRANGER, CustomerDays, days_of, everyone
 from gateway.reports.remembered import Remembered
-from gateway.reports.span import Granularity, Span
+from gateway.reports.span import Span
 from gateway.reports.values import (
-    NOTHING,
+    NAMES,
     Active,
     Filter,
     GroupBy,
@@ -24,38 +20,35 @@ from gateway.reports.values import (
     Slot,
     Top,
     TopUsers,
-    quantile,
     slot_of,
-    slot_of_day,
     summary_of,
     total,
 )
-from gateway.store.archive import Archive, LogFilter, Summary
+from gateway.store.archive import NO_PACES, Archive, LogFilter, Summary
+from gateway.store.archive.spreads import quantile
 from gateway.store.client import Store
 
-BY_CUSTOMER_MAX: Final = 1_000
 SERIES_MAX: Final = 100
 """Keys of one series; the rest is summed up."""
+
+BY_PLACES: Final = frozenset({Measure.COST, Measure.TOKENS, Measure.REQUESTS})
+"""What the archive has each day's customers in the order of."""
 
 T = TypeVar("T")
 
 
 class Reports:
-    """Answers questions about spans. `zone` is the reporting zone, whose days are counted.
+    """Answers questions about spans.
 
     Raises, from every method:
         LedgerUnavailable: the store is away.
         sqlalchemy.exc.SQLAlchemyError: the archive is.
     """
 
-    def __init__(
-        self, store: Store, archive: Archive, counters: Counters, clock: Clock, zone: tzinfo
-    ) -> None:
+    def __init__(self, store: Store, archive: Archive, clock: Clock) -> None:
         self._store = store
-        self._archive = archive
-        self._counters = counters
+        self._answers = archive.answers
         self._clock = clock
-        self._zone = zone
         self._remembered = Remembered(store, clock)
 
     async def summary(self, span: Span, wanted: Filter) -> Summary:
@@ -63,18 +56,10 @@ class Reports:
         return await self._get(("summary",), span, wanted, lambda: self._summary(span, wanted))
 
     async def _summary(self, span: Span, wanted: Filter) -> Summary:
-        counted = await self._counted(span, wanted)
-        if counted is None:
-            return await self._archived_summary(span, wanted)
-        anonymous = await self.anonymous()
-        return summary_of(
-            total_of_days(day for found in counted for _, day in found.days),
-            sum(
-                1
-                for found in counted
-                if found.number != anonymous and any(day.calls for _, day in found.days)
-            ),
-        )
+        where, anonymous = self._where(span, wanted), await self.anonymous()
+        uses = await self._answers.use(where)
+        active = await self._answers.active(where, span.slots, but=anonymous)
+        return summary_of(uses, active.whole)
 
     async def top_users(self, span: Span, wanted: Filter, measure: Measure, limit: int) -> TopUsers:
         """The customers with most of it, the greatest first, among those that used anything."""
@@ -87,27 +72,21 @@ class Reports:
     async def _top_users(
         self, span: Span, wanted: Filter, measure: Measure, limit: int
     ) -> TopUsers:
-        users = [
-            user
-            for user in await self._by_customer(span, wanted)
-            if user.number != STRANGER and any(user.use[:4])
-        ]
-        users.sort(key=lambda user: (-user.use.of(measure), user.number))
-        return TopUsers(users[:limit], total(user.use for user in users[limit:]))
+        where = self._where(span, wanted)
+        top = await self._answers.top(where, NAMES[measure], limit)
+        users = [Top(one.key, one.partition, slot_of(one)) for one in top]
+        whole = total(map(slot_of, await self._answers.use(where)))
+        return TopUsers(users, whole.minus(total(user.use for user in users)))
 
     async def active(self, span: Span, wanted: Filter) -> list[Active]:
         """For each slot of the span, in order; without the anonymous customer."""
         return await self._get(("active",), span, wanted, lambda: self._active(span, wanted))
 
     async def _active(self, span: Span, wanted: Filter) -> list[Active]:
-        callers = await self._callers_by_slot(span, wanted)
-        everybody = {number: p for found in callers.values() for number, p in found.items()}
-        first_slot = await self._first_slots(span, everybody)
-        answer = []
-        for slot, _ in span.starts():
-            here = callers.get(slot, {})
-            answer.append(Active(len(here), sum(1 for n in here if first_slot.get(n) == slot)))
-        return answer
+        where, anonymous = self._where(span, wanted), await self.anonymous()
+        active = await self._answers.active(where, span.slots, but=anonymous)
+        new = await self._answers.new(where, span.slots, but=anonymous)
+        return [Active(active.by_slot.get(slot, 0), new.get(slot, 0)) for slot, _ in span.starts()]
 
     async def series(
         self, span: Span, wanted: Filter, by: GroupBy, measure: Measure, limit: int = SERIES_MAX
@@ -122,7 +101,14 @@ class Reports:
     async def _series(
         self, span: Span, wanted: Filter, by: GroupBy, measure: Measure, limit: int
     ) -> Shares:
-        uses = await self._in_slots(span, wanted, by)
+        where = self._where(span, wanted)
+        if by is GroupBy.CUSTOMER and wanted.customers is None and measure in BY_PLACES:
+            return await self._greatest(span, where, measure, limit)
+        name = None if by is GroupBy.NONE else by.value
+        rows = await self._answers.use(where, slots=span.slots, by=name)
+        uses: list[tuple[Any, int, int, Slot]] = [
+            (row.key or "", row.partition, row.slot, slot_of(row)) for row in rows
+        ]
         totals: defaultdict[Any, Slot] = defaultdict(Slot)
         for key, _, _, use in uses:
             totals[key] = totals[key].plus(use)
@@ -136,31 +122,39 @@ class Reports:
         partitions: dict[int, int] = {}
         for key, partition, slot, use in uses:
             if key in keys:
-                slots[slot][key] = slots[slot].get(key, NOTHING).plus(use)
+                slots[slot][key] = slots[slot].get(key, Slot()).plus(use)
                 partitions[key] = partition
             else:
                 other[slot] = other[slot].plus(use)
         return Shares(list(keys), slots, other, partitions)
 
+    async def _greatest(self, span: Span, where: LogFilter, measure: Measure, limit: int) -> Shares:
+        """Of the customers with most of it, without a look at all the others."""
+        top = await self._answers.top(where, NAMES[measure], limit)
+        partitions = {one.key: one.partition for one in top if slot_of(one).of(measure)}
+        theirs = replace(where, customer_numbers=tuple(partitions))
+        slots: defaultdict[int, dict[Any, Slot]] = defaultdict(dict)
+        for row in await self._answers.use(theirs, slots=span.slots, by="customer"):
+            slots[row.slot][row.key] = slot_of(row)
+        other = {
+            row.slot: slot_of(row).minus(total(slots[row.slot].values()))
+            for row in await self._answers.use(where, slots=span.slots)
+        }
+        other = {slot: rest for slot, rest in other.items() if any(rest)}
+        return Shares(list(partitions), slots, other, partitions)
+
     async def paces(self, span: Span, wanted: Filter) -> list[Pace]:
-        """For each slot how long calls took; of very many calls, an even share is read."""
-        where = _where(span, wanted)
-        totals = await self._archive.summary(where)
-        whole: defaultdict[int, list[int]] = defaultdict(list)
-        first: defaultdict[int, list[int]] = defaultdict(list)
-        for timing in await self._archive.timings(where, span.slots, totals.requests):
-            if timing.latency_ms is not None:
-                whole[timing.slot].append(timing.latency_ms)
-            if timing.first_token_ms is not None:
-                first[timing.slot].append(timing.first_token_ms)
+        """For each slot how long calls took, at most 0.2 % beside."""
+        found = await self._answers.paces(self._where(span, wanted), span.slots)
         return [
             Pace(
-                quantile(whole[slot], 0.5),
-                quantile(whole[slot], 0.95),
-                quantile(first[slot], 0.5),
-                quantile(first[slot], 0.95),
+                quantile(pace.whole, 0.5),
+                quantile(pace.whole, 0.95),
+                quantile(pace.first_token, 0.5),
+                quantile(pace.first_token, 0.95),
             )
             for slot, _ in span.starts()
+            for pace in [found.get(slot, NO_PACES)]
         ]
 
     async def anonymous(self) -> int | None:
@@ -177,108 +171,25 @@ class Reports:
         make: Callable[[], Awaitable[T]],
     ) -> T:
         # A span that ends now, or later, is the same one when it is asked for again.
-        is_open = span.end_ms > self._clock.now_ms()
+        is_open = self._is_open(span)
         end = ("open", sum(1 for _ in span.starts())) if is_open else (span.end_ms,)
         when = (span.start_ms, *end, str(span.zone), span.granularity)
         customers = None if wanted.customers is None else frozenset(wanted.customers)
         key = (*what, *when, wanted.app, wanted.model, customers)
         return await self._remembered.get(key, make)
 
-    def _days(self, span: Span) -> tuple[date, date] | None:
-        if str(span.zone) != str(self._zone) or span.granularity is Granularity.HOUR:
-            return None
-        # Nothing counts in the future: all of today is all until now.
-        return span.whole_days(self._clock.now_ms())
+    def _is_open(self, span: Span) -> bool:
+        return span.goes_on or span.end_ms > self._clock.now_ms()
 
-    async def _counted(self, span: Span, wanted: Filter) -> list[CustomerDays] | None:
-        """What the counters know; None: they do not."""
-        days = self._days(span) if wanted.app is None and wanted.model is None else None
-        if days is None:
-            return None
-        partitions = self._store.keyspace.partitions
-        customers = await everyone(self._archive, partitions, wanted.customers)
-        return await days_of(self._counters, partitions, customers, days)
-
-    async def _archived_summary(self, span: Span, wanted: Filter) -> Summary:
-        where = _where(span, wanted)
-        totals = await self._archive.summary(where)
-        anonymous = await self.anonymous()
-        if anonymous is None or not (wanted.customers is None or anonymous in wanted.customers):
-            return totals
-        its_own = await self._archive.summary(replace(where, customer_numbers=(anonymous,)))
-        return replace(totals, active_users=totals.active_users - its_own.active_users)
-
-    async def _by_customer(self, span: Span, wanted: Filter) -> list[Top]:
-        counted = await self._counted(span, wanted)
-        if counted is None:
-            rows = await self._archive.use(_where(span, wanted), by="customer")
-            return [Top(row.key, row.partition, slot_of(row)) for row in rows]
-        return [
-            Top(
-                found.number,
-                found.partition,
-                slot_of_day(total_of_days(day for _, day in found.days)),
-            )
-            for found in counted
-        ]
-
-    async def _in_slots(
-        self, span: Span, wanted: Filter, by: GroupBy
-    ) -> list[tuple[Any, int, int, Slot]]:
-        """Key, partition, slot, use."""
-        counted = None
-        if by in {GroupBy.NONE, GroupBy.CUSTOMER}:
-            counted = await self._counted(span, wanted)
-        if counted is None:
-            key = None if by is GroupBy.NONE else by.value
-            rows = await self._archive.use(_where(span, wanted), slots=span.slots, by=key)
-            return [(row.key or "", row.partition, row.slot, slot_of(row)) for row in rows]
-        name: Callable[[int], Any] = (lambda _: "") if by is GroupBy.NONE else (lambda n: n or "")
-        return [
-            (name(found.number), found.partition, span.slot_of_day(day), slot_of_day(totals))
-            for found in counted
-            for day, totals in found.days
-        ]
-
-    async def _callers_by_slot(self, span: Span, wanted: Filter) -> dict[int, dict[int, int]]:
-        """Slot -> number -> partition."""
-        anonymous = await self.anonymous()
-        found: defaultdict[int, dict[int, int]] = defaultdict(dict)
-        counted = await self._counted(span, wanted)
-        if counted is not None:
-            for one in counted:
-                for day, totals in one.days:
-                    if totals.calls and one.number != anonymous:
-                        found[span.slot_of_day(day)][one.number] = one.partition
-            return found
-        rows = await self._archive.callers(_where(span, wanted), span.slots)
-        for slot, number, partition in rows:
-            if number != anonymous:
-                found[slot][number] = partition
-        return found
-
-    async def _first_slots(self, span: Span, customers: Mapping[int, int]) -> dict[int, int]:
-        """Number -> the slot of its very first call, where that lies in the span."""
-        partitions = self._store.keyspace.partitions
-        numbers = list(customers)
-        first: dict[int, int] = {}
-        for start in range(0, len(numbers), BY_CUSTOMER_MAX):
-            some = numbers[start : start + BY_CUSTOMER_MAX]
-            lifetimes = await self._counters.lifetimes(
-                (partitions[customers[number]], number) for number in some
-            )
-            for number, lifetime in zip(some, lifetimes, strict=True):
-                at_ms = lifetime.first_seen_ms
-                if at_ms is not None and span.start_ms <= at_ms < span.end_ms:
-                    first[number] = span.slots.of(at_ms)
-        return first
-
-
-def _where(span: Span, wanted: Filter) -> LogFilter:
-    return LogFilter(
-        start_ms=span.start_ms,
-        end_ms=span.end_ms,
-        customer_numbers=wanted.customers,
-        model=wanted.model,
-        app=wanted.app,
-    )
+    def _where(self, span: Span, wanted: Filter) -> LogFilter:
+        end_ms = span.end_ms
+        if self._is_open(span):
+            # Nothing counts in the future: all until now is all of today.
+            end_ms = span.rounded_up(end_ms - 1)
+        return LogFilter(
+            start_ms=span.start_ms,
+            end_ms=end_ms,
+            customer_numbers=wanted.customers,
+            model=wanted.model,
+            app=wanted.app,
+        )

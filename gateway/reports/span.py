@@ -7,12 +7,13 @@ gap or overlap, so that their sums are the sum of the span.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
 from gateway.store.archive import Bounds, Slots, Slotting
+from gateway.store.archive.days import QUARTER_MS, day_start_ms
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -35,6 +36,9 @@ class SpanTooLong(ValueError):
 class Span:
     """``[start_ms, end_ms)``, Unix ms.
 
+    Attributes:
+        goes_on: It ends now: nothing counts later, whenever that is looked at.
+
     Raises:
         SpanTooLong: it would have more than `SLOTS_MAX` slots.
     """
@@ -43,6 +47,7 @@ class Span:
     end_ms: int
     zone: tzinfo
     granularity: Granularity = Granularity.DAY
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
         per_slot = {Granularity.HOUR: HOUR_MS, Granularity.DAY: DAY_MS}
@@ -66,12 +71,6 @@ class Span:
         first, last = self.slots.of(self.start_ms), self.slots.of(self.end_ms - 1)
         return [(slot, self._begins_ms(slot)) for slot in range(first, last + 1)]
 
-    def slot_of_day(self, day: date) -> int:
-        """The slot that a day of the zone lies in; of days and months only."""
-        if self.granularity is Granularity.DAY:
-            return (day - _EPOCH).days
-        return self.slots.of(day_start_ms(day, self.zone))
-
     def label(self, begins_ms: int) -> str:
         """A slot as people name it: ``2026-11``, ``2026-11-21``, ``2026-11-21T18:00:00+01:00``."""
         local = datetime.fromtimestamp(begins_ms // 1000, self.zone)
@@ -79,17 +78,11 @@ class Span:
             return local.isoformat(timespec="seconds")
         return local.strftime("%Y-%m" if self.granularity is Granularity.MONTH else "%Y-%m-%d")
 
-    def whole_days(self, now_ms: int) -> tuple[date, date] | None:
-        """First and past-last day, where it is whole days of its zone; else None.
-
-        A day that is not over yet is whole, once the span goes on until now.
-        """
-        first, last = (self._day(ms) for ms in (self.start_ms, self.end_ms))
-        if day_start_ms(first, self.zone) != self.start_ms:
-            return None
-        if self.end_ms > now_ms:
-            return first, self._day(now_ms) + timedelta(days=1)
-        return (first, last) if day_start_ms(last, self.zone) == self.end_ms else None
+    def rounded_up(self, at_ms: int) -> int:
+        """The end of the day in which an instant lies; of hours, of its quarter of an hour."""
+        if self.granularity is Granularity.HOUR:
+            return (at_ms // QUARTER_MS + 1) * QUARTER_MS
+        return day_start_ms(self._day(at_ms) + timedelta(days=1), self.zone)
 
     def _begins_ms(self, slot: int) -> int:
         slots = self.slots
@@ -108,11 +101,6 @@ class Span:
 
     def _day(self, at_ms: int) -> date:
         return datetime.fromtimestamp(at_ms // 1000, self.zone).date()
-
-
-def day_start_ms(day: date, zone: tzinfo) -> int:
-    """Its first moment; where a zone skips midnight, the moment that follows the gap."""
-    return int(datetime.combine(day, time(), zone).timestamp()) * 1000
 
 
 def offset_ms(at_ms: int, zone: tzinfo) -> int:

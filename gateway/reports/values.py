@@ -56,20 +56,26 @@ class Slot(NamedTuple):
     def plus(self, other: "Slot") -> "Slot":
         return Slot(*map(int.__add__, self, other))
 
+    def minus(self, other: "Slot") -> "Slot":
+        return Slot(*map(int.__sub__, self, other))
+
     def of(self, measure: Measure) -> int:
         """Pico-USD, tokens or calls."""
         return int(self[_PLACE[measure]])
 
 
 NOTHING: Final = Slot()
-_PLACE: Final = {
-    Measure.COST: Slot._fields.index("cost_pico"),
-    Measure.CHARGE: Slot._fields.index("charge_pico"),
-    Measure.TOKENS: Slot._fields.index("tokens"),
-    Measure.REQUESTS: Slot._fields.index("requests"),
-    Measure.ERRORS: Slot._fields.index("errors"),
-    Measure.REJECTED: Slot._fields.index("rejected"),
+NAMES: Final = {
+    Measure.COST: "cost_pico",
+    Measure.CHARGE: "charge_pico",
+    Measure.TOKENS: "tokens",
+    Measure.REQUESTS: "requests",
+    Measure.ERRORS: "errors",
+    Measure.REJECTED: "rejected",
 }
+"""What the numbers of a slot are called, here and in the archive."""
+
+_PLACE: Final = {measure: Slot._fields.index(name) for measure, name in NAMES.items()}
 
 
 def total(slots: Iterable[Slot]) -> Slot:
@@ -159,26 +165,17 @@ class Pace:
     first_p95: int | None = None
 
 
-def summary_of(total: DayTotals, active: int) -> Summary:
-    return Summary(
-        requests=total.calls,
-        input_tokens=total.input_tokens,
-        cached_tokens=total.cached_tokens,
-        output_tokens=total.output_tokens,
-        reasoning_tokens=total.reasoning_tokens,
-        cost_pico=total.cost_pico,
-        charge_pico=total.charge_pico,
-        unresolved_pico=total.unresolved_pico,
-        active_users=active,
-        errors=total.errors,
-        rejected=total.rejected,
-        unpriced=total.unpriced,
-    )
+def summary_of(uses: Iterable[SlotUse], active: int) -> Summary:
+    """The sum of all of them."""
+    sums = dict.fromkeys(_SUMMED, 0)
+    for use in uses:
+        for name in _SUMMED:
+            sums[name] += getattr(use, name)
+    tokens = sums.pop("tokens")
+    return Summary(**sums, output_tokens=tokens - sums["input_tokens"], active_users=active)
 
 
-def quantile(values: list[int], share: float) -> int | None:
-    """The nearest rank; None of nothing. Sorts `values`."""
-    if not values:
-        return None
-    values.sort()
-    return values[min(int(share * len(values)), len(values) - 1)]
+_SUMMED: Final = (
+    *("requests", "errors", "rejected", "unpriced", "cost_pico", "charge_pico"),
+    *("unresolved_pico", "tokens", "input_tokens", "cached_tokens", "reasoning_tokens"),
+)

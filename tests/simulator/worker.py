@@ -37,8 +37,8 @@ class SimulatedArchive:
     def __init__(self, random: Random) -> None:
         # One connection: each has a memory of its own.
         engine = create_engine("sqlite://", poolclass=StaticPool)
-        create(engine)
-        self._archive = Archive(engine)
+        create(engine, "UTC")
+        self._archive = Archive(engine, "UTC")
         self._archive._is_prepared = True  # it has no file
         self.fails = 0.0
         self._random = random

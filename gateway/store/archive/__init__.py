@@ -6,6 +6,7 @@ by its URL; what is one dialect's own stands in `database.py`, `schema.py`, `tri
 `rows.py` (insert) and `reratings.py`.
 """
 
+from gateway.store.archive.answers import NO_PACES, Answers, Paces
 from gateway.store.archive.archive import OFFSET_MAX, PAGE_SIZE_MAX, Archive, Page
 from gateway.store.archive.askers import Found as Askers
 from gateway.store.archive.away import unless_away
@@ -15,7 +16,7 @@ from gateway.store.archive.listing import WALKED_MAX, Listed, Place, Sort, Wante
 from gateway.store.archive.outbox import Delivery, Outbox, State
 from gateway.store.archive.past import PastDay
 from gateway.store.archive.payloads import Payload, Payloads
-from gateway.store.archive.queries import CustomerUse, LogFilter, Metric, ModelUse, Summary
+from gateway.store.archive.queries import LogFilter, Metric, ModelUse, Summary
 from gateway.store.archive.recent import RECENT_MAX, RecentCall
 from gateway.store.archive.reratings import Rerated, UnpricedUse
 from gateway.store.archive.slots import Bounds, Slots, Slotting, SlotUse, Timing
@@ -23,22 +24,24 @@ from gateway.store.archive.table import ArchivedEvent
 
 __all__ = [
     "FILE_NAME",
+    "NO_PACES",
     "OFFSET_MAX",
     "PAGE_SIZE_MAX",
     "RECENT_MAX",
     "WALKED_MAX",
+    "Answers",
     "Archive",
     "ArchivedEvent",
     "Askers",
     "Bounds",
     "Condition",
-    "CustomerUse",
     "Delivery",
     "Listed",
     "LogFilter",
     "Metric",
     "ModelUse",
     "Outbox",
+    "Paces",
     "Page",
     "PastDay",
     "Payload",

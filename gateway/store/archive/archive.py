@@ -8,8 +8,9 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Engine, Executable, RowMapping, func, select, tuple_, update
 
-from gateway.store.archive.askers import Askers, note
-from gateway.store.archive.customers import CUSTOMERS
+from gateway.store.archive import summing
+from gateway.store.archive.answers import Answers
+from gateway.store.archive.askers import Askers
 from gateway.store.archive.database import (
     FILE_NAME,
     name_of,
@@ -22,17 +23,13 @@ from gateway.store.archive.outbox import Outbox
 from gateway.store.archive.past import Fold, PastDay, past_of, retire
 from gateway.store.archive.payloads import Payloads
 from gateway.store.archive.queries import (
-    CustomerUse,
     LogFilter,
-    Metric,
     ModelUse,
     Summary,
     conditions,
     models,
-    read_customer_use,
     read_summary,
     summary,
-    top_users,
 )
 from gateway.store.archive.recent import Recent
 from gateway.store.archive.reratings import (
@@ -64,6 +61,7 @@ from gateway.store.archive.slots import (
     read_slot_use,
     timings,
 )
+from gateway.store.archive.sums import state_of
 from gateway.store.archive.table import EVENTS, STREAM_ORDER, ArchivedEvent, place
 
 PAGE_SIZE_MAX: Final = 1_000
@@ -71,7 +69,6 @@ OFFSET_MAX: Final = 10_000
 """Further away pages are reached by where the one before ended."""
 
 EXPORTED_AT_ONCE: Final = 1_000
-TOP_MAX: Final = 1_000
 MODELS_MAX: Final = 1_000
 EVENTS_MAX: Final = 10_000
 """In one reading of `events_of`."""
@@ -100,8 +97,9 @@ class Archive:
             the server is away.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, zone: str) -> None:
         self._engine = engine
+        self._zone = zone
         self._is_prepared = False
         self._insert_new = insert_new(engine.dialect)
         self._insert_once = insert_once(engine.dialect)
@@ -109,6 +107,11 @@ class Archive:
     @property
     def payloads(self) -> Payloads:
         return Payloads(self._engine)
+
+    @property
+    def answers(self) -> Answers:
+        """What was used, by time and by who used it."""
+        return Answers(self._engine)
 
     @property
     def recent(self) -> Recent:
@@ -124,20 +127,23 @@ class Archive:
         return Outbox(self._engine)
 
     @classmethod
-    def at(cls, data_dir: Path, url: str | None = None) -> Self:
+    def at(cls, data_dir: Path, url: str | None = None, *, zone: str = "UTC") -> Self:
         """The archive in `data_dir`, or at a ``postgresql://`` URL; nothing is opened yet.
+
+        Args:
+            zone: Of reports, whose days are summed up.
 
         Raises:
             ValueError: the URL cannot be used; says why, without repeating it.
         """
         if url is not None:
-            return cls(postgres_engine(url))
-        return cls(sqlite_engine(data_dir / FILE_NAME))
+            return cls(postgres_engine(url), zone)
+        return cls(sqlite_engine(data_dir / FILE_NAME), zone)
 
     @classmethod
-    async def open(cls, data_dir: Path, url: str | None = None) -> Self:
+    async def open(cls, data_dir: Path, url: str | None = None, *, zone: str = "UTC") -> Self:
         """The same, prepared."""
-        archive = cls.at(data_dir, url)
+        archive = cls.at(data_dir, url, zone=zone)
         await archive.prepare()
         return archive
 
@@ -250,14 +256,6 @@ class Archive:
         rows = await asyncio.to_thread(self._rows, summary(wanted))
         return read_summary(rows[0])
 
-    async def top_users(
-        self, wanted: LogFilter, metric: Metric, limit: int = 10
-    ) -> list[CustomerUse]:
-        """The customers with most of it, the greatest first, at most `TOP_MAX`."""
-        statement = top_users(wanted, metric, min(limit, TOP_MAX))
-        rows = await asyncio.to_thread(self._rows, statement)
-        return [read_customer_use(row) for row in rows]
-
     async def models(self, wanted: LogFilter) -> list[ModelUse]:
         """The models that were called, the most called first, at most `MODELS_MAX`."""
         rows = await asyncio.to_thread(self._rows, models(wanted, MODELS_MAX))
@@ -274,10 +272,6 @@ class Archive:
         """Who called in which slot, once each: slot, number, index of the partition."""
         rows = await asyncio.to_thread(self._rows, callers(wanted, slots))
         return [tuple(row) for row in rows]
-
-    async def customers(self) -> dict[int, int]:
-        """Each that ever did anything: number -> index of its partition."""
-        return dict(await asyncio.to_thread(self._pairs, CUSTOMERS))
 
     async def timings(self, wanted: LogFilter, slots: Slotting, calls: int) -> list[Timing]:
         """How long calls took, of `calls` that match; above `TIMINGS_MAX` an even share."""
@@ -312,20 +306,22 @@ class Archive:
     async def forget(self, customer_number: int, since_ms: int = 0) -> int:
         """Remove `metadata`, what a customer's calls said of it, from its oldest rows.
 
-        Of those that count from `since_ms` on, and at most of `FORGOTTEN_MAX`. Returns how
-        many they were.
+        Of those from `since_ms` on, at most `FORGOTTEN_MAX`. Returns how many they were.
         """
         return await asyncio.to_thread(self._forget, customer_number, since_ms)
+
+    async def sum_up(self) -> int:
+        """Put some rows of before into the sums; how many. 0: all are, `retire` may remove them."""
+        return await asyncio.to_thread(self._sum_up)
 
     async def past(self, partition: int) -> list[PastDay]:
         """What has been removed from the partition, summed up; by customer, then by day."""
         return await asyncio.to_thread(self._past, partition)
 
     async def retire(self, partition: int, until: str, fold: Fold) -> int:
-        """Remove the oldest rows up to the stream id `until`, at most `RETIRED_MAX`.
+        """Remove the oldest rows up to the stream id `until`, at most `RETIRED_MAX`; how many.
 
-        What `fold` makes of them is added to `past` in the same transaction. Returns how
-        many they were.
+        What `fold` makes of them is added to `past` in the same transaction.
         """
         return await asyncio.to_thread(self._retire, partition, until, fold)
 
@@ -342,8 +338,13 @@ class Archive:
 
     def _prepare(self) -> None:
         if not self._is_prepared:
-            _prepared(self._engine)
+            _prepared(self._engine, self._zone)
             self._is_prepared = True
+
+    def _sum_up(self) -> int:
+        self._prepare()
+        with writing(self._engine) as connection:
+            return summing.more(connection)
 
     def _past(self, partition: int) -> list[PastDay]:
         with self._engine.connect() as connection:
@@ -352,6 +353,8 @@ class Archive:
     def _retire(self, partition: int, until: str, fold: Fold) -> int:
         # What is read here must be what is removed: nobody else may write in between.
         with writing(self._engine) as connection:
+            if not state_of(connection).is_whole:
+                return 0  # what is not summed up yet must not go
             return retire(connection, partition, until, RETIRED_MAX, fold)
 
     def _add(self, events: Sequence[ArchivedEvent]) -> None:
@@ -362,10 +365,11 @@ class Archive:
         if self._engine.dialect.name != "sqlite":
             rows = [for_postgres(row) for row in rows]
         with writing(self._engine) as connection:
-            inserted = connection.exec_driver_sql(self._insert_new, rows).rowcount
-            if inserted != len(rows):  # some were there: which stays is for the other to say
-                connection.exec_driver_sql(self._insert_once, rows)
-            note(connection, rows)
+            if summing.insert_all(connection, self._insert_new, rows):
+                return
+            connection.rollback()
+        with writing(self._engine) as connection:
+            summing.insert_some(connection, self._insert_once, rows)
 
     def _scalar(self, statement: Executable) -> Any:
         return self._rows(statement)[0][0]
@@ -373,10 +377,6 @@ class Archive:
     def _rows(self, statement: Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
-
-    def _pairs(self, statement: str) -> list[tuple[int, int]]:
-        with self._engine.connect() as connection:
-            return [(row[0], row[1]) for row in connection.exec_driver_sql(statement)]
 
     def _mappings(self, statement: Executable) -> Sequence[RowMapping]:
         with self._engine.connect() as connection:
@@ -392,9 +392,9 @@ class Archive:
             return Page([from_row(row) for row in found], connection.execute(count).scalar_one())
 
 
-def _prepared(engine: Engine) -> None:
+def _prepared(engine: Engine, zone: str) -> None:
     if engine.dialect.name == "sqlite":
         path = Path(engine.url.database or "")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # who used what, and what it cost: its owner's business
-    create(engine)
+    create(engine, zone)

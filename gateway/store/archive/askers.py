@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from gateway.event import USAGE_KINDS
 from gateway.store.archive.conditions import Condition
-from gateway.store.archive.customers import model_names
 from gateway.store.archive.listing import WALKED_MAX, Wanted, end_of_walk, rows_on_walk, ways
+from gateway.store.archive.model_names import model_names
 from gateway.store.archive.queries import LogFilter, is_usage
 from gateway.store.archive.rows import WRITTEN
 from gateway.store.archive.table import EVENTS, METADATA, Bytewise

@@ -80,16 +80,6 @@ class Metric(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CustomerUse:
-    customer_number: int
-    partition: int
-    requests: int
-    tokens: int
-    cost_pico: int
-    charge_pico: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUse:
     """Calls of one model; `cache_hits` are those whose input was in part read from a cache."""
 
@@ -161,38 +151,6 @@ def read_summary(row: Any) -> Summary:
     )
 
 
-def top_users(wanted: LogFilter, metric: Metric, limit: int) -> Executable:
-    """At most `limit` rows, the greatest first, for `read_customer_use`."""
-    sums = {
-        Metric.COST: summed("cost_pico"),
-        Metric.CHARGE: summed("charge_pico"),
-        Metric.TOKENS: (func.sum(tokens()).label("tokens"),),
-        Metric.REQUESTS: (counted(is_usage()).label("requests"),),
-    }
-    return (
-        select(
-            EVENTS.c.customer_number,
-            EVENTS.c.partition,
-            *(column for columns in sums.values() for column in columns),
-        )
-        .where(is_kind(MONEY_KINDS), *conditions(wanted))
-        .group_by(EVENTS.c.customer_number, EVENTS.c.partition)
-        .order_by(*_greatest_first(sums[metric]), EVENTS.c.customer_number)
-        .limit(limit)
-    )
-
-
-def read_customer_use(row: Any) -> CustomerUse:
-    return CustomerUse(
-        customer_number=row.customer_number,
-        partition=row.partition,
-        requests=row.requests,
-        tokens=int(row.tokens),
-        cost_pico=joined(row, "cost_pico"),
-        charge_pico=joined(row, "charge_pico"),
-    )
-
-
 def models(wanted: LogFilter, limit: int) -> Executable:
     """At most `limit` rows, the most called first, for `ModelUse`."""
     return (
@@ -260,10 +218,3 @@ def summed(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
 
 def joined(row: Any, name: str) -> int:
     return int(getattr(row, f"{name}_high")) * _LIMB + int(getattr(row, f"{name}_low"))
-
-
-def _greatest_first(columns: Sequence[Any]) -> list[ColumnElement[Any]]:
-    if len(columns) == 1:
-        return [columns[0].desc()]
-    high, low = (column.element for column in columns)
-    return [(high + low.op("/")(_LIMB)).desc(), (low % _LIMB).desc()]

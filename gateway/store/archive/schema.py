@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from gateway.store.archive import askers, triggers
+from gateway.store.archive import askers, summing, sums, triggers
 from gateway.store.archive.database import name_of, writing
 from gateway.store.archive.outbox import ALERTS, DELIVERIES
 from gateway.store.archive.past import PAST
@@ -16,30 +16,33 @@ from gateway.store.archive.payloads import PAYLOADS
 from gateway.store.archive.rows import KEEP_LATER, WRITTEN
 from gateway.store.archive.table import ADJUST_SUFFIX, EVENTS, SCHEMA_VERSION
 
-_TABLES: Final = (EVENTS, PAST, ALERTS, DELIVERIES, PAYLOADS, askers.ASKERS)
+_TABLES: Final = (EVENTS, PAST, ALERTS, DELIVERIES, PAYLOADS, askers.ASKERS, *sums.TABLES)
 _VERSION: Final = "archive_version"
 
 _ASKERS_NOTED: Final = 6
 """The first version that has written down who asked which model."""
 
 
-def create(engine: Engine) -> None:
+def create(engine: Engine, zone: str) -> None:
     """Create what is missing. Workers that start together wait for each other.
+
+    Args:
+        zone: Whose days are summed up.
 
     Raises:
         RuntimeError: a later version of farebox has written it.
     """
     with writing(engine) as connection:
         version = _version(connection)
-        if version == SCHEMA_VERSION:
-            return
         if version == 1:
             _leave_first_version(connection)
-        else:
+        elif version < SCHEMA_VERSION:
             _create_tables(connection)
         if 0 < version < _ASKERS_NOTED:
             askers.note_all(connection)
-        _set_version(connection)
+        summing.begin(connection, zone)
+        if version < SCHEMA_VERSION:
+            _set_version(connection)
 
 
 def version_of(engine: Engine) -> int:

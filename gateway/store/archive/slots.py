@@ -37,7 +37,11 @@ class Slotting(Protocol):
 
     def of(self, at_ms: int) -> int: ...
 
-    def column(self) -> ColumnElement[int]: ...
+    def column(self, at_ms: ColumnElement[int] = ...) -> ColumnElement[int]: ...
+
+    def holds(self, size_ms: int) -> bool:
+        """Whether each stretch of that size, counted from 1970, lies in one slot."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,18 @@ class Slots:
                 return (at_ms + offset_ms) // self.size_ms
         raise AssertionError("the last offset has no end")
 
-    def column(self) -> ColumnElement[int]:
+    def column(self, at_ms: ColumnElement[int] = EVENTS.c.at_ms) -> ColumnElement[int]:
         *earlier, (_, last) = self.offsets
         offset: ColumnElement[int] = literal(last)
         if earlier:
-            whens = [(EVENTS.c.at_ms < until_ms, literal(of)) for until_ms, of in earlier]
+            whens = [(at_ms < until_ms, literal(of)) for until_ms, of in earlier]
             offset = case(*whens, else_=last)
         # Its precedence said, or the sum before it gets no parentheses.
-        return (EVENTS.c.at_ms + offset).op("/", precedence=8)(self.size_ms)
+        return (at_ms + offset).op("/", precedence=8)(self.size_ms)
+
+    def holds(self, size_ms: int) -> bool:
+        edges = [self.size_ms, *(ms or 0 for pair in self.offsets for ms in pair)]
+        return all(edge % size_ms == 0 for edge in edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +85,13 @@ class Bounds:
     def of(self, at_ms: int) -> int:
         return bisect_right(self.starts_ms, at_ms) - 1
 
-    def column(self) -> ColumnElement[int]:
-        whens = [(EVENTS.c.at_ms < start, literal(n - 1)) for n, start in enumerate(self.starts_ms)]
+    def column(self, at_ms: ColumnElement[int] = EVENTS.c.at_ms) -> ColumnElement[int]:
+        whens = [(at_ms < start, literal(n - 1)) for n, start in enumerate(self.starts_ms)]
         last = literal(len(self.starts_ms) - 1)
         return case(*whens, else_=last) if whens else last
+
+    def holds(self, size_ms: int) -> bool:
+        return all(start % size_ms == 0 for start in self.starts_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,8 @@ class SlotUse:
     unpriced: int
     input_tokens: int
     cached_tokens: int
+    reasoning_tokens: int
+    unresolved_pico: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +151,8 @@ def in_slots(wanted: LogFilter, slots: Slotting | None, key: str | None) -> Exec
         unpriced_calls().label("unpriced"),
         func.sum(where_money_moved(EVENTS.c.input_tokens)).label("input_tokens"),
         func.sum(where_money_moved(EVENTS.c.cached_tokens)).label("cached_tokens"),
+        func.sum(where_money_moved(EVENTS.c.reasoning_tokens)).label("reasoning_tokens"),
+        *summed("unresolved_pico"),
     ).where(*conditions(wanted))
     return statement.group_by("slot", "key")
 
@@ -156,6 +171,8 @@ def read_slot_use(row: Any) -> SlotUse:
         unpriced=row.unpriced,
         input_tokens=int(row.input_tokens or 0),
         cached_tokens=int(row.cached_tokens or 0),
+        reasoning_tokens=int(row.reasoning_tokens or 0),
+        unresolved_pico=joined(row, "unresolved_pico"),
     )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from gateway.event import UsageEvent
 from gateway.store.stream_ids import halves
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 _INT64: Final = 2**63 - 1
 
 ADJUST_SUFFIX: Final = "+adjust"

@@ -176,7 +176,7 @@ async def api(store_server: str, tmp_path: Path) -> AsyncIterator[Api]:
             groups=Groups(bench_.store, scopes),
             estimate=_no_estimate,
             archive=archive,
-            reports=Reports(bench_.store, archive, Counters(bench_.store, UTC), bench_.clock, UTC),
+            reports=Reports(bench_.store, archive, bench_.clock),
             rating=Rating(BOOK),
             apps=Apps(APPS),
             keys=TemporaryKeys(bench_.store, Apps(APPS), bench_.clock),

@@ -17,9 +17,9 @@ from gateway.store.archive import (
     Place,
     Sort,
     Wanted,
-    customers,
     listing,
 )
+from gateway.store.archive import model_names as names
 from gateway.store.operators import Operator
 
 pytestmark = pytest.mark.anyio
@@ -163,13 +163,6 @@ async def test_other_orders_put_the_unknown_last(archive, events, sort) -> None:
         assert [None] * (len(events) - len(known)) == values[len(known) :]
 
 
-async def test_customers_of_the_archive(archive, events) -> None:
-    """By one step of an index each."""
-    await archive.add([ArchivedEvent(3, "1-0", with_(events[0], customer_number=99))])
-
-    assert {**dict.fromkeys(range(1, 7), 0), 99: 3} == await archive.customers()
-
-
 async def test_names_of_models(archive, events, monkeypatch) -> None:
     """Those of the time asked for, a refused call's too; of very many only the first."""
     odd = [("late", 200, Kind.SETTLE), ("refused", 30, Kind.REFUSE), ("", 30, Kind.SETTLE)]
@@ -187,5 +180,5 @@ async def test_names_of_models(archive, events, monkeypatch) -> None:
     assert ["big", "refused", "small"] == await archive.askers.models(0, 100)
     assert ["late"] == await archive.askers.models(200, 201)
     assert [] == await archive.askers.models(300, 400)
-    monkeypatch.setattr(customers, "STEPS_MAX", 2)
+    monkeypatch.setattr(names, "STEPS_MAX", 2)
     assert ["big"] == await archive.askers.models(0, 100)  # after the empty name

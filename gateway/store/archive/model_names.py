@@ -1,22 +1,8 @@
-"""Who is in the archive, and what was called, as SQL: from one place in an index to the next."""
+"""Which models were called, as SQL: from one name's place in an index to the next."""
 
 from typing import Final
 
 from sqlalchemy import Executable, text
-
-CUSTOMERS: Final = """
-    WITH RECURSIVE found (number) AS (
-        SELECT min(customer_number) FROM events
-        UNION ALL
-        SELECT (SELECT min(customer_number) FROM events WHERE customer_number > found.number)
-        FROM found WHERE found.number IS NOT NULL
-    )
-    SELECT found.number,
-        (SELECT partition FROM events WHERE customer_number = found.number LIMIT 1)
-    FROM found WHERE found.number IS NOT NULL
-    UNION
-    SELECT customer_number, partition FROM past"""
-"""Number and partition of each, once: as many steps as customers, however many their rows."""
 
 STEPS_MAX: Final = 200
 """Names looked at: whoever calls may make them up, and then they have no end."""
