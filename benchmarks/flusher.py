@@ -1,8 +1,9 @@
 """Measure the flusher: ``python -m benchmarks.flusher``.
 
-Posts realistic events to a store of its own, then flushes them into counters and archive and
-says what that cost: processor time of the flusher's process for each event, all its threads
-included, and of the store's. Events a second and core is one divided by the former.
+Posts realistic events to a store of its own, then flushes them, into the counters alone and into
+counters and archive (a row for each event, and the sums over rows), and says what that cost:
+processor time of the flusher's process for each event, all its threads included, and of the
+store's. Events a second and core is one divided by the former.
 """
 
 import asyncio
@@ -39,40 +40,53 @@ SPREAD_MS: Final = 6 * 3_600_000
 """Events of the last six hours: a day or two of the reporting zone."""
 
 
+INTO: Final = {"counters": 1, "counters and archive": 2}
+"""What is measured: where events go, and how many of a flusher's sinks that takes."""
+
+
 def main() -> int:
     options = _options()
     cores = sorted(os.sched_getaffinity(0))
-    figures: list[tuple[float, float]] = []
+    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in INTO}
     for number in range(options.repeat):
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="farebox-benchmark-")))
-            store = stack.enter_context(store_server(folder, cores[0]))
-            os.sched_setaffinity(0, {cores[-1]})
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                figures.append(runner.run(_measured(folder, store.pid, options)))
-        flusher_us, store_us = figures[-1]
-        print(
-            f"run {number + 1}: {flusher_us:.1f} µs of the flusher, {store_us:.1f} µs of the store"
-            " an event",
-            file=sys.stderr,
-        )
+        for name in INTO:
+            flusher_us, store_us = _run(name, cores, options)
+            figures[name].append((flusher_us, store_us))
+            print(
+                f"run {number + 1}, {name}: {flusher_us:.1f} µs of the flusher,"
+                f" {store_us:.1f} µs of the store an event",
+                file=sys.stderr,
+            )
     # What others do on the machine only ever adds: the least is nearest to the truth.
     print("| | least | median |\n| --- | --- | --- |")
-    of_flusher, of_store = [own for own, _ in figures], [theirs for _, theirs in figures]
-    for name, column in (("flusher", of_flusher), ("store", of_store)):
-        cells = f"{min(column):.1f} µs | {median(column):.1f} µs"
-        print(f"| processor time an event, {name} | {cells} |")
-    cells = f"{1e6 / min(of_flusher):,.0f} | {1e6 / median(of_flusher):,.0f}"
-    print(f"| events a second and core of the flusher | {cells} |")
+    for name, runs in figures.items():
+        of_flusher, of_store = [own for own, _ in runs], [theirs for _, theirs in runs]
+        for whose, column in (("flusher", of_flusher), ("store", of_store)):
+            cells = f"{min(column):.1f} µs | {median(column):.1f} µs"
+            print(f"| into {name}: processor time an event, {whose} | {cells} |")
+        cells = f"{1e6 / min(of_flusher):,.0f} | {1e6 / median(of_flusher):,.0f}"
+        print(f"| into {name}: events a second and core of the flusher | {cells} |")
     return 0
 
 
-async def _measured(folder: Path, store_pid: int, options: Namespace) -> tuple[float, float]:
+def _run(name: str, cores: Sequence[int], options: Namespace) -> tuple[float, float]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="farebox-benchmark-")))
+        store = stack.enter_context(store_server(folder, cores[0]))
+        os.sched_setaffinity(0, {cores[-1]})
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_measured(folder, store.pid, INTO[name], options))
+
+
+async def _measured(
+    folder: Path, store_pid: int, sinks: int, options: Namespace
+) -> tuple[float, float]:
     """Processor time of this process and of the store for each event, µs."""
     url = f"unix://{folder}/s"
     store = Store(url)
     archive = await Archive.open(folder)
     flusher = Flusher(store, archive, zone=ZoneInfo("Europe/Berlin"), clock=SystemClock())
+    flusher.sinks = flusher.sinks[:sinks]
     moved = 0
     await store.connect()
     try:

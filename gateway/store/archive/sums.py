@@ -181,7 +181,7 @@ _fact = itemgetter(*map(WRITTEN.index, Fact._fields))
 
 def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
     """Of rows of `to_row`."""
-    return [Fact(*_fact(row)) for row in rows]
+    return list(map(Fact._make, map(_fact, rows)))
 
 
 # By their text, as rows have them: a `StrEnum` is found by it, and hashing that is quicker.
