@@ -1,8 +1,10 @@
 """Instants as callers write them: RFC 3339, and where a span is asked for, a bare date."""
 
 import re
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, datetime, time, tzinfo
 from typing import Final
+
+from gateway.store.archive.days import day_start_ms
 
 NOON: Final = time(12, tzinfo=UTC)
 
@@ -33,7 +35,7 @@ def moment(text: str, zone: tzinfo) -> int:
         ValueError: says what is expected.
     """
     if _DATE.fullmatch(text):
-        return day_start(_parsed(text).date(), zone)
+        return day_start_ms(_parsed(text).date(), zone)
     unblanked = f"{text[:-6]}+{text[-5:]}" if text[-6:-5] == " " else text
     if not _RFC3339.fullmatch(unblanked):
         raise ValueError("must be a date like 2026-11-21, or a time like 2026-11-21T18:30:00Z")
@@ -51,10 +53,6 @@ def instant_or_noon(text: str) -> int:
     if _DATE.fullmatch(text):
         return _ms(datetime.combine(_parsed(text), NOON))
     return moment(text, UTC)
-
-
-def day_start(day: date, zone: tzinfo) -> int:
-    return _ms(datetime.combine(day, time(), zone))
 
 
 def _parsed(text: str) -> datetime:

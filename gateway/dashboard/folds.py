@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.api.services import Services
-from gateway.dashboard.spans import Span, midnight_ms
+from gateway.dashboard.spans import Span
 from gateway.metering.roster.roster import PAGE_SIZE_MAX
 from gateway.reports.values import Slot, slot_of, slot_of_day, summary_of
 from gateway.store.archive import Answers, LogFilter, Metric, Summary
+from gateway.store.archive.days import day_start_ms
 
 DAILY: Final = ("day", "week")
 
@@ -71,6 +72,6 @@ async def slots_of_each(
     )
     for of_customer, days in zip(sums.values(), read, strict=True):
         for day, of_day in days:
-            slot = span.slots.of(midnight_ms(day, span.zone))
+            slot = span.slots.of(day_start_ms(day, span.zone))
             of_customer[slot] = of_customer[slot].plus(slot_of_day(of_day))
     return {number: [*of_customer.values()] for number, of_customer in sums.items()}

@@ -9,13 +9,13 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.api.answers import InvalidFields
 from gateway.api.services import Services
-from gateway.api.times import day_start
 from gateway.customers import fields
 from gateway.customers.temporary_keys import TemporaryKey
 from gateway.dashboard.rendering import Renderer
 from gateway.dashboard.twins import ROWS_MAX, amount, instant, twin
 from gateway.dashboard.users import page_number
 from gateway.dashboard.visits import Visit
+from gateway.store.archive.days import day_start_ms
 
 PAGE_SIZE: Final = 50
 
@@ -82,7 +82,7 @@ class KeysPage:
             "spending_limit": ("budget_pico", fields.budget),
             "expiry_date": (
                 "until_ms",
-                lambda text: day_start(_date(text), zone),
+                lambda text: day_start_ms(_date(text), zone),
             ),
             "max_usage": ("uses_max", _whole),
         }

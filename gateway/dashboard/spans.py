@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from gateway.store.archive import Slots
-from gateway.store.archive.days import QUARTER_MS
+from gateway.store.archive.days import QUARTER_MS, day_start_ms
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -71,7 +71,7 @@ class Span:
             return self.end_ms
         if self.unit == "hour":
             return -(-self.end_ms // QUARTER_MS) * QUARTER_MS
-        return midnight_ms(_day(self.end_ms - 1, self.zone) + timedelta(days=1), self.zone)
+        return day_start_ms(_day(self.end_ms - 1, self.zone) + timedelta(days=1), self.zone)
 
     def starts(self) -> Iterator[tuple[int, datetime]]:
         """Each slot of the span and when it begins, on the zone's wall clock."""
@@ -105,20 +105,16 @@ def span(name: str, *, now_ms: int, zone: tzinfo, days: tuple[date, date] | None
     if name == "mtd":
         first = today.replace(day=1)
         earlier = (first - timedelta(days=1)).replace(day=1)
-        return _days(name, first, today, now_ms, zone, before=midnight_ms(earlier, zone))
+        return _days(name, first, today, now_ms, zone, before=day_start_ms(earlier, zone))
     if name == "last":
         after = today.replace(day=1)
         last = after - timedelta(days=1)
         first = last.replace(day=1)
         earlier = (first - timedelta(days=1)).replace(day=1)
-        return _days(name, first, last, now_ms, zone, before=midnight_ms(earlier, zone))
+        return _days(name, first, last, now_ms, zone, before=day_start_ms(earlier, zone))
     count = 7 if name == "7d" else 30
     first = today - timedelta(days=count - 1)
     return _days(name, first, today, now_ms, zone)
-
-
-def midnight_ms(day: date, zone: tzinfo) -> int:
-    return int(datetime.combine(day, time(), zone).timestamp() * 1000)
 
 
 def _custom(days: tuple[date, date], now_ms: int, zone: tzinfo) -> Span:
@@ -133,12 +129,12 @@ def _custom(days: tuple[date, date], now_ms: int, zone: tzinfo) -> Span:
 def _days(
     name: str, first: date, last: date, now_ms: int, zone: tzinfo, *, before: int | None = None
 ) -> Span:
-    start_ms = midnight_ms(first, zone)
-    end_ms = min(midnight_ms(last + timedelta(days=1), zone), now_ms + 1)
+    start_ms = day_start_ms(first, zone)
+    end_ms = min(day_start_ms(last + timedelta(days=1), zone), now_ms + 1)
     if end_ms <= start_ms:  # a range that lies ahead
-        end_ms = midnight_ms(last + timedelta(days=1), zone)
+        end_ms = day_start_ms(last + timedelta(days=1), zone)
     if before is None:
-        before = midnight_ms(first - timedelta(days=(last - first).days + 1), zone)
+        before = day_start_ms(first - timedelta(days=(last - first).days + 1), zone)
     length = (last - first).days + 1
     unit = "hour" if length <= HOURLY_DAYS_MAX else "day" if length <= DAILY_DAYS_MAX else "week"
     return _span(name, start_ms, end_ms, unit, zone, before=before, days=(first, last))

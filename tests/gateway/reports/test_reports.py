@@ -20,16 +20,11 @@ from gateway.store.archive.days import day_start_ms
 from pricing.usage import Usage
 from tests.support.ledgers import bench
 from tests.support.stores import empty, server
+from tests.support.zones import CHANGES, ZONES
 
 pytestmark = pytest.mark.anyio
 
-ZONES = ["UTC", "Asia/Kolkata", "America/New_York", "Asia/Kathmandu"]
 HOUR_MS = 3_600_000
-CHANGES = [  # of New York's clocks, and an ordinary midnight of UTC
-    int(datetime(2026, 3, 8, 7, tzinfo=UTC).timestamp() * 1000),
-    int(datetime(2025, 11, 2, 6, tzinfo=UTC).timestamp() * 1000),
-    int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000),
-]
 CUSTOMERS = ["acme", "beta", "gamma", "~anonymous"]
 EVERYTHING = Filter()
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,16 +35,11 @@ from gateway.store.archive.sums import (
     SUMS,
 )
 from pricing.usage import Usage
+from tests.support.zones import CHANGES, ZONES
 
 pytestmark = pytest.mark.anyio
 
-ZONES = ["UTC", "Asia/Kolkata", "America/New_York", "Asia/Kathmandu"]
 HOUR_MS = 3_600_000
-CHANGES = [  # of New York's clocks, and an ordinary midnight of UTC
-    int(datetime(2026, 3, 8, 7, tzinfo=UTC).timestamp() * 1000),
-    int(datetime(2025, 11, 2, 6, tzinfo=UTC).timestamp() * 1000),
-    int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000),
-]
 EVERYBODY = LogFilter(start_ms=CHANGES[1] - 50 * HOUR_MS, end_ms=CHANGES[0] + 50 * HOUR_MS)
 MONEY_MAX = 2**62
 
