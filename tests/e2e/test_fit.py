@@ -268,7 +268,7 @@ LIMIT = Decimal("0.25")
 def test_r02_many_at_once_share_what_is_left(door):
     """64 calls at once, a budget for a few: the holds never pass it, every cap is its hold's."""
     customer = a_customer()
-    bodies = [body_of("!stall 1.5", seed=10_000 + number) for number in range(CALLS)]
+    bodies = [body_of("!stall 6", seed=10_000 + number) for number in range(CALLS)]
     before = len(door.seen)
     samples: list[int] = []
     over = threading.Event()
